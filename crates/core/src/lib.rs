@@ -1,0 +1,1 @@
+//! The vocabulary of Headwater: Source, Queue, Batch, Plan, Sink, CheckpointStore, Clock.

@@ -1,0 +1,1 @@
+//! Message bodies to rows in Arrow builders, with Flink's options and coercions.

@@ -1,0 +1,1 @@
+//! The wire of Alibaba Cloud Simple Message Queue (MNS): XML, signing, errors, limits.
