@@ -1,0 +1,336 @@
+//! Checkpoints: when one is due, the barrier, commit, abort, restore.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::entry::{Entry, Operation, Stage};
+use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
+use crate::ledger::{Ledger, Tombstone};
+use crate::segment::{Content, Segment, SegmentError, Stored};
+
+/// Why a checkpoint is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DueReason {
+    /// The interval is over and something has changed.
+    Interval,
+    /// Enough messages are uncommitted.
+    Count,
+    /// Enough bytes are uncommitted.
+    Bytes,
+    /// The oldest uncommitted lease is about to end.
+    Lease,
+    /// Nothing can be received before something is committed.
+    Blocked,
+}
+
+impl DueReason {
+    /// A short lower-case name, for metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interval => "interval",
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+            Self::Lease => "lease",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// A durable state: what to store under a checkpoint, oldest segment first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The checkpoint whose barrier this is.
+    pub checkpoint: CheckpointId,
+    /// A base and the deltas after it. Segments stored under an earlier checkpoint come again by the same name.
+    pub segments: Vec<Segment>,
+}
+
+/// Why a checkpoint call is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Ids must grow.
+    #[error("checkpoint {asked} is not later than {last}: use ids that grow")]
+    NotLater {
+        /// The id asked for.
+        asked: CheckpointId,
+        /// The newest id seen.
+        last: CheckpointId,
+    },
+    /// Nothing was cut under this id.
+    #[error("checkpoint {asked} was never taken or restored here")]
+    Unknown {
+        /// The id asked for.
+        asked: CheckpointId,
+    },
+    /// A restore must come first.
+    #[error("restore must be the first call: this source has already received, restored or taken a checkpoint")]
+    NotEmpty,
+    /// The state belongs to another checkpoint.
+    #[error("the state was taken at checkpoint {found}, not at {asked}")]
+    OtherCheckpoint {
+        /// The id asked for.
+        asked: CheckpointId,
+        /// The id in the state.
+        found: CheckpointId,
+    },
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    Segment(#[from] SegmentError),
+}
+
+impl Ledger {
+    /// Whether a checkpoint is due, and why. At most one is in flight: none is due between
+    /// [`barrier`](Self::barrier) and [`commit`](Self::commit) or [`abort`](Self::abort).
+    #[must_use]
+    pub fn checkpoint_due(&self, now: Mono) -> Option<DueReason> {
+        if self.in_flight.is_some() || now < self.not_before || self.announced_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        let counts = &self.counts;
+        if counts.uncommitted >= u64::from(self.limits.checkpoint_max_messages) {
+            Some(DueReason::Count)
+        } else if counts.uncommitted_bytes >= self.limits.checkpoint_max_bytes {
+            Some(DueReason::Bytes)
+        } else if counts.uncommitted > 0 && counts.buffered == 0 && counts.receives == 0 && self.can_receive().is_err()
+        {
+            Some(DueReason::Blocked)
+        } else if self.open_lease_end.is_some_and(|end| now + self.limits.lease_margin >= end) {
+            Some(DueReason::Lease)
+        } else if self.dirty() && now >= self.last_barrier_at + self.limits.checkpoint_interval {
+            Some(DueReason::Interval)
+        } else {
+            None
+        }
+    }
+
+    /// As [`checkpoint_due`](Self::checkpoint_due), and holds the next announcement back for one interval, so that a
+    /// caller that ignores it still gets its rows.
+    pub fn announce_checkpoint(&mut self, now: Mono) -> Option<DueReason> {
+        let reason = self.checkpoint_due(now)?;
+        self.announced_until = Some(now + self.limits.checkpoint_interval);
+        Some(reason)
+    }
+
+    /// Whether the next checkpoint would differ from the last one.
+    #[must_use]
+    pub fn dirty(&self) -> bool {
+        self.counts.uncommitted > 0 || !self.changed.is_empty() || !self.forgotten.is_empty()
+    }
+
+    /// When to look again although nothing happened, at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let mut deadlines = Vec::with_capacity(6);
+        if self.in_flight.is_none() && self.dirty() {
+            let floor = self.announced_until.unwrap_or(self.not_before).max(self.not_before);
+            deadlines.push((self.last_barrier_at + self.limits.checkpoint_interval).max(floor));
+            if let Some(end) = self.open_lease_end {
+                deadlines.push((end - self.limits.lease_margin).max(floor));
+            }
+        }
+        deadlines.extend(self.retries.first().map(|(at, _)| *at));
+        if self.oldest_receive_allows_forgetting() {
+            deadlines.extend(self.deleted.front().map(|stone| stone.at + self.limits.grace));
+        }
+        if self.counts.unconfirmed > 0 {
+            deadlines.push(self.last_scan + crate::forget::RETENTION_SCAN_PERIOD);
+        }
+        deadlines.into_iter().min()
+    }
+
+    /// Cuts the barrier of checkpoint `id`: the snapshot holds every id handed out before and not yet forgotten.
+    /// Repeating the newest id gives the same snapshot again.
+    ///
+    /// # Errors
+    /// When `id` is older than the newest one.
+    pub fn barrier(&mut self, id: CheckpointId, now: Mono) -> Result<Snapshot, CheckpointError> {
+        match self.last_barrier {
+            Some(last) if last == id => return Ok(Snapshot { checkpoint: id, segments: self.chain.clone() }),
+            Some(last) if last > id => return Err(CheckpointError::NotLater { asked: id, last }),
+            _ => {}
+        }
+        let open = std::mem::take(&mut self.open);
+        for &key in &open {
+            self.update(key, |entry| entry.stage = Stage::Emitted(Some(id)));
+        }
+        self.sealed.insert(id, open);
+        self.open_lease_end = None;
+        self.last_barrier = Some(id);
+        self.last_barrier_at = now;
+        self.in_flight = Some(id);
+        self.announced_until = None;
+        self.append_segment(id);
+        Ok(Snapshot { checkpoint: id, segments: self.chain.clone() })
+    }
+
+    /// Notes that checkpoint `id` is durable and its sinks have committed. Implies every earlier one. Only from here
+    /// on may its messages be deleted (G1). Idempotent.
+    ///
+    /// # Errors
+    /// When no barrier was cut or restored under `id`.
+    pub fn commit(&mut self, id: CheckpointId) -> Result<(), CheckpointError> {
+        if self.last_barrier.is_none_or(|last| id > last) {
+            return Err(CheckpointError::Unknown { asked: id });
+        }
+        if self.in_flight.is_some_and(|running| running <= id) {
+            self.in_flight = None;
+        }
+        if self.committed_through.is_some_and(|done| done >= id) {
+            return Ok(());
+        }
+        self.committed_through = Some(id);
+        let later = self.sealed.split_off(&CheckpointId(id.0.saturating_add(1)));
+        for (checkpoint, keys) in std::mem::replace(&mut self.sealed, later) {
+            for key in keys {
+                self.update(key, |entry| entry.stage = Stage::Committed(checkpoint));
+                self.queue_delete(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives checkpoint `id` up: its messages stay uncommitted and are part of the next one. Idempotent.
+    pub fn abort(&mut self, id: CheckpointId, now: Mono) {
+        if self.in_flight == Some(id) {
+            self.in_flight = None;
+            self.not_before = now + self.limits.checkpoint_retry;
+        }
+    }
+
+    /// Loads the state of checkpoint `id` into an empty ledger. Deletes start at once for what the state holds as
+    /// committed before `id`; the rest waits for [`commit`](Self::commit).
+    ///
+    /// # Errors
+    /// When the ledger is not empty, or the state is not whole, not of this checkpoint, or of a later version.
+    pub fn restore(&mut self, id: CheckpointId, segments: &[Segment], now: Mono) -> Result<(), CheckpointError> {
+        if !self.entries.is_empty() || self.last_barrier.is_some() || !self.receives.is_empty() {
+            return Err(CheckpointError::NotEmpty);
+        }
+        let (stored, last) = replay(segments)?;
+        if last.checkpoint != id {
+            return Err(CheckpointError::OtherCheckpoint { asked: id, found: last.checkpoint });
+        }
+        self.note_retention(Duration::from_secs(last.retention_secs));
+        self.last_barrier = Some(id);
+        self.last_barrier_at = now;
+        self.committed_through = last.committed_through;
+        self.chain = segments.to_vec();
+        self.next_sequence = last.sequence + 1;
+        for (key, stored) in stored {
+            self.revive(key, &stored, now);
+        }
+        Ok(())
+    }
+
+    fn revive(&mut self, key: MessageKey, stored: &Stored, now: Mono) {
+        let committed = self.committed_through.is_some_and(|done| stored.checkpoint <= done);
+        let stage = if stored.confirmed {
+            let stay = self.next_stay;
+            self.next_stay += 1;
+            self.deleted.push_back(Tombstone { key, ticket: Ticket(0), at: now, stay });
+            Stage::Deleted { checkpoint: stored.checkpoint, stay }
+        } else if committed {
+            Stage::Committed(stored.checkpoint)
+        } else {
+            self.sealed.entry(stored.checkpoint).or_default().push(key);
+            Stage::Emitted(Some(stored.checkpoint))
+        };
+        let entry = Entry {
+            stage,
+            handle: stored.handle.clone().filter(|_| !stored.confirmed),
+            rank: stored.rank,
+            enqueued: stored.enqueued,
+            lease_end: None,
+            bytes: 0,
+            operation: Operation::None,
+            queued: false,
+            attempts: 0,
+            persisted: true,
+            changed: false,
+        };
+        self.counts.add(&entry);
+        self.entries.insert(key, entry);
+        self.queue_delete(key);
+    }
+
+    fn append_segment(&mut self, id: CheckpointId) {
+        let deltas = self.chain.len().saturating_sub(1);
+        let delta_bytes: usize = self.chain.iter().skip(1).map(|segment| segment.bytes().len()).sum();
+        let base_bytes = self.chain.first().map_or(0, |segment| segment.bytes().len());
+        // A base is due when the deltas outweigh it (so a checkpoint costs what changed, amortised) or are many.
+        let base = self.chain.is_empty()
+            || deltas >= self.limits.deltas_max as usize
+            || delta_bytes > base_bytes.max(64 << 10);
+        let mut forgotten = std::mem::take(&mut self.forgotten);
+        let mut keys = std::mem::take(&mut self.changed);
+        if base {
+            forgotten.clear();
+            keys = self.entries.keys().copied().collect();
+            self.chain.clear();
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        forgotten.sort_unstable();
+        forgotten.dedup();
+        let entries = keys.into_iter().filter_map(|key| self.store(key, id)).collect();
+        let content = Content {
+            base,
+            sequence: self.next_sequence,
+            checkpoint: id,
+            committed_through: self.committed_through,
+            retention_secs: self.limits.retention.as_secs(),
+            previous: self.chain.last().map_or(0, Segment::hash),
+            forgotten,
+            entries,
+        };
+        self.next_sequence += 1;
+        self.chain.push(content.encode());
+    }
+
+    fn store(&mut self, key: MessageKey, newest: CheckpointId) -> Option<Stored> {
+        let entry = self.entries.get_mut(&key)?;
+        let (checkpoint, confirmed) = match entry.stage {
+            Stage::Buffered => return None,
+            Stage::Emitted(checkpoint) => (checkpoint.unwrap_or(newest), false),
+            Stage::Committed(checkpoint) => (checkpoint, false),
+            Stage::Deleted { checkpoint, .. } => (checkpoint, true),
+        };
+        entry.persisted = true;
+        entry.changed = false;
+        Some(Stored {
+            key,
+            checkpoint,
+            confirmed,
+            handle: entry.handle.clone(),
+            rank: entry.rank,
+            enqueued: entry.enqueued,
+        })
+    }
+}
+
+/// Lays a base and its deltas over each other.
+fn replay(segments: &[Segment]) -> Result<(BTreeMap<MessageKey, Stored>, Content), SegmentError> {
+    let mut all = BTreeMap::new();
+    let mut last: Option<(Content, u128)> = None;
+    for segment in segments {
+        let mut content = segment.content()?;
+        match &last {
+            None if !content.base => return Err(SegmentError::BrokenChain("the first is not a base")),
+            Some(_) if content.base => return Err(SegmentError::BrokenChain("a base in the middle")),
+            Some((_, hash)) if content.previous != *hash => return Err(SegmentError::BrokenChain("one is missing")),
+            _ => {}
+        }
+        for key in &content.forgotten {
+            all.remove(key);
+        }
+        for stored in std::mem::take(&mut content.entries) {
+            all.insert(stored.key, stored);
+        }
+        last = Some((content, segment.hash()));
+    }
+    let (last, _) = last.ok_or(SegmentError::BrokenChain("there is none"))?;
+    Ok((all, last))
+}

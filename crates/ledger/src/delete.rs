@@ -1,0 +1,176 @@
+//! Deleting: the one code path that says which messages may be deleted, and what an answer to a delete means.
+
+use crate::entry::{Operation, Stage};
+use crate::ids::{DeleteToken, Handle, MessageKey, Mono, Ticket};
+use crate::ledger::{Ledger, Tombstone};
+
+/// Leave to make one delete call. Every id in it is committed (G1) and listed once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteBatch {
+    /// To be given back with [`Ledger::delete_done`].
+    pub token: DeleteToken,
+    /// What to delete; at most `batch_max` entries.
+    pub entries: Vec<(MessageKey, Handle)>,
+}
+
+/// What is known of one delete after the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeleteOutcome {
+    /// The queue said that it deleted the message.
+    Deleted,
+    /// The queue does not take this handle, or knows no such message: it may be gone, or come back with a new handle.
+    Stale,
+    /// The queue said that it did not delete this entry, and that trying again may help.
+    Failed,
+    /// No readable answer: it may have happened.
+    Unknown,
+}
+
+/// What the answers to one delete call changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeleteReport {
+    /// Deletes confirmed.
+    pub confirmed: u32,
+    /// Handles found dead: the id waits for its redelivery or for the end of retention.
+    pub stale: u32,
+    /// Tries that will be repeated with the same handle.
+    pub retried: u32,
+    /// Given up with this handle after `deleteMaxRetries`.
+    pub given_up: u32,
+}
+
+/// What was released at the end of a run, or wants to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// The message.
+    pub key: MessageKey,
+    /// Its newest handle.
+    pub handle: Handle,
+}
+
+impl Ledger {
+    /// The next messages to delete, or `None` when nothing is ready at `now`.
+    pub fn next_deletes(&mut self, now: Mono) -> Option<DeleteBatch> {
+        while let Some(&(at, key)) = self.retries.first()
+            && at <= now
+        {
+            self.retries.pop_first();
+            self.ready.push_back(key);
+        }
+        let max = self.limits.batch_max as usize;
+        let mut entries = Vec::with_capacity(max.min(self.ready.len()));
+        while entries.len() < max
+            && let Some(key) = self.ready.pop_front()
+        {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            entry.queued = false;
+            // G1 is decided here and nowhere else.
+            if let (Stage::Committed(_), Operation::None, Some(handle)) = (entry.stage, entry.operation, &entry.handle)
+            {
+                entries.push((key, handle.clone()));
+                entry.operation = Operation::Delete;
+            }
+        }
+        if entries.is_empty() {
+            return None;
+        }
+        let token = DeleteToken(self.next_token);
+        self.next_token += 1;
+        self.deleting.insert(token, entries.clone());
+        Some(DeleteBatch { token, entries })
+    }
+
+    /// Takes the outcomes of a delete call, in the order of its entries. Missing outcomes count as unknown.
+    pub fn delete_done(&mut self, token: DeleteToken, outcomes: &[DeleteOutcome], now: Mono) -> DeleteReport {
+        let mut report = DeleteReport::default();
+        let Some(entries) = self.deleting.remove(&token) else { return report };
+        for (i, (key, used)) in entries.into_iter().enumerate() {
+            let outcome = outcomes.get(i).copied().unwrap_or(DeleteOutcome::Unknown);
+            self.settle(key, &used, outcome, now, &mut report);
+        }
+        report
+    }
+
+    fn settle(&mut self, key: MessageKey, used: &Handle, outcome: DeleteOutcome, now: Mono, report: &mut DeleteReport) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.operation = Operation::None;
+        let renewed = entry.handle.as_ref().is_some_and(|handle| handle != used);
+        match outcome {
+            DeleteOutcome::Deleted if !renewed || self.limits.stale_delete_is_error => {
+                report.confirmed += 1;
+                self.confirm(key, now);
+            }
+            // A redelivery brought a newer handle meanwhile: delete with that one.
+            _ if renewed => self.queue_delete(key),
+            DeleteOutcome::Failed | DeleteOutcome::Unknown if entry.attempts < self.limits.delete_max_retries => {
+                report.retried += 1;
+                let pause = self.limits.delete_retry_pause * 2u32.saturating_pow(entry.attempts);
+                entry.attempts += 1;
+                entry.queued = true;
+                self.retries.insert((now + pause, key));
+            }
+            _ => {
+                if outcome == DeleteOutcome::Stale {
+                    report.stale += 1;
+                } else {
+                    report.given_up += 1;
+                }
+                self.update(key, |entry| entry.handle = None);
+                self.mark_changed(key);
+            }
+        }
+    }
+
+    fn confirm(&mut self, key: MessageKey, now: Mono) {
+        let stay = self.next_stay;
+        self.next_stay += 1;
+        self.update(key, |entry| {
+            if let Stage::Committed(checkpoint) = entry.stage {
+                entry.stage = Stage::Deleted { checkpoint, stay };
+                entry.handle = None;
+            }
+        });
+        self.mark_changed(key);
+        // Every receive begun so far may still carry the message: remember the next ticket as the bound.
+        self.deleted.push_back(Tombstone { key, ticket: Ticket(self.next_ticket), at: now, stay });
+        self.full_since = self.full_since.map(|since| since.max(now));
+    }
+
+    /// Everything that is neither committed nor in the middle of an operation, to be made visible again at the end of
+    /// a run. Each item ends in one [`release_done`](Self::release_done).
+    pub fn release_all(&mut self) -> Vec<Release> {
+        let mut out: Vec<Release> = Vec::new();
+        for (&key, entry) in &mut self.entries {
+            if let (Stage::Buffered | Stage::Emitted(_), Operation::None, Some(handle)) =
+                (entry.stage, entry.operation, &entry.handle)
+            {
+                out.push(Release { key, handle: handle.clone() });
+                entry.operation = Operation::Release;
+            }
+        }
+        out.sort_unstable_by_key(|release| release.key);
+        out
+    }
+
+    /// Ends a release. Whatever the answer, the handle is dead or of no further use to this run.
+    pub fn release_done(&mut self, key: MessageKey) {
+        let Some(stage) = self.update(key, |entry| {
+            entry.operation = Operation::None;
+            entry.handle = None;
+            entry.stage
+        }) else {
+            return;
+        };
+        if stage == Stage::Buffered {
+            self.forget(key);
+        }
+    }
+
+    /// Whether a delete is waiting or running.
+    #[must_use]
+    pub fn deletes_pending(&self) -> bool {
+        !self.ready.is_empty() || !self.retries.is_empty() || !self.deleting.is_empty()
+    }
+}

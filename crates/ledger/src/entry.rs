@@ -1,0 +1,73 @@
+//! One message's place in its life.
+
+use crate::ids::{CheckpointId, Handle, Mono, ServerMs};
+
+/// Where a message stands. It only ever moves downward, except that a redelivery takes it from `Deleted` back to
+/// `Committed`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Received, its rows wait in the source.
+    Buffered,
+    /// Handed out; in the open epoch (`None`) or behind the barrier of a checkpoint that is not committed.
+    Emitted(Option<CheckpointId>),
+    /// In a durable, committed checkpoint: may be deleted.
+    Committed(CheckpointId),
+    /// Its delete is confirmed; remembered until no receive can carry it any more. The number tells this stay from
+    /// an earlier one in the queue of deleted ids.
+    Deleted { checkpoint: CheckpointId, stay: u64 },
+}
+
+/// The one operation that may be in flight for an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Operation {
+    #[default]
+    None,
+    Delete,
+    Release,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) stage: Stage,
+    /// The newest handle, as long as nothing has shown it to be dead.
+    pub(crate) handle: Option<Handle>,
+    pub(crate) rank: HandleRank,
+    /// When the queue took the message, for the one bound that is exact: retention.
+    pub(crate) enqueued: ServerMs,
+    /// A hint for scheduling; no decision about safety reads it.
+    pub(crate) lease_end: Option<Mono>,
+    /// Bytes of permit held until the epoch is committed.
+    pub(crate) bytes: u64,
+    pub(crate) operation: Operation,
+    /// Waits in the queue of deletes or in the queue of retries.
+    pub(crate) queued: bool,
+    /// Failed tries of deleting with the present handle.
+    pub(crate) attempts: u32,
+    /// Some segment of the chain holds this id.
+    pub(crate) persisted: bool,
+    /// Listed in the changes for the next segment.
+    pub(crate) changed: bool,
+}
+
+/// What orders the handles of one message: by dequeue count, then by our own changes, then by NextVisibleTime; never
+/// by arrival, since answers overtake each other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) struct HandleRank {
+    pub(crate) dequeue_count: u32,
+    pub(crate) own_changes: u32,
+    pub(crate) next_visible: ServerMs,
+}
+
+impl Entry {
+    /// Takes over a delivery's handle if it is newer than the one at hand. True if it did.
+    pub(crate) fn take_handle(&mut self, handle: &Handle, rank: HandleRank, lease_end: Option<Mono>) -> bool {
+        if rank <= self.rank {
+            return false;
+        }
+        self.handle = Some(handle.clone());
+        self.rank = rank;
+        self.lease_end = lease_end;
+        self.attempts = 0;
+        true
+    }
+}

@@ -1,0 +1,79 @@
+//! Forgetting: the only two ways in which an id leaves the ledger for good.
+
+use std::time::Duration;
+
+use crate::entry::{Operation, Stage};
+use crate::ids::{MessageKey, Mono, ServerMs};
+use crate::ledger::Ledger;
+
+/// How often unconfirmed ids are compared with the end of retention. Retention is days, so minutes do.
+pub(crate) const RETENTION_SCAN_PERIOD: Duration = Duration::from_secs(600);
+
+/// Added to the retention: clocks of a service's machines differ, and a message may be handed out at the last moment.
+const RETENTION_MARGIN: Duration = Duration::from_secs(3600);
+
+impl Ledger {
+    /// Lets time pass: forgets what cannot come back. `server_now` is the newest time read from the queue's answers.
+    ///
+    /// Returns how many ids were forgotten.
+    pub fn tick(&mut self, now: Mono, server_now: Option<ServerMs>) -> u64 {
+        if let Some(server_now) = server_now {
+            self.server_now = self.server_now.max(server_now);
+        }
+        self.forget_deleted(now) + self.forget_expired(now)
+    }
+
+    /// An id whose delete is confirmed goes when every receive that began before the confirmation has ended, and the
+    /// grace for service-side duplicates is over (or too many wait in it).
+    fn forget_deleted(&mut self, now: Mono) -> u64 {
+        let oldest = self.receives.keys().next().copied();
+        let mut forgotten = 0;
+        while let Some(stone) = self.deleted.front().copied() {
+            let current = matches!(self.entries.get(&stone.key).map(|e| e.stage),
+                Some(Stage::Deleted { stay, .. }) if stay == stone.stay);
+            if current {
+                let carried = oldest.is_some_and(|oldest| oldest < stone.ticket);
+                let graceful =
+                    now < stone.at + self.limits.grace && self.counts.deleted < u64::from(self.limits.grace_max_ids);
+                if carried || graceful {
+                    break;
+                }
+                self.forget(stone.key);
+                forgotten += 1;
+            }
+            self.deleted.pop_front();
+        }
+        forgotten
+    }
+
+    pub(crate) fn oldest_receive_allows_forgetting(&self) -> bool {
+        match (self.deleted.front(), self.receives.keys().next()) {
+            (Some(stone), Some(oldest)) => *oldest >= stone.ticket,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    /// An unconfirmed id goes when the queue itself must have dropped the message: send time + largest retention seen
+    /// + 1 h, all on the queue's clock.
+    fn forget_expired(&mut self, now: Mono) -> u64 {
+        if self.counts.unconfirmed == 0 || now < self.last_scan + RETENTION_SCAN_PERIOD {
+            return 0;
+        }
+        self.last_scan = now;
+        let lived = i64::try_from((self.limits.retention + RETENTION_MARGIN).as_millis()).unwrap_or(i64::MAX);
+        let horizon = self.server_now.0.saturating_sub(lived);
+        let mut expired: Vec<MessageKey> = self
+            .entries
+            .iter()
+            .filter(|(_, e)| matches!(e.stage, Stage::Committed(_)) && e.handle.is_none())
+            .filter(|(_, e)| e.operation == Operation::None && e.enqueued.0 > 0 && e.enqueued.0 < horizon)
+            .map(|(key, _)| *key)
+            .collect();
+        expired.sort_unstable();
+        for key in &expired {
+            self.forget(*key);
+        }
+        expired.len() as u64
+    }
+}

@@ -1,0 +1,97 @@
+//! What must hold after every step, as one named check: used by tests, by the exhaustive search and by simulators.
+
+use crate::entry::{Operation, Stage};
+use crate::ledger::{Counts, Ledger};
+
+/// A broken promise: its id, and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{id}: {seen}")]
+pub struct Violation {
+    /// `G1`, `L1` …
+    pub id: &'static str,
+    /// What was found.
+    pub seen: String,
+}
+
+fn require(ok: bool, id: &'static str, seen: impl FnOnce() -> String) -> Result<(), Violation> {
+    if ok { Ok(()) } else { Err(Violation { id, seen: seen() }) }
+}
+
+impl Ledger {
+    /// Checks the whole state; costs time in proportion to it.
+    ///
+    /// * `G1` every id in a running delete is committed or beyond.
+    /// * `L1` the counters equal a recount.
+    /// * `L2` one operation per id: an id is in a running delete exactly if its operation says so, and only once.
+    /// * `L3` what can be deleted is queued, waiting for a retry or running: nothing is stuck.
+    /// * `L4` every uncommitted id is in exactly one epoch.
+    /// * `G4` the bounds hold, and some permitted action is always enabled.
+    ///
+    /// # Errors
+    /// The first violation found.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.check_counts()?;
+        self.check_deletes()?;
+        self.check_epochs()?;
+        self.check_bounds()
+    }
+
+    fn check_counts(&self) -> Result<(), Violation> {
+        let mut counts = Counts::default();
+        for entry in self.entries.values() {
+            counts.add(entry);
+        }
+        counts.receives = self.receives.len() as u64;
+        counts.reserved = self.receives.values().map(|r| u64::from(r.messages)).sum();
+        counts.reserved_bytes = self.receives.values().map(|r| r.bytes).sum();
+        require(counts == self.counts, "L1", || format!("counted {counts:?}, kept {:?}", self.counts))
+    }
+
+    fn check_deletes(&self) -> Result<(), Violation> {
+        let mut running: Vec<_> = self.deleting.values().flatten().map(|(key, _)| *key).collect();
+        running.sort_unstable();
+        let before = running.len();
+        running.dedup();
+        require(running.len() == before, "L2", || "an id is listed twice in running deletes".into())?;
+        for key in &running {
+            let Some(entry) = self.entries.get(key) else { continue };
+            let committed = matches!(entry.stage, Stage::Committed(_) | Stage::Deleted { .. });
+            require(committed, "G1", || format!("{key:?} is being deleted but is {:?}", entry.stage))?;
+            require(entry.operation == Operation::Delete, "L2", || format!("{key:?} runs without its mark"))?;
+        }
+        for (key, entry) in &self.entries {
+            let marked = entry.operation == Operation::Delete;
+            require(!marked || running.binary_search(key).is_ok(), "L2", || format!("{key:?} marked, not running"))?;
+            let ready = matches!(entry.stage, Stage::Committed(_)) && entry.handle.is_some();
+            let scheduled = entry.queued || entry.operation != Operation::None;
+            require(!ready || scheduled, "L3", || format!("{key:?} could be deleted and is not scheduled"))?;
+        }
+        Ok(())
+    }
+
+    fn check_epochs(&self) -> Result<(), Violation> {
+        let mut listed: Vec<_> = self.open.iter().chain(self.sealed.values().flatten()).copied().collect();
+        listed.sort_unstable();
+        let before = listed.len();
+        listed.dedup();
+        require(listed.len() == before, "L4", || "an id is in two epochs".into())?;
+        let uncommitted = self.entries.values().filter(|e| matches!(e.stage, Stage::Emitted(_))).count();
+        require(uncommitted == listed.len(), "L4", || format!("{uncommitted} uncommitted, {} listed", listed.len()))
+    }
+
+    fn check_bounds(&self) -> Result<(), Violation> {
+        let counts = &self.counts;
+        require(counts.reserved <= u64::from(self.limits.undeleted_max), "G4", || {
+            "reserved above undeletedMax".into()
+        })?;
+        // Work for somebody: a receive, the consumer (rows or a checkpoint), a delete, an answer, or time.
+        let enabled = self.can_receive().is_ok()
+            || counts.receives > 0
+            || counts.buffered > 0
+            || counts.uncommitted > 0
+            || self.deletes_pending()
+            || counts.unconfirmed > 0
+            || !self.deleted.is_empty();
+        require(enabled, "G4", || format!("nothing is enabled: {counts:?}"))
+    }
+}

@@ -1,0 +1,264 @@
+//! The state itself, its counters, and the one place where an entry changes its stage.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
+
+use crate::entry::{Entry, Stage};
+use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
+use crate::limits::{LimitError, Limits};
+use crate::segment::Segment;
+
+/// Decides what may be emitted, deleted and forgotten. See the crate's page for the protocol.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub(crate) limits: Limits,
+    pub(crate) entries: Entries,
+    pub(crate) counts: Counts,
+    // Receives that have begun and not ended: what each may bring.
+    pub(crate) receives: BTreeMap<Ticket, Reservation>,
+    pub(crate) next_ticket: u64,
+    // Deletes: ready now, waiting for a retry, in flight.
+    pub(crate) ready: VecDeque<MessageKey>,
+    pub(crate) retries: BTreeSet<(Mono, MessageKey)>,
+    pub(crate) deleting: BTreeMap<DeleteToken, Vec<(MessageKey, Handle)>>,
+    pub(crate) next_token: u64,
+    // Confirmed deletes, oldest first, until they may be forgotten.
+    pub(crate) deleted: VecDeque<Tombstone>,
+    pub(crate) next_stay: u64,
+    // Checkpoints.
+    pub(crate) open: Vec<MessageKey>,
+    pub(crate) open_lease_end: Option<Mono>,
+    pub(crate) sealed: BTreeMap<CheckpointId, Vec<MessageKey>>,
+    pub(crate) last_barrier: Option<CheckpointId>,
+    pub(crate) in_flight: Option<CheckpointId>,
+    pub(crate) committed_through: Option<CheckpointId>,
+    pub(crate) last_barrier_at: Mono,
+    pub(crate) not_before: Mono,
+    pub(crate) announced_until: Option<Mono>,
+    // What the next segment has to say.
+    pub(crate) changed: Vec<MessageKey>,
+    pub(crate) forgotten: Vec<MessageKey>,
+    pub(crate) chain: Vec<Segment>,
+    pub(crate) next_sequence: u64,
+    // A full ledger, and the last time something left it.
+    pub(crate) full_since: Option<Mono>,
+    pub(crate) last_scan: Mono,
+    pub(crate) server_now: ServerMs,
+}
+
+pub(crate) type Entries = HashMap<MessageKey, Entry, BuildHasherDefault<KeyHasher>>;
+
+/// A key is a hash already: its low half serves. Fixed, so that one history gives one trace.
+#[derive(Debug, Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u128(&mut self, key: u128) {
+        self.0 = (key ^ (key >> 64)) as u64;
+    }
+}
+
+/// What a running receive may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    pub(crate) messages: u32,
+    pub(crate) bytes: u64,
+    pub(crate) screening: bool,
+}
+
+/// A confirmed delete. The id may go once every receive with a ticket below `ticket` has ended, and the grace is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tombstone {
+    pub(crate) key: MessageKey,
+    pub(crate) ticket: Ticket,
+    pub(crate) at: Mono,
+    pub(crate) stay: u64,
+}
+
+/// How many ids stand where, and what they hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Receives that have begun and not ended.
+    pub receives: u64,
+    /// Messages those receives may bring.
+    pub reserved: u64,
+    /// Bytes those receives may bring.
+    pub reserved_bytes: u64,
+    /// Received, not handed out.
+    pub buffered: u64,
+    /// Handed out, not committed.
+    pub uncommitted: u64,
+    /// Bytes of buffered and uncommitted messages.
+    pub held_bytes: u64,
+    /// Bytes of uncommitted messages alone.
+    pub uncommitted_bytes: u64,
+    /// Committed, with a handle that is not known to be dead: being deleted, or about to be.
+    pub deletable: u64,
+    /// Committed, delete unconfirmed, no live handle: waiting for a redelivery or for the end of retention.
+    pub unconfirmed: u64,
+    /// Deleted, remembered against late answers and duplicates.
+    pub deleted: u64,
+}
+
+impl Counts {
+    /// Messages received and not deleted, as the service counts them, plus those a receive may still bring.
+    #[must_use]
+    pub const fn undeleted(&self) -> u64 {
+        self.reserved + self.buffered + self.uncommitted + self.deletable
+    }
+
+    /// All ids remembered.
+    #[must_use]
+    pub const fn ids(&self) -> u64 {
+        self.buffered + self.uncommitted + self.deletable + self.unconfirmed + self.deleted
+    }
+
+    fn shift(&mut self, entry: &Entry, up: bool) {
+        let step = |slot: &mut u64, by: u64| *slot = if up { *slot + by } else { slot.saturating_sub(by) };
+        match entry.stage {
+            Stage::Buffered => {
+                step(&mut self.buffered, 1);
+                step(&mut self.held_bytes, entry.bytes);
+            }
+            Stage::Emitted(_) => {
+                step(&mut self.uncommitted, 1);
+                step(&mut self.held_bytes, entry.bytes);
+                step(&mut self.uncommitted_bytes, entry.bytes);
+            }
+            Stage::Committed(_) if entry.handle.is_some() => step(&mut self.deletable, 1),
+            Stage::Committed(_) => step(&mut self.unconfirmed, 1),
+            Stage::Deleted { .. } => step(&mut self.deleted, 1),
+        }
+    }
+
+    pub(crate) fn add(&mut self, entry: &Entry) {
+        self.shift(entry, true);
+    }
+
+    pub(crate) fn remove(&mut self, entry: &Entry) {
+        self.shift(entry, false);
+    }
+}
+
+impl Ledger {
+    /// An empty ledger.
+    ///
+    /// # Errors
+    /// Every limit that cannot work.
+    pub fn new(limits: Limits, now: Mono) -> Result<Self, Vec<LimitError>> {
+        limits.check()?;
+        Ok(Self {
+            limits,
+            entries: Entries::default(),
+            counts: Counts::default(),
+            receives: BTreeMap::new(),
+            next_ticket: 0,
+            ready: VecDeque::new(),
+            retries: BTreeSet::new(),
+            deleting: BTreeMap::new(),
+            next_token: 0,
+            deleted: VecDeque::new(),
+            next_stay: 0,
+            open: Vec::new(),
+            open_lease_end: None,
+            sealed: BTreeMap::new(),
+            last_barrier: None,
+            in_flight: None,
+            committed_through: None,
+            last_barrier_at: now,
+            not_before: now,
+            announced_until: None,
+            changed: Vec::new(),
+            forgotten: Vec::new(),
+            chain: Vec::new(),
+            next_sequence: 0,
+            full_since: None,
+            last_scan: now,
+            server_now: ServerMs(0),
+        })
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How many ids stand where.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The newest checkpoint whose barrier was cut or restored.
+    #[must_use]
+    pub const fn last_checkpoint(&self) -> Option<CheckpointId> {
+        self.last_barrier
+    }
+
+    /// The newest checkpoint known to be committed.
+    #[must_use]
+    pub const fn committed_through(&self) -> Option<CheckpointId> {
+        self.committed_through
+    }
+
+    /// Raises the retention after which an unconfirmed id cannot come back any more. Never lowers it: an id may have
+    /// been sent under the longer one.
+    pub fn note_retention(&mut self, retention: Duration) {
+        self.limits.retention = self.limits.retention.max(retention);
+    }
+
+    /// Changes one entry and keeps the counters in step. The only way in which a stage, a handle or bytes change.
+    pub(crate) fn update<T>(&mut self, key: MessageKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&key)?;
+        self.counts.remove(entry);
+        let out = change(entry);
+        self.counts.add(entry);
+        Some(out)
+    }
+
+    /// Notes that the next segment must carry this id.
+    pub(crate) fn mark_changed(&mut self, key: MessageKey) {
+        if let Some(entry) = self.entries.get_mut(&key)
+            && !entry.changed
+            && entry.stage != Stage::Buffered
+        {
+            entry.changed = true;
+            self.changed.push(key);
+        }
+    }
+
+    /// Queues a committed id with a handle for deletion, unless it is queued or in the middle of an operation.
+    pub(crate) fn queue_delete(&mut self, key: MessageKey) {
+        use crate::entry::Operation;
+        if let Some(entry) = self.entries.get_mut(&key)
+            && matches!(entry.stage, Stage::Committed(_))
+            && entry.handle.is_some()
+            && entry.operation == Operation::None
+            && !entry.queued
+        {
+            entry.queued = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Drops an id for good.
+    pub(crate) fn forget(&mut self, key: MessageKey) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.counts.remove(&entry);
+            if entry.persisted {
+                self.forgotten.push(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Every bound of the ledger, in one struct, each with the reason for its number.
+
+use std::time::Duration;
+
+/// The bounds under which a [`Ledger`](crate::Ledger) works.
+///
+/// Memory follows from them: at most `undeleted_max` ids with a handle, `ledger_max_ids` ids without, `grace_max_ids`
+/// deleted ones, and `bytes_max` bytes of bodies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Messages asked for in one receive, and deleted in one call at most. 16 is the most the service takes.
+    pub batch_max: u32,
+    /// Messages received and not deleted: running receives × batch + buffered + uncommitted + committed with a live
+    /// handle. 4,000, below the 5,000 at which the service throttles a consumer.
+    pub undeleted_max: u32,
+    /// Bytes of bodies from the receive that may carry them until their epoch is committed. 64 MiB: room for
+    /// four pollers' worst answers (4 MiB) and a thousand messages of the largest size.
+    pub bytes_max: u64,
+    /// The largest body the queue may hand over, for reserving bytes before an answer is known. 64 KiB, the
+    /// service's own limit; lowered to the queue's `MaximumMessageSize` where that could be read.
+    pub message_bytes_max: u64,
+    /// Uncommitted messages at which a checkpoint is due. Half of `undeleted_max`, so that the next epoch can
+    /// flow while this one is being stored and deleted.
+    pub checkpoint_max_messages: u32,
+    /// Uncommitted bytes at which a checkpoint is due. Half of `bytes_max`, for the same reason.
+    pub checkpoint_max_bytes: u64,
+    /// The time between checkpoints while anything changes. 10 s, a third of the service's default lease.
+    pub checkpoint_interval: Duration,
+    /// How long a checkpoint is not asked for again after one failed. 1 s, so that a broken disk does not spin.
+    pub checkpoint_retry: Duration,
+    /// How long before the end of the oldest uncommitted lease a checkpoint is due. 5 s: storing a checkpoint and
+    /// one delete call fit well inside.
+    pub lease_margin: Duration,
+    /// Committed ids whose delete is unconfirmed and that have no live handle. 1,000,000 (about 100 MB).
+    pub ledger_max_ids: u32,
+    /// How long the ledger may stay full without one id being freed before it reports a failure. 10 min.
+    pub full_patience: Duration,
+    /// How long a deleted id is remembered for service-side duplicates. 60 s, twice the longest poll.
+    pub grace: Duration,
+    /// Deleted ids remembered at most. 1,000,000: 50 s at the service's limit of 20,000 messages a second.
+    pub grace_max_ids: u32,
+    /// Retries of a delete that failed or got no answer, with the same handle. 3, as `deleteMaxRetries`.
+    pub delete_max_retries: u32,
+    /// The pause before the first such retry; doubled for each further one. 500 ms, the service's own hold time
+    /// for throttled calls.
+    pub delete_retry_pause: Duration,
+    /// How long the queue keeps a message from its send. 1,296,000 s, the largest figure any page of the
+    /// service names, until [`Ledger::note_retention`](crate::Ledger::note_retention) raises or an attribute confirms it.
+    pub retention: Duration,
+    /// Whether deleting with an outdated handle is an error (MNS) or may be accepted and do nothing (SQS). If it may
+    /// be accepted, a confirmation for an outdated handle proves nothing.
+    pub stale_delete_is_error: bool,
+    /// Deltas after which the next segment is a new base. 64, so that a restore reads few files.
+    pub deltas_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_max: 16,
+            undeleted_max: 4_000,
+            bytes_max: 64 << 20,
+            message_bytes_max: 64 << 10,
+            checkpoint_max_messages: 2_000,
+            checkpoint_max_bytes: 32 << 20,
+            checkpoint_interval: Duration::from_secs(10),
+            checkpoint_retry: Duration::from_secs(1),
+            lease_margin: Duration::from_secs(5),
+            ledger_max_ids: 1_000_000,
+            full_patience: Duration::from_secs(600),
+            grace: Duration::from_secs(60),
+            grace_max_ids: 1_000_000,
+            delete_max_retries: 3,
+            delete_retry_pause: Duration::from_millis(500),
+            retention: Duration::from_secs(1_296_000),
+            stale_delete_is_error: true,
+            deltas_max: 64,
+        }
+    }
+}
+
+/// Why a set of limits cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{option}: {problem}")]
+pub struct LimitError {
+    /// The option's public name.
+    pub option: &'static str,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl Limits {
+    /// Checks the limits against each other.
+    ///
+    /// # Errors
+    /// Every problem found, not only the first.
+    pub fn check(&self) -> Result<(), Vec<LimitError>> {
+        let mut errors = Vec::new();
+        let mut need = |ok: bool, option: &'static str, problem: String| {
+            if !ok {
+                errors.push(LimitError { option, problem });
+            }
+        };
+        need(self.batch_max >= 1, "batchSize", "must be at least 1".into());
+        need(self.undeleted_max >= 1, "undeletedMax", "not one message fits: must be at least 1".into());
+        need(self.message_bytes_max >= 1, "messageBytesMax", "must be at least 1 byte".into());
+        need(
+            self.bytes_max >= self.message_bytes_max,
+            "bytesMax",
+            format!("{} bytes do not hold one message of {} bytes", self.bytes_max, self.message_bytes_max),
+        );
+        need(
+            self.checkpoint_max_messages >= 1 && self.checkpoint_max_messages <= self.undeleted_max,
+            "checkpointMaxMessages",
+            format!("must lie between 1 and undeletedMax ({})", self.undeleted_max),
+        );
+        need(
+            self.checkpoint_max_bytes >= 1 && self.checkpoint_max_bytes <= self.bytes_max,
+            "checkpointMaxBytes",
+            format!("must lie between 1 and {} bytes", self.bytes_max),
+        );
+        need(!self.checkpoint_interval.is_zero(), "checkpointInterval", "must be longer than 0".into());
+        need(self.ledger_max_ids >= 1, "ledgerMaxIds", "must be at least 1".into());
+        need(self.grace_max_ids >= 1, "graceMaxIds", "must be at least 1".into());
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        assert_eq!(Limits::default().check(), Ok(()));
+        let limits =
+            Limits { undeleted_max: 0, bytes_max: 10, checkpoint_interval: Duration::ZERO, ..Limits::default() };
+        let options: Vec<_> = limits.check().unwrap_err().iter().map(|e| e.option).collect();
+        assert_eq!(
+            options,
+            ["undeletedMax", "bytesMax", "checkpointMaxMessages", "checkpointMaxBytes", "checkpointInterval"]
+        );
+    }
+}

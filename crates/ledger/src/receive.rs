@@ -1,0 +1,221 @@
+//! Receiving: permits before a call, screening after it, hand-out.
+
+use std::time::Duration;
+
+use crate::entry::{Entry, HandleRank, Operation, Stage};
+use crate::ids::{Handle, MessageKey, Mono, ServerMs, Ticket};
+use crate::ledger::{Ledger, Reservation};
+
+/// Leave to make one receive call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// To be given back with [`Ledger::screen`] or [`Ledger::abandon`].
+    pub ticket: Ticket,
+    /// Messages to ask for: min(batch, free permits, free bytes / largest message).
+    pub max_messages: u32,
+    /// The ledger is full: only known ids are taken from the answer, the others are left to lapse.
+    pub screening: bool,
+}
+
+/// Why no receive may start now. Each ends by itself: by a commit, by deletes, by answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Blocked {
+    /// `undeletedMax` messages are received and not deleted.
+    Undeleted,
+    /// `bytesMax` bytes are received and not committed.
+    Bytes,
+    /// The ledger is full and its one screening receive is running.
+    Full,
+    /// Too many deleted ids wait for older receives to end.
+    Grace,
+}
+
+/// One message of an answer, as far as the ledger cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The hash of its id.
+    pub key: MessageKey,
+    /// The handle of this delivery.
+    pub handle: Handle,
+    /// How often it was delivered, this time included; 0 if the queue does not say.
+    pub dequeue_count: u32,
+    /// When it becomes visible again by the queue's clock; 0 if the queue does not say. Orders handles.
+    pub next_visible: ServerMs,
+    /// When the queue took it, by the queue's clock.
+    pub enqueued: ServerMs,
+    /// The end of its lease on the monotonic clock, with margin. A hint for scheduling only.
+    pub lease_end: Option<Mono>,
+    /// Size of its body in bytes.
+    pub bytes: u64,
+}
+
+/// What to do with one message of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// New: decode it and offer it to the consumer.
+    Fresh,
+    /// Known: drop the body; the ledger has taken what it needs.
+    Duplicate,
+    /// New, but the ledger is full: drop it without a trace; it becomes visible again by itself.
+    Lapse,
+}
+
+impl Ledger {
+    /// Asks for leave to make a receive call. Every grant ends in exactly one [`screen`](Self::screen) or
+    /// [`abandon`](Self::abandon).
+    ///
+    /// # Errors
+    /// What stands against it; ask again after the next change.
+    pub fn begin_receive(&mut self, now: Mono) -> Result<Grant, Blocked> {
+        let (messages, screening) = self.admissible()?;
+        if screening {
+            self.full_since.get_or_insert(now);
+        } else {
+            self.full_since = None;
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let bytes = u64::from(messages) * self.limits.message_bytes_max;
+        self.receives.insert(ticket, Reservation { messages, bytes, screening });
+        self.counts.receives += 1;
+        self.counts.reserved += u64::from(messages);
+        self.counts.reserved_bytes += bytes;
+        Ok(Grant { ticket, max_messages: messages, screening })
+    }
+
+    /// Whether a receive could start, without starting it.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub fn can_receive(&self) -> Result<(), Blocked> {
+        self.admissible().map(|_| ())
+    }
+
+    fn admissible(&self) -> Result<(u32, bool), Blocked> {
+        let limits = &self.limits;
+        let free = u64::from(limits.undeleted_max).saturating_sub(self.counts.undeleted());
+        let free_bytes = limits.bytes_max.saturating_sub(self.counts.held_bytes + self.counts.reserved_bytes);
+        let messages = u64::from(limits.batch_max).min(free).min(free_bytes / limits.message_bytes_max);
+        let messages = u32::try_from(messages).unwrap_or(limits.batch_max);
+        if self.counts.deleted >= u64::from(limits.grace_max_ids) {
+            Err(Blocked::Grace)
+        } else if free == 0 {
+            Err(Blocked::Undeleted)
+        } else if messages == 0 {
+            Err(Blocked::Bytes)
+        } else if self.counts.unconfirmed < u64::from(limits.ledger_max_ids) {
+            Ok((messages, false))
+        } else if self.receives.is_empty() {
+            Ok((messages, true))
+        } else {
+            Err(Blocked::Full)
+        }
+    }
+
+    /// How long the ledger has been full without becoming free. Past [`Limits::full_patience`](crate::Limits::full_patience)
+    /// the source fails and names the ways out.
+    #[must_use]
+    pub fn full_for(&self, now: Mono) -> Option<Duration> {
+        let full = self.counts.unconfirmed >= u64::from(self.limits.ledger_max_ids);
+        self.full_since.filter(|_| full).map(|since| now.since(since))
+    }
+
+    /// Ends a receive whose answer was read: says for each message, in order, what to do with it.
+    ///
+    /// A known id gives its permit back, renews its handle if the delivery is newer, and is queued for deletion if it
+    /// is committed. An unknown ticket (ended before) yields no verdict: an answer after abandonment is never read.
+    pub fn screen(&mut self, ticket: Ticket, deliveries: &[Delivery]) -> Vec<Verdict> {
+        let Some(reservation) = self.end_receive(ticket) else { return Vec::new() };
+        deliveries.iter().map(|delivery| self.screen_one(delivery, reservation.screening)).collect()
+    }
+
+    /// Ends a receive whose answer will never be read: an error, a deadline, a stop.
+    pub fn abandon(&mut self, ticket: Ticket) {
+        self.end_receive(ticket);
+    }
+
+    fn end_receive(&mut self, ticket: Ticket) -> Option<Reservation> {
+        let reservation = self.receives.remove(&ticket)?;
+        self.counts.receives -= 1;
+        self.counts.reserved -= u64::from(reservation.messages);
+        self.counts.reserved_bytes -= reservation.bytes;
+        Some(reservation)
+    }
+
+    fn screen_one(&mut self, delivery: &Delivery, screening: bool) -> Verdict {
+        let rank =
+            HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
+        let key = delivery.key;
+        let Some(entry) = self.entries.get(&key) else {
+            if screening {
+                return Verdict::Lapse;
+            }
+            self.admit(delivery, rank);
+            return Verdict::Fresh;
+        };
+        let was_deleted = matches!(entry.stage, Stage::Deleted { .. });
+        let newer = self
+            .update(key, |entry| {
+                if let Stage::Deleted { checkpoint, .. } = entry.stage {
+                    // It came back although its delete was confirmed: delete it again, never emit it.
+                    entry.stage = Stage::Committed(checkpoint);
+                }
+                entry.take_handle(&delivery.handle, rank, delivery.lease_end)
+            })
+            .unwrap_or(false);
+        if newer || was_deleted {
+            self.mark_changed(key);
+            self.queue_delete(key);
+        }
+        Verdict::Duplicate
+    }
+
+    fn admit(&mut self, delivery: &Delivery, rank: HandleRank) {
+        let entry = Entry {
+            stage: Stage::Buffered,
+            handle: Some(delivery.handle.clone()),
+            rank,
+            enqueued: delivery.enqueued,
+            lease_end: delivery.lease_end,
+            bytes: delivery.bytes,
+            operation: Operation::None,
+            queued: false,
+            attempts: 0,
+            persisted: false,
+            changed: false,
+        };
+        self.counts.add(&entry);
+        self.entries.insert(delivery.key, entry);
+    }
+
+    /// Notes that messages were handed to the consumer, in the open epoch. This is the linearisation point: call it
+    /// in the same step that gives the rows away. Messages without rows are handed out like any other.
+    ///
+    /// # Panics
+    /// In debug builds, when an id is not buffered: the caller handed something out twice (G2).
+    pub fn hand_out(&mut self, keys: &[MessageKey]) {
+        for &key in keys {
+            let lease_end = self.update(key, |entry| {
+                debug_assert_eq!(entry.stage, Stage::Buffered, "G2: {key:?} handed out twice");
+                entry.stage = Stage::Emitted(None);
+                entry.lease_end
+            });
+            debug_assert!(lease_end.is_some(), "G2: {key:?} handed out but never received");
+            self.open.push(key);
+            self.open_lease_end = match (self.open_lease_end, lease_end.flatten()) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            self.mark_changed(key);
+        }
+    }
+
+    /// Drops a buffered message that shall not be handed out: it becomes visible again at the end of its lease.
+    pub fn leave(&mut self, key: MessageKey) {
+        if self.entries.get(&key).is_some_and(|entry| entry.stage == Stage::Buffered) {
+            self.forget(key);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The durable form: a base and the deltas after it, each an immutable, checksummed, versioned block of bytes.
+//!
+//! Layout, little-endian: magic `HWLG`, version u16, kind u8 (0 base, 1 delta), reserved u8, sequence u64, checkpoint
+//! u64, committed-through u64 + 1 (0 = none), retention seconds u64, hash of the previous segment u128 (0 for a base),
+//! number of forgotten keys u32, the keys; number of entries u32, the entries; CRC-32 of everything before it.
+//! An entry is: key u128, checkpoint u64, flags u8 (1 delete confirmed, 2 has a handle), dequeue count u32, own changes
+//! u32, next visible i64, enqueued i64, and with a handle its length u16 and its bytes.
+
+use std::sync::Arc;
+
+use crate::entry::HandleRank;
+use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
+
+const MAGIC: [u8; 4] = *b"HWLG";
+/// The version written. Readers take every version up to this one.
+pub const SEGMENT_VERSION: u16 = 1;
+const CONFIRMED: u8 = 1;
+const HAS_HANDLE: u8 = 2;
+
+/// One immutable block of a ledger's durable state. Its name is unique to its content, so a store writes each once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Segment {
+    sequence: u64,
+    hash: u128,
+    bytes: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Segment({}, {} bytes)", self.name(), self.bytes.len())
+    }
+}
+
+impl Segment {
+    /// Takes bytes that were stored earlier.
+    ///
+    /// # Errors
+    /// When they are not a whole segment of a version this build reads.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SegmentError> {
+        let content = Content::decode(bytes)?;
+        Ok(Self { sequence: content.sequence, hash: hash(bytes), bytes: Arc::from(bytes) })
+    }
+
+    /// A name unique to this content: the sequence number and a 128-bit hash. Safe as a file name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{:016}-{:032x}", self.sequence, self.hash)
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub const fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+
+    pub(crate) const fn hash(&self) -> u128 {
+        self.hash
+    }
+
+    pub(crate) fn content(&self) -> Result<Content, SegmentError> {
+        Content::decode(&self.bytes)
+    }
+}
+
+/// Why bytes are not a readable state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SegmentError {
+    /// Not written by a ledger.
+    #[error("not a ledger segment (wrong magic number)")]
+    NotASegment,
+    /// Written by a later release.
+    #[error(
+        "written in version {found}, this release reads up to {SEGMENT_VERSION}: use the release that wrote it, or a later one"
+    )]
+    NewerVersion {
+        /// The version found.
+        found: u16,
+    },
+    /// Cut off or changed.
+    #[error("damaged: {0}")]
+    Damaged(&'static str),
+    /// The segments do not follow each other.
+    #[error("the segments do not form one chain: {0}")]
+    BrokenChain(&'static str),
+}
+
+/// A segment's content, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) base: bool,
+    pub(crate) sequence: u64,
+    pub(crate) checkpoint: CheckpointId,
+    pub(crate) committed_through: Option<CheckpointId>,
+    pub(crate) retention_secs: u64,
+    pub(crate) previous: u128,
+    pub(crate) forgotten: Vec<MessageKey>,
+    pub(crate) entries: Vec<Stored>,
+}
+
+/// One id as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) key: MessageKey,
+    pub(crate) checkpoint: CheckpointId,
+    pub(crate) confirmed: bool,
+    pub(crate) handle: Option<Handle>,
+    pub(crate) rank: HandleRank,
+    pub(crate) enqueued: ServerMs,
+}
+
+fn hash(bytes: &[u8]) -> u128 {
+    twox_hash::XxHash3_128::oneshot(bytes)
+}
+
+impl Content {
+    pub(crate) fn encode(&self) -> Segment {
+        let mut out = Vec::with_capacity(80 + self.forgotten.len() * 16 + self.entries.len() * 110);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&SEGMENT_VERSION.to_le_bytes());
+        out.push(u8::from(!self.base));
+        out.push(0);
+        out.extend_from_slice(&self.sequence.to_le_bytes());
+        out.extend_from_slice(&self.checkpoint.0.to_le_bytes());
+        out.extend_from_slice(&self.committed_through.map_or(0, |c| c.0.saturating_add(1)).to_le_bytes());
+        out.extend_from_slice(&self.retention_secs.to_le_bytes());
+        out.extend_from_slice(&self.previous.to_le_bytes());
+        push_len(&mut out, self.forgotten.len());
+        for key in &self.forgotten {
+            out.extend_from_slice(&key.0.to_le_bytes());
+        }
+        push_len(&mut out, self.entries.len());
+        for entry in &self.entries {
+            entry.encode(&mut out);
+        }
+        let crc = crc32fast::hash(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        Segment { sequence: self.sequence, hash: hash(&out), bytes: Arc::from(out) }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, SegmentError> {
+        if !bytes.starts_with(&MAGIC) {
+            return Err(SegmentError::NotASegment);
+        }
+        let mut reader = Reader { bytes, at: 4 };
+        let version = u16::from_le_bytes(reader.take()?);
+        if version > SEGMENT_VERSION {
+            return Err(SegmentError::NewerVersion { found: version });
+        }
+        let (body, crc) =
+            bytes.split_at_checked(bytes.len().saturating_sub(4)).ok_or(SegmentError::Damaged("too short"))?;
+        if crc32fast::hash(body).to_le_bytes() != crc {
+            return Err(SegmentError::Damaged("the checksum does not match"));
+        }
+        reader.bytes = body;
+        let [kind, _] = reader.take()?;
+        let sequence = reader.u64()?;
+        let checkpoint = CheckpointId(reader.u64()?);
+        let committed_through = reader.u64()?.checked_sub(1).map(CheckpointId);
+        let retention_secs = reader.u64()?;
+        let previous = u128::from_le_bytes(reader.take()?);
+        let forgotten = (0..reader.u32()?).map(|_| reader.key()).collect::<Result<_, _>>()?;
+        let entries = (0..reader.u32()?).map(|_| Stored::decode(&mut reader)).collect::<Result<_, _>>()?;
+        if reader.at != body.len() {
+            return Err(SegmentError::Damaged("bytes after the last entry"));
+        }
+        Ok(Self {
+            base: kind == 0,
+            sequence,
+            checkpoint,
+            committed_through,
+            retention_secs,
+            previous,
+            forgotten,
+            entries,
+        })
+    }
+}
+
+impl Stored {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.key.0.to_le_bytes());
+        out.extend_from_slice(&self.checkpoint.0.to_le_bytes());
+        let handle = self.handle.as_ref().map(|h| h.as_str().as_bytes()).filter(|h| h.len() <= usize::from(u16::MAX));
+        out.push(if self.confirmed { CONFIRMED } else { 0 } | if handle.is_some() { HAS_HANDLE } else { 0 });
+        out.extend_from_slice(&self.rank.dequeue_count.to_le_bytes());
+        out.extend_from_slice(&self.rank.own_changes.to_le_bytes());
+        out.extend_from_slice(&self.rank.next_visible.0.to_le_bytes());
+        out.extend_from_slice(&self.enqueued.0.to_le_bytes());
+        if let Some(handle) = handle {
+            // The filter above keeps the length within 16 bits; a longer handle is left to its redelivery.
+            out.extend_from_slice(&u16::try_from(handle.len()).unwrap_or(0).to_le_bytes());
+            out.extend_from_slice(handle);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, SegmentError> {
+        let key = reader.key()?;
+        let checkpoint = CheckpointId(reader.u64()?);
+        let [flags] = reader.take()?;
+        let rank = HandleRank {
+            dequeue_count: reader.u32()?,
+            own_changes: reader.u32()?,
+            next_visible: ServerMs(i64::from_le_bytes(reader.take()?)),
+        };
+        let enqueued = ServerMs(i64::from_le_bytes(reader.take()?));
+        let handle = if flags & HAS_HANDLE == 0 {
+            None
+        } else {
+            let len = usize::from(u16::from_le_bytes(reader.take()?));
+            let text =
+                std::str::from_utf8(reader.slice(len)?).map_err(|_| SegmentError::Damaged("a handle is not text"))?;
+            Some(Handle::new(text))
+        };
+        Ok(Self { key, checkpoint, confirmed: flags & CONFIRMED != 0, handle, rank, enqueued })
+    }
+}
+
+fn push_len(out: &mut Vec<u8>, len: usize) {
+    // Limits keep every list far below 2^32 entries.
+    out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn slice(&mut self, len: usize) -> Result<&'a [u8], SegmentError> {
+        let rest = self.bytes.get(self.at..).and_then(|rest| rest.get(..len));
+        self.at += len;
+        rest.ok_or(SegmentError::Damaged("cut off"))
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], SegmentError> {
+        self.slice(N)?.try_into().map_err(|_| SegmentError::Damaged("cut off"))
+    }
+
+    fn u32(&mut self) -> Result<u32, SegmentError> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, SegmentError> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn key(&mut self) -> Result<MessageKey, SegmentError> {
+        self.take().map(|b| MessageKey(u128::from_le_bytes(b)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Content {
+        Content {
+            base: true,
+            sequence: 7,
+            checkpoint: CheckpointId(3),
+            committed_through: Some(CheckpointId(2)),
+            retention_secs: 345_600,
+            previous: 0,
+            forgotten: vec![MessageKey(5)],
+            entries: vec![
+                Stored {
+                    key: MessageKey(1),
+                    checkpoint: CheckpointId(3),
+                    confirmed: false,
+                    handle: Some(Handle::new("1-abc")),
+                    rank: HandleRank { dequeue_count: 2, own_changes: 1, next_visible: ServerMs(1_642_865_202_119) },
+                    enqueued: ServerMs(1_642_865_171_557),
+                },
+                Stored {
+                    key: MessageKey(2),
+                    checkpoint: CheckpointId(1),
+                    confirmed: true,
+                    handle: None,
+                    rank: HandleRank::default(),
+                    enqueued: ServerMs(0),
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let segment = sample().encode();
+        assert_eq!(segment.content(), Ok(sample()));
+        assert_eq!(Segment::from_bytes(segment.bytes()), Ok(segment));
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_an_error() {
+        let segment = sample().encode();
+        for len in 0..segment.bytes().len() {
+            assert!(Segment::from_bytes(&segment.bytes()[..len]).is_err(), "cut at {len}");
+        }
+        for at in 0..segment.bytes().len() {
+            let mut bytes = segment.bytes().to_vec();
+            bytes[at] ^= 0x10;
+            assert!(Segment::from_bytes(&bytes).is_err(), "bit flipped in byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_named() {
+        let mut bytes = sample().encode().bytes().to_vec();
+        bytes[4] = 2;
+        assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 2 }));
+    }
+}
