@@ -1,0 +1,237 @@
+//! The upper waist: what an engine sees of a source.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+pub use headwater_ledger::{CheckpointId, DueReason};
+
+use crate::batch::Batch;
+use crate::delivery::Delivery;
+
+/// A stream of rows with checkpoints.
+///
+/// # Contract
+/// One consumer calls, one call at a time:
+/// ```text
+/// [restore(N), commit(N)]  ( next → Batch* | CheckpointDue → checkpoint(M) → save → commit(M) or abort(M) )*  stop → next… None → checkpoint, commit → drain
+/// ```
+/// * **Hand-out.** A batch is handed out when the future returned by [`next`](Self::next) completes with it. A checkpoint
+///   covers exactly what was handed out before [`checkpoint`](Self::checkpoint) was called.
+/// * **Order of durability.** Sinks pre-commit → the state is saved durably → sinks commit → [`commit`](Self::commit). Only
+///   then is anything deleted from the queue. On restart: [`restore`](Self::restore) → sinks commit what the state lists → `commit`.
+/// * **A failed save is indeterminate.** Call [`abort`](Self::abort) and go on: the next checkpoint covers everything again.
+///   If nothing is called, no further checkpoint is announced.
+/// * Ids grow. `checkpoint`, `commit`, `abort` and `drain` may be repeated with the same id.
+///
+/// # Cancellation
+/// Every future may be dropped at any await: a dropped `next` leaves its batch in place, a dropped `checkpoint` is repeated
+/// with the same id.
+///
+/// # Ordering
+/// Rows of one message keep their order and share a batch. Between messages there is none.
+///
+/// # Progress
+/// A source works by itself between calls (screening, renewing handles, deleting) and wakes its consumer for a checkpoint
+/// even when no row comes. A slow consumer stops receives, nothing else. Dropping a source stops its tasks and loses nothing.
+///
+/// # Errors
+/// [`SourceError::kind`] says what a restart can do. After an error the source stays failed and repeats it; what was
+/// handed out may still be checkpointed and committed.
+#[async_trait]
+pub trait Source: Send + fmt::Debug + 'static {
+    /// The schema of every batch.
+    fn schema(&self) -> SchemaRef;
+
+    /// What it promises, given that checkpoints are saved durably.
+    fn delivery(&self) -> Delivery;
+
+    /// One sentence on the guarantee and the numbers behind it.
+    fn guarantee(&self) -> String;
+
+    /// Whose state this is. A saved state of another identity is refused by [`restore`](Self::restore).
+    fn identity(&self) -> String;
+
+    /// Continues from a saved checkpoint. The first call, if it is made.
+    ///
+    /// # Errors
+    /// [`SourceErrorKind::State`] when the state is not this source's, not whole, or of a later release.
+    async fn restore(&mut self, id: CheckpointId, state: SourceState) -> Result<(), SourceError>;
+
+    /// The next event; `None` after [`stop`](Self::stop) when everything buffered was handed out.
+    ///
+    /// # Errors
+    /// Fatal ones only: transient failures are retried inside.
+    async fn next(&mut self) -> Result<Option<Event>, SourceError>;
+
+    /// Cuts the barrier of checkpoint `id` and returns the state to save under it.
+    ///
+    /// # Errors
+    /// When `id` is not later than an earlier one.
+    async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError>;
+
+    /// Says that checkpoint `id` is durable and its sinks have committed. Returns at once; deletes run in the background.
+    ///
+    /// # Errors
+    /// When no such checkpoint was taken or restored.
+    async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError>;
+
+    /// Says that checkpoint `id` was not saved for certain; its rows belong to the next one.
+    ///
+    /// # Errors
+    /// None at present; reserved.
+    async fn abort(&mut self, id: CheckpointId) -> Result<(), SourceError>;
+
+    /// Ends receiving. What is buffered is still handed out by [`next`](Self::next), then `None`.
+    async fn stop(&mut self);
+
+    /// Finishes the deletes of what is committed, makes everything else visible again, and says how it went. Commits nothing.
+    ///
+    /// # Errors
+    /// When a delete is denied: the report would hide that the queue keeps what was processed.
+    async fn drain(&mut self, deadline: Duration) -> Result<DrainReport, SourceError>;
+
+    /// Where the source stands, for showing and for deciding that it is idle.
+    fn status(&self) -> SourceStatus;
+}
+
+/// What [`Source::next`] yields.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Rows, now handed out.
+    Batch(Batch),
+    /// A checkpoint should be taken now.
+    CheckpointDue(DueReason),
+}
+
+/// A source's durable state: immutable parts, each with a name unique to its content, so that a store writes a part once
+/// however many checkpoints list it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceState {
+    /// Whose state it is ([`Source::identity`]).
+    pub identity: String,
+    /// The parts, in order.
+    pub parts: Vec<StatePart>,
+}
+
+/// One immutable part of a state.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StatePart {
+    /// Unique to the content; `[0-9a-z-]` only, so safe as a file name.
+    pub name: String,
+    /// The content.
+    pub bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for SourceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceState({}, {} parts)", self.identity, self.parts.len())
+    }
+}
+
+impl fmt::Debug for StatePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StatePart({}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
+impl SourceState {
+    /// A state from its parts.
+    #[must_use]
+    pub const fn new(identity: String, parts: Vec<StatePart>) -> Self {
+        Self { identity, parts }
+    }
+}
+
+/// How a source ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// Deletes confirmed by the queue during the drain.
+    pub deleted: u64,
+    /// Committed messages whose delete is not confirmed: they come back and are deleted by the next run.
+    pub unconfirmed: u64,
+    /// Uncommitted messages made visible again.
+    pub released: u64,
+    /// Uncommitted messages that could not be: visible again at the end of their lease.
+    pub left: u64,
+}
+
+impl DrainReport {
+    /// A report from its numbers.
+    #[must_use]
+    pub const fn new(deleted: u64, unconfirmed: u64, released: u64, left: u64) -> Self {
+        Self { deleted, unconfirmed, released, left }
+    }
+}
+
+/// Where a source stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceStatus {
+    /// Messages received, first deliveries and redeliveries.
+    pub received: u64,
+    /// Redeliveries dropped.
+    pub duplicates: u64,
+    /// Rows handed out.
+    pub rows: u64,
+    /// Deletes confirmed.
+    pub deleted: u64,
+    /// Messages received and not handed out.
+    pub buffered: u64,
+    /// Messages handed out and not committed.
+    pub uncommitted: u64,
+    /// Committed messages with a live handle, about to be deleted.
+    pub deletable: u64,
+    /// Committed messages whose delete is unconfirmed.
+    pub unconfirmed: u64,
+    /// Since when, on the source's monotonic clock, every poll has ended empty or is parked and nothing is buffered,
+    /// uncommitted, about to be deleted or leased; `None` while that is not so.
+    pub idle_since: Option<headwater_ledger::Mono>,
+}
+
+/// What a failed source means for its user.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum SourceErrorKind {
+    /// A restart may help.
+    Failed,
+    /// The configuration is wrong.
+    Configuration,
+    /// The saved state is refused.
+    State,
+    /// The queue denies access.
+    Denied,
+    /// A message cannot be decoded and the policy is to fail.
+    BadData,
+}
+
+/// A failed source. `Display` says what happened and the way out, `source()` the cause.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceError {
+    /// What it means for the user.
+    pub kind: SourceErrorKind,
+    message: String,
+    #[source]
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl SourceError {
+    /// An error with its whole text.
+    #[must_use]
+    pub fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// Adds the cause, which `Display` does not repeat.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+}
