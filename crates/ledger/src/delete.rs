@@ -168,6 +168,19 @@ impl Ledger {
         }
     }
 
+    /// When the next delete is tried again, if any waits for that.
+    #[must_use]
+    pub fn next_retry(&self) -> Option<Mono> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    /// The latest end of a lease on an undeleted id, as far as hints tell; costs time in proportion to all ids.
+    #[must_use]
+    pub fn latest_lease_end(&self) -> Option<Mono> {
+        let undeleted = self.entries.values().filter(|entry| !matches!(entry.stage, Stage::Deleted { .. }));
+        undeleted.filter_map(|entry| entry.lease_end).max()
+    }
+
     /// Whether a delete is waiting or running.
     #[must_use]
     pub fn deletes_pending(&self) -> bool {
