@@ -1,6 +1,7 @@
 //! What was asked and what came of it, for tests to look at.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use headwater_mns_proto::{ErrorCode, Operation};
 
@@ -8,7 +9,7 @@ use crate::state::{MessageId, Millis};
 
 /// Entries kept; the oldest go first. Enough for any test to look back over, a few MB at most.
 const MAX_ENTRIES: usize = 10_000;
-/// Ids of deleted messages kept per queue: 16 MB, and more than the largest test sends.
+/// Ids of deleted messages kept, over all queues; the oldest go first. 32 MB, and more than the largest test deletes.
 const MAX_DELETED: usize = 1_000_000;
 
 /// One request and its answer.
@@ -37,7 +38,7 @@ pub struct Journal {
     requests: BTreeMap<Operation, u64>,
     messages: BTreeMap<Operation, u64>,
     entries: VecDeque<Entry>,
-    deleted: BTreeMap<String, VecDeque<MessageId>>,
+    deleted: VecDeque<(Arc<str>, MessageId)>,
 }
 
 impl Journal {
@@ -58,10 +59,10 @@ impl Journal {
         self.entries.iter()
     }
 
-    /// The ids deleted from `queue` by request, in order: at most the latest million.
+    /// The ids deleted from `queue` by request, in order, as far as they are among the latest million of all queues.
     #[must_use]
     pub fn deleted(&self, queue: &str) -> Vec<String> {
-        self.deleted.get(queue).into_iter().flatten().map(ToString::to_string).collect()
+        self.deleted.iter().filter(|(from, _)| **from == *queue).map(|(_, id)| id.to_string()).collect()
     }
 
     pub(crate) fn record(&mut self, entry: Entry) {
@@ -76,14 +77,14 @@ impl Journal {
     }
 
     pub(crate) fn record_delete(&mut self, queue: &str, id: MessageId) {
-        if !self.deleted.contains_key(queue) {
-            self.deleted.insert(queue.to_owned(), VecDeque::new());
+        if self.deleted.len() == MAX_DELETED {
+            self.deleted.pop_front();
         }
-        if let Some(ids) = self.deleted.get_mut(queue) {
-            if ids.len() == MAX_DELETED {
-                ids.pop_front();
-            }
-            ids.push_back(id);
-        }
+        // Deletes of one queue mostly follow each other and can share its name.
+        let name = match self.deleted.back() {
+            Some((last, _)) if **last == *queue => Arc::clone(last),
+            _ => Arc::from(queue),
+        };
+        self.deleted.push_back((name, id));
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::faults::Faults;
 use crate::journal::Journal;
-use crate::listener::{self, Shared};
+use crate::listener::{self, Inner, Shared};
 use crate::random::Random;
 use crate::router::{Access, Router};
 use crate::state::{Account, Counts, CreateQueueError, QueueNotExist, SendError, Sent};
@@ -268,21 +268,24 @@ impl ServerHandle {
         self.shared.lock().router.account.create_queue(self.shared.now(), name, settings).map(|_| ())
     }
 
-    /// Puts messages into a queue without a request, as one batch (so at most 16 and 64 KB).
+    /// Puts any number of messages into a queue without a request, in order.
     ///
     /// # Errors
-    /// There is no such queue, or it refuses one of them; then none is stored.
-    pub fn put(&self, queue: &str, messages: Vec<NewMessage>) -> Result<Vec<Sent>, PutError> {
-        let sent = {
-            let mut inner = self.shared.lock();
-            let inner = &mut *inner;
-            let now = self.shared.now();
-            let sent = inner.router.account.queue(queue)?.send(now, messages)?;
-            inner.lines.stir(queue, &mut inner.router.account, now);
-            sent
-        };
+    /// There is no such queue, or it refuses a message; those before it are stored.
+    pub fn put(&self, queue: &str, messages: impl IntoIterator<Item = NewMessage>) -> Result<Vec<Sent>, PutError> {
+        let mut inner = self.shared.lock();
+        let Inner { router, lines } = &mut *inner;
+        let now = self.shared.now();
+        let target = router.account.queue(queue)?;
+        let mut sent = Vec::new();
+        let put = messages.into_iter().try_for_each(|message| {
+            sent.extend(target.send(now, vec![message])?);
+            Ok(())
+        });
+        lines.stir(queue, &mut router.account, now);
+        drop(inner);
         self.shared.changed.send_replace(());
-        Ok(sent)
+        put.map(|()| sent)
     }
 
     /// How many messages of `queue` are where.
@@ -306,8 +309,8 @@ impl ServerHandle {
         self.shared.lock().router.journal.clone()
     }
 
-    /// Ready once `condition` holds. It is asked now and again whenever a request ends or a poll parks or leaves, so a
-    /// test waits for what it needs instead of for a time.
+    /// Ready once `condition` holds. It is asked now and again whenever a request ends, a poll parks or leaves, or the
+    /// clock is advanced through this handle, so a test waits for what it needs instead of for a time.
     pub async fn until(&self, mut condition: impl FnMut(&Self) -> bool) {
         let mut changed = self.shared.changed.subscribe();
         while !condition(self) {
@@ -333,6 +336,7 @@ impl ServerHandle {
     /// The server does not run on a manual clock.
     pub fn advance(&self, by: Duration) -> Result<(), ClockNotManual> {
         self.manual.as_ref().ok_or(ClockNotManual)?.advance(by);
+        self.shared.changed.send_replace(());
         Ok(())
     }
 }

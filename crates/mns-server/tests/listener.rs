@@ -290,6 +290,28 @@ async fn a_lost_answer_had_its_effect_and_a_dropped_request_had_none() {
 }
 
 #[tokio::test]
+async fn an_error_can_close_its_connection() {
+    let faults = Faults { close_on_error: Dose::Count(1), ..Faults::default() };
+    let server = server(&clock()).faults(faults).start().await.unwrap();
+    let mut client = Client::connect(server.address()).await;
+    assert!(client.call(&receive(None)).await.unwrap().closes, "an empty queue is an error to the service");
+    assert!(client.call(&receive(None)).await.is_err());
+    let mut client = Client::connect(server.address()).await;
+    assert!(!client.call(&receive(None)).await.unwrap().closes);
+}
+
+#[tokio::test]
+async fn a_jump_of_the_time_of_day_does_not_prolong_a_poll() {
+    let clock = clock();
+    let server = server(&clock).start().await.unwrap();
+    let mut pollers = Pollers::default();
+    pollers.park(&server, 0, Some(10)).await;
+    clock.set_wall(WallMs((START as i64 - 3_600) * 1_000));
+    clock.advance(10 * SECOND);
+    assert_eq!(pollers.next().await, (0, vec![]));
+}
+
+#[tokio::test]
 async fn latency_and_holds_pass_on_the_server_s_clock() {
     let clock = clock();
     let faults = Faults {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_core::Mono;
 use headwater_mns_proto::numbers::MAX_REQUEST_BODY;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -63,7 +64,10 @@ pub(super) async fn answer(
     let response = match then {
         Then::Answer(response) => response,
         Then::Perform(work) => perform(&shared, work).await,
-        Then::Drop => return Err(Dropped::OnPurpose),
+        Then::Drop => {
+            shared.changed.send_replace(());
+            return Err(Dropped::OnPurpose);
+        }
     };
     send(&shared, response).await
 }
@@ -93,8 +97,10 @@ async fn perform(shared: &Arc<Shared>, work: Work) -> Response {
 
 /// Holds a poll until there is something, its time is over, or the server stops.
 async fn wait(shared: &Arc<Shared>, place: Place, poll: Poll) -> Response {
+    // On the monotonic clock: a jump of the time of day must not make a client wait longer than it asked.
+    let deadline = shared.clock.now() + Duration::from_millis(poll.wait);
     loop {
-        let look_again = match look(shared, &place, &poll) {
+        let look_again = match look(shared, &place, &poll, deadline) {
             Look::Answer(response) => return response,
             Look::Over => break,
             Look::Later(at) => at,
@@ -102,7 +108,7 @@ async fn wait(shared: &Arc<Shared>, place: Place, poll: Poll) -> Response {
         tokio::select! {
             biased;
             () = place.woken() => {}
-            () = sleep_until(shared, look_again) => {}
+            () = shared.clock.sleep_until(look_again) => {}
             () = shared.closed() => {}
         }
     }
@@ -112,29 +118,25 @@ async fn wait(shared: &Arc<Shared>, place: Place, poll: Poll) -> Response {
 enum Look {
     Answer(Response),
     Over,
-    Later(Millis),
+    Later(Mono),
 }
 
-fn look(shared: &Shared, place: &Place, poll: &Poll) -> Look {
+fn look(shared: &Shared, place: &Place, poll: &Poll, deadline: Mono) -> Look {
     let mut inner = shared.lock();
     let inner = &mut *inner;
     let now = shared.now();
-    let mut later = poll.until;
+    let mut later = deadline;
     if place.is_head(&inner.lines) {
         if let Some(response) = inner.router.poll(now, poll) {
             return Look::Answer(response);
         }
         let next = inner.router.account.queue(&poll.queue).ok().and_then(|queue| queue.next_wakeup());
         place.arm(&mut inner.lines, next);
-        later = later.min(next.unwrap_or(later));
+        if let Some(next) = next {
+            later = later.min(shared.clock.now() + Duration::from_millis(next.saturating_sub(now)));
+        }
     }
-    if now >= poll.until || shared.is_closing() { Look::Over } else { Look::Later(later) }
-}
-
-/// Waits for a time of day. The clock may jump: whoever waits looks again.
-async fn sleep_until(shared: &Shared, at: Millis) {
-    let pause = at.saturating_sub(shared.now());
-    shared.clock.sleep(Duration::from_millis(pause)).await;
+    if shared.clock.now() >= deadline || shared.is_closing() { Look::Over } else { Look::Later(later) }
 }
 
 /// Waits, but not into the end of the server.

@@ -66,7 +66,7 @@ impl Router {
         let empty = self.plan.empty_receive();
         let quirks = self.plan.quirks();
         let max = batch.unwrap_or(1) as usize;
-        let poll = Poll { queue: name, until: now + wait, max, batch: batch.is_some(), quirks, context };
+        let poll = Poll { queue: name, wait, max, batch: batch.is_some(), quirks, context };
         if empty {
             return Outcome::Answer(self.give_up(now, poll));
         }

@@ -78,7 +78,8 @@ struct Context {
 #[derive(Debug, Clone)]
 pub(crate) struct Poll {
     pub(crate) queue: String,
-    pub(crate) until: Millis,
+    /// How long it may wait.
+    pub(crate) wait: Millis,
     max: usize,
     batch: bool,
     quirks: Quirks,

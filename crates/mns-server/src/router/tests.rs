@@ -190,79 +190,80 @@ fn clone(request: &Recorded) -> Recorded {
     }
 }
 
+/// Method, target, body; status and code. The queue `q` exists, `none` does not.
+const ODD: &[(&str, &str, &str, u16, &str)] = &[
+    // Empty and missing are both 404.
+    ("GET", "/queues/q/messages", "", 404, "MessageNotExist"),
+    ("GET", "/queues/q/messages?numOfMessages=16", "", 404, "MessageNotExist"),
+    ("GET", "/queues/q/messages?peekonly=true", "", 404, "MessageNotExist"),
+    ("GET", "/queues/none/messages", "", 404, "QueueNotExist"),
+    ("GET", "/queues/none", "", 404, "QueueNotExist"),
+    ("DELETE", "/queues/none", "", 404, "QueueNotExist"),
+    ("PUT", "/queues/none?metaoverride=true", "<Queue/>", 404, "QueueNotExist"),
+    ("POST", "/queues/none/messages", "<Message><MessageBody>x</MessageBody></Message>", 404, "QueueNotExist"),
+    ("DELETE", "/queues/none/messages?ReceiptHandle=x", "", 404, "QueueNotExist"),
+    (
+        "DELETE",
+        "/queues/none/messages",
+        "<ReceiptHandles><ReceiptHandle>x</ReceiptHandle></ReceiptHandles>",
+        404,
+        "QueueNotExist",
+    ),
+    ("PUT", "/queues/none/messages?ReceiptHandle=x&VisibilityTimeout=5", "", 404, "QueueNotExist"),
+    // Numbers.
+    ("GET", "/queues/q/messages?numOfMessages=0", "", 400, "InvalidArgument"),
+    ("GET", "/queues/q/messages?numOfMessages=17", "", 400, "InvalidArgument"),
+    ("GET", "/queues/q/messages?numOfMessages=many", "", 400, "InvalidArgument"),
+    ("GET", "/queues/q/messages?waitseconds=31", "", 400, "InvalidArgument"),
+    ("GET", "/queues/q/messages?waitseconds=-1", "", 400, "InvalidArgument"),
+    ("PUT", "/queues/q/messages?ReceiptHandle=x&VisibilityTimeout=0", "", 400, "InvalidArgument"),
+    ("PUT", "/queues/q/messages?ReceiptHandle=x&VisibilityTimeout=43201", "", 400, "InvalidArgument"),
+    // Handles.
+    ("DELETE", "/queues/q/messages", "", 400, "MissingReceiptHandle"),
+    ("DELETE", "/queues/q/messages?ReceiptHandle=nonsense", "", 400, "ReceiptHandleError"),
+    ("PUT", "/queues/q/messages?VisibilityTimeout=5", "", 400, "MissingReceiptHandle"),
+    ("PUT", "/queues/q/messages?ReceiptHandle=x", "", 400, "MissingVisibilityTimeout"),
+    // Bodies.
+    ("POST", "/queues/q/messages", "<Message><MessageBody>", 400, "MalformedXML"),
+    ("POST", "/queues/q/messages", "<Message/>", 400, "InvalidArgument"),
+    // Queues.
+    ("PUT", "/queues/-q", "", 400, "InvalidQueueName"),
+    ("PUT", "/queues/q_1", "", 400, "InvalidQueueName"),
+    ("PUT", "/queues/r", "<Queue><VisibilityTimeout>0</VisibilityTimeout></Queue>", 400, "InvalidArgument"),
+    ("PUT", "/queues/q", "<Queue><VisibilityTimeout>60</VisibilityTimeout></Queue>", 409, "QueueAlreadyExist"),
+    // Elsewhere.
+    ("GET", "/", "", 400, "InvalidRequestURL"),
+    ("GET", "/topics", "", 400, "InvalidRequestURL"),
+    ("PATCH", "/queues/q", "", 400, "InvalidRequestURL"),
+    ("GET", "/queues/q/messages/more", "", 400, "InvalidRequestURL"),
+    // Two slashes are one, names of parameters have no case, `+` is a plus.
+    ("GET", "//queues//q/messages?WAITSECONDS=0", "", 404, "MessageNotExist"),
+];
+
 #[test]
 fn odd_requests_get_the_documented_answers() {
-    let long = "a".repeat(121);
-    let many = "<Message><MessageBody>x</MessageBody></Message>".repeat(17);
-    let large = format!("<Message><MessageBody>{}</MessageBody></Message>", "x".repeat(65_537));
-    let full = format!(
-        "<Messages>{}</Messages>",
-        format!("<Message><MessageBody>{}</MessageBody></Message>", "x".repeat(33_000)).repeat(2)
-    );
-    let many_handles = "<ReceiptHandle>x</ReceiptHandle>".repeat(17);
-    let cases: &[(&str, &str, &str, u16, &str)] = &[
-        // Empty and missing are both 404.
-        ("GET", "/queues/q/messages", "", 404, "MessageNotExist"),
-        ("GET", "/queues/q/messages?numOfMessages=16", "", 404, "MessageNotExist"),
-        ("GET", "/queues/q/messages?peekonly=true", "", 404, "MessageNotExist"),
-        ("GET", "/queues/none/messages", "", 404, "QueueNotExist"),
-        ("GET", "/queues/none", "", 404, "QueueNotExist"),
-        ("DELETE", "/queues/none", "", 404, "QueueNotExist"),
-        ("PUT", "/queues/none?metaoverride=true", "<Queue/>", 404, "QueueNotExist"),
-        ("POST", "/queues/none/messages", "<Message><MessageBody>x</MessageBody></Message>", 404, "QueueNotExist"),
-        ("DELETE", "/queues/none/messages?ReceiptHandle=x", "", 404, "QueueNotExist"),
-        (
-            "DELETE",
-            "/queues/none/messages",
-            "<ReceiptHandles><ReceiptHandle>x</ReceiptHandle></ReceiptHandles>",
-            404,
-            "QueueNotExist",
-        ),
-        ("PUT", "/queues/none/messages?ReceiptHandle=x&VisibilityTimeout=5", "", 404, "QueueNotExist"),
-        // Numbers.
-        ("GET", "/queues/q/messages?numOfMessages=0", "", 400, "InvalidArgument"),
-        ("GET", "/queues/q/messages?numOfMessages=17", "", 400, "InvalidArgument"),
-        ("GET", "/queues/q/messages?numOfMessages=many", "", 400, "InvalidArgument"),
-        ("GET", "/queues/q/messages?waitseconds=31", "", 400, "InvalidArgument"),
-        ("GET", "/queues/q/messages?waitseconds=-1", "", 400, "InvalidArgument"),
-        ("PUT", "/queues/q/messages?ReceiptHandle=x&VisibilityTimeout=0", "", 400, "InvalidArgument"),
-        ("PUT", "/queues/q/messages?ReceiptHandle=x&VisibilityTimeout=43201", "", 400, "InvalidArgument"),
-        // Handles.
-        ("DELETE", "/queues/q/messages", "", 400, "MissingReceiptHandle"),
-        ("DELETE", "/queues/q/messages?ReceiptHandle=nonsense", "", 400, "ReceiptHandleError"),
-        ("PUT", "/queues/q/messages?VisibilityTimeout=5", "", 400, "MissingReceiptHandle"),
-        ("PUT", "/queues/q/messages?ReceiptHandle=x", "", 400, "MissingVisibilityTimeout"),
-        (
-            "DELETE",
-            "/queues/q/messages",
-            &format!("<ReceiptHandles>{many_handles}</ReceiptHandles>"),
-            400,
-            "InvalidArgument",
-        ),
-        // Bodies.
-        ("POST", "/queues/q/messages", "<Message><MessageBody>", 400, "MalformedXML"),
-        ("POST", "/queues/q/messages", "<Message/>", 400, "InvalidArgument"),
-        ("POST", "/queues/q/messages", &large, 400, "InvalidArgument"),
-        ("POST", "/queues/q/messages", &format!("<Messages>{many}</Messages>"), 400, "InvalidArgument"),
-        ("POST", "/queues/q/messages", &full, 400, "InvalidArgument"),
-        // Queues.
-        ("PUT", "/queues/-q", "", 400, "InvalidQueueName"),
-        ("PUT", "/queues/q_1", "", 400, "InvalidQueueName"),
-        ("PUT", &format!("/queues/{long}"), "", 400, "QueueNameLengthError"),
-        ("PUT", "/queues/r", "<Queue><VisibilityTimeout>0</VisibilityTimeout></Queue>", 400, "InvalidArgument"),
-        ("PUT", "/queues/q", "<Queue><VisibilityTimeout>60</VisibilityTimeout></Queue>", 409, "QueueAlreadyExist"),
-        // Elsewhere.
-        ("GET", "/", "", 400, "InvalidRequestURL"),
-        ("GET", "/topics", "", 400, "InvalidRequestURL"),
-        ("PATCH", "/queues/q", "", 400, "InvalidRequestURL"),
-        ("GET", "/queues/q/messages/more", "", 400, "InvalidRequestURL"),
-        // Two slashes are one, names of parameters have no case, `+` is a plus.
-        ("GET", "//queues//q/messages?WAITSECONDS=0", "", 404, "MessageNotExist"),
-    ];
     let mut bench = Bench::open(Faults::default());
-    for (method, target, body, status, code) in cases {
+    for (method, target, body, status, code) in ODD {
         bench.expect(method, target, body, *status, code);
     }
+}
+
+#[test]
+fn what_is_too_long_or_too_many_is_refused() {
+    let mut bench = Bench::open(Faults::default());
+    let message = |bytes| format!("<Message><MessageBody>{}</MessageBody></Message>", "x".repeat(bytes));
+    let messages = |count, bytes| format!("<Messages>{}</Messages>", message(bytes).repeat(count));
+    let handles =
+        |count| format!("<ReceiptHandles>{}</ReceiptHandles>", "<ReceiptHandle>x</ReceiptHandle>".repeat(count));
+    let messages_of_q = "/queues/q/messages";
+    bench.expect("POST", messages_of_q, &message(65_536), 201, "");
+    bench.expect("POST", messages_of_q, &message(65_537), 400, "InvalidArgument");
+    bench.expect("POST", messages_of_q, &messages(16, 4_096), 201, "");
+    bench.expect("POST", messages_of_q, &messages(16, 4_097), 400, "InvalidArgument");
+    bench.expect("POST", messages_of_q, &messages(17, 1), 400, "InvalidArgument");
+    bench.expect("DELETE", messages_of_q, &handles(17), 400, "InvalidArgument");
+    bench.expect("PUT", &format!("/queues/{}", "a".repeat(120)), "", 201, "");
+    bench.expect("PUT", &format!("/queues/{}", "a".repeat(121)), "", 400, "QueueNameLengthError");
 }
 
 #[test]
