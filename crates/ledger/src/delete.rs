@@ -178,6 +178,8 @@ impl Ledger {
         };
         if stage == Stage::Buffered {
             self.forget(key);
+        } else {
+            self.mark_changed(key);
         }
     }
 

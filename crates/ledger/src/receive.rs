@@ -127,8 +127,8 @@ impl Ledger {
     /// is committed. An unknown ticket (ended before) yields no verdict: an answer after abandonment is never read.
     pub fn screen(&mut self, ticket: Ticket, deliveries: &[Delivery]) -> Vec<Verdict> {
         let Some(reservation) = self.end_receive(ticket) else { return Vec::new() };
-        let mut permits = if reservation.screening { 0 } else { reservation.messages };
-        deliveries.iter().map(|delivery| self.screen_one(delivery, &mut permits)).collect()
+        let permits = if reservation.screening { 0 } else { reservation.messages as usize };
+        deliveries.iter().enumerate().map(|(i, delivery)| self.screen_one(delivery, i < permits)).collect()
     }
 
     /// Ends a receive whose answer will never be read: an error, a deadline, a stop.
@@ -144,13 +144,14 @@ impl Ledger {
         Some(reservation)
     }
 
-    fn screen_one(&mut self, delivery: &Delivery, permits: &mut u32) -> Verdict {
+    fn screen_one(&mut self, delivery: &Delivery, permitted: bool) -> Verdict {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
         if !self.entries.contains_key(&key) {
-            let Some(left) = permits.checked_sub(1) else { return Verdict::Lapse };
-            *permits = left;
+            if !permitted {
+                return Verdict::Lapse;
+            }
             self.admit(delivery, rank);
             return Verdict::Fresh;
         }
