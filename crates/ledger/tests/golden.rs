@@ -3,6 +3,8 @@
 //! `golden/v1-base.seg` and `golden/v1-delta.seg` are the state of the story below. They are never written anew: a later
 //! version of the segment gets files of its own, and these go on being read.
 
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
 use headwater_ledger::{
     CheckpointId, DeleteOutcome, Delivery, Handle, Ledger, Limits, MessageKey, Mono, SEGMENT_VERSION, Segment, ServerMs,
 };

@@ -1,6 +1,8 @@
 //! Properties of random histories: the whole ledger holds together after every step, its deadlines are honest, its bounds
 //! hold, and what is restored is what was there.
 
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
