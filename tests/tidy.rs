@@ -70,7 +70,17 @@ fn functions_fit_a_screen_and_nothing_is_left_unfinished() {
             }
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start();
-            let starts = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "pub(crate) async fn ", "const fn ", "pub const fn "];
+            let starts = [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "async fn ",
+                "pub async fn ",
+                "pub(crate) async fn ",
+                "const fn ",
+                "pub const fn ",
+            ];
             if function.is_none() && starts.iter().any(|s| head.starts_with(s)) && !head.ends_with(';') {
                 function = Some((number, indent, head));
             }
