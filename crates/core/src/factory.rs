@@ -55,13 +55,15 @@ pub struct JobContext {
     pub checkpoint_interval: std::time::Duration,
     /// The longest a poll may wait, so that idleness is noticed in time; `None` for the option's own value.
     pub max_poll_wait: Option<std::time::Duration>,
+    /// An earlier run on this state did not end cleanly: its leases may still be running.
+    pub unclean_start: bool,
 }
 
 impl JobContext {
     /// A context with a name and an interval.
     #[must_use]
     pub fn new(job: impl Into<String>, checkpoint_interval: std::time::Duration) -> Self {
-        Self { job: job.into(), checkpoint_interval, max_poll_wait: None }
+        Self { job: job.into(), checkpoint_interval, max_poll_wait: None, unclean_start: false }
     }
 }
 

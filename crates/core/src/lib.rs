@@ -40,6 +40,7 @@
 mod batch;
 mod clock;
 mod delivery;
+mod duration;
 mod factory;
 mod options;
 mod plan;
@@ -51,6 +52,7 @@ mod store;
 pub use batch::{Batch, MessageMeta, MessageRows};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, WallMs};
 pub use delivery::Delivery;
+pub use duration::parse_duration;
 pub use factory::{
     Connectors, JobContext, MetadataColumn, SinkCheck, SinkFactory, SinkRequest, SourceCheck, SourceFactory,
     SourceRequest,

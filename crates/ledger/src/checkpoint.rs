@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::entry::{Entry, Operation, Stage};
+use crate::entry::{Entry, Operation, Stage, Wait};
 use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
 use crate::ledger::{Ledger, Tombstone};
+use crate::receive::earlier;
 use crate::segment::{Content, Segment, SegmentError, Stored};
 
 /// Why a checkpoint is due.
@@ -89,6 +90,19 @@ impl Ledger {
         if self.in_flight.is_some() || now < self.not_before || self.announced_until.is_some_and(|until| now < until) {
             return None;
         }
+        self.pressing().or_else(|| {
+            if self.lease_deadline().is_some_and(|at| now >= at) {
+                Some(DueReason::Lease)
+            } else if self.interval_deadline().is_some_and(|at| now >= at) {
+                Some(DueReason::Interval)
+            } else {
+                None
+            }
+        })
+    }
+
+    /// The reasons that hold whatever the time is.
+    fn pressing(&self) -> Option<DueReason> {
         let counts = &self.counts;
         if counts.uncommitted >= u64::from(self.limits.checkpoint_max_messages) {
             Some(DueReason::Count)
@@ -97,13 +111,17 @@ impl Ledger {
         } else if counts.uncommitted > 0 && counts.buffered == 0 && counts.receives == 0 && self.can_receive().is_err()
         {
             Some(DueReason::Blocked)
-        } else if self.open_lease_end.is_some_and(|end| now + self.limits.lease_margin >= end) {
-            Some(DueReason::Lease)
-        } else if self.dirty() && now >= self.last_barrier_at + self.limits.checkpoint_interval {
-            Some(DueReason::Interval)
         } else {
             None
         }
+    }
+
+    fn lease_deadline(&self) -> Option<Mono> {
+        self.open_lease_end.map(|end| end - self.limits.lease_margin)
+    }
+
+    fn interval_deadline(&self) -> Option<Mono> {
+        self.dirty().then(|| self.last_barrier_at + self.limits.checkpoint_interval)
     }
 
     /// As [`checkpoint_due`](Self::checkpoint_due), and holds the next announcement back for one interval, so that a
@@ -117,38 +135,42 @@ impl Ledger {
     /// Whether the next checkpoint would differ from the last one.
     #[must_use]
     pub fn dirty(&self) -> bool {
-        self.counts.uncommitted > 0 || !self.changed.is_empty() || !self.forgotten.is_empty()
+        self.counts.uncommitted > 0 || self.unsaved || !self.changed.is_empty() || !self.forgotten.is_empty()
     }
 
-    /// When to look again although nothing happened, at the latest.
+    /// When to look again although nothing happened: the earliest moment at which a checkpoint is due, a delete is to
+    /// be retried, or [`tick`](Self::tick) has something to do. In the past if that is so now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let mut deadlines = Vec::with_capacity(6);
-        if self.in_flight.is_none() && self.dirty() {
-            let floor = self.announced_until.unwrap_or(self.not_before).max(self.not_before);
-            deadlines.push((self.last_barrier_at + self.limits.checkpoint_interval).max(floor));
-            if let Some(end) = self.open_lease_end {
-                deadlines.push((end - self.limits.lease_margin).max(floor));
-            }
+        let retry = self.retries.first().map(|(at, _)| *at);
+        let scan = (self.counts.unconfirmed > 0).then(|| self.last_scan + crate::forget::RETENTION_SCAN_PERIOD);
+        [self.checkpoint_deadline(), retry, self.forget_deadline(), scan].into_iter().flatten().min()
+    }
+
+    fn checkpoint_deadline(&self) -> Option<Mono> {
+        if self.in_flight.is_some() {
+            return None;
         }
-        deadlines.extend(self.retries.first().map(|(at, _)| *at));
-        if self.oldest_receive_allows_forgetting() {
-            deadlines.extend(self.deleted.front().map(|stone| stone.at + self.limits.grace));
+        let floor = self.announced_until.map_or(self.not_before, |until| until.max(self.not_before));
+        if self.pressing().is_some() {
+            return Some(floor);
         }
-        if self.counts.unconfirmed > 0 {
-            deadlines.push(self.last_scan + crate::forget::RETENTION_SCAN_PERIOD);
-        }
-        deadlines.into_iter().min()
+        earlier(self.lease_deadline(), self.interval_deadline()).map(|at| at.max(floor))
     }
 
     /// Cuts the barrier of checkpoint `id`: the snapshot holds every id handed out before and not yet forgotten.
-    /// Repeating the newest id gives the same snapshot again.
+    /// Repeating the newest id gives the same snapshot again; if it was aborted, it is in flight again.
     ///
     /// # Errors
     /// When `id` is older than the newest one.
     pub fn barrier(&mut self, id: CheckpointId, now: Mono) -> Result<Snapshot, CheckpointError> {
         match self.last_barrier {
-            Some(last) if last == id => return Ok(Snapshot { checkpoint: id, segments: self.chain.clone() }),
+            Some(last) if last == id => {
+                if self.committed_through.is_none_or(|done| done < id) {
+                    self.in_flight = Some(id);
+                }
+                return Ok(Snapshot { checkpoint: id, segments: self.chain.clone() });
+            }
             Some(last) if last > id => return Err(CheckpointError::NotLater { asked: id, last }),
             _ => {}
         }
@@ -157,11 +179,12 @@ impl Ledger {
             self.update(key, |entry| entry.stage = Stage::Emitted(Some(id)));
         }
         self.sealed.insert(id, open);
-        self.open_lease_end = None;
+        self.sealed_lease_end = earlier(self.sealed_lease_end, self.open_lease_end.take());
         self.last_barrier = Some(id);
-        self.last_barrier_at = now;
+        self.barrier_before_at = std::mem::replace(&mut self.last_barrier_at, now);
         self.in_flight = Some(id);
         self.announced_until = None;
+        self.unsaved = false;
         self.append_segment(id);
         Ok(Snapshot { checkpoint: id, segments: self.chain.clone() })
     }
@@ -172,22 +195,26 @@ impl Ledger {
     /// # Errors
     /// When no barrier was cut or restored under `id`.
     pub fn commit(&mut self, id: CheckpointId) -> Result<(), CheckpointError> {
-        if self.last_barrier.is_none_or(|last| id > last) {
+        if self.committed_through.is_some_and(|done| done >= id) {
+            return Ok(());
+        }
+        // An id in a gap was never taken: whoever commits it holds another state than this one.
+        if self.last_barrier != Some(id) && !self.sealed.contains_key(&id) {
             return Err(CheckpointError::Unknown { asked: id });
         }
         if self.in_flight.is_some_and(|running| running <= id) {
             self.in_flight = None;
         }
-        if self.committed_through.is_some_and(|done| done >= id) {
-            return Ok(());
-        }
         self.committed_through = Some(id);
-        let later = self.sealed.split_off(&CheckpointId(id.0.saturating_add(1)));
-        for (checkpoint, keys) in std::mem::replace(&mut self.sealed, later) {
+        while let Some(oldest) = self.sealed.first_entry().filter(|oldest| *oldest.key() <= id) {
+            let (checkpoint, keys) = oldest.remove_entry();
             for key in keys {
                 self.update(key, |entry| entry.stage = Stage::Committed(checkpoint));
                 self.queue_delete(key);
             }
+        }
+        if self.sealed.is_empty() {
+            self.sealed_lease_end = None;
         }
         Ok(())
     }
@@ -197,6 +224,10 @@ impl Ledger {
         if self.in_flight == Some(id) {
             self.in_flight = None;
             self.not_before = now + self.limits.checkpoint_retry;
+            // As if its barrier had not been: what made it due makes the next one due.
+            self.unsaved = true;
+            self.last_barrier_at = self.barrier_before_at;
+            self.open_lease_end = earlier(self.open_lease_end, self.sealed_lease_end.take());
         }
     }
 
@@ -213,12 +244,15 @@ impl Ledger {
         if last.checkpoint != id {
             return Err(CheckpointError::OtherCheckpoint { asked: id, found: last.checkpoint });
         }
+        let next_sequence =
+            last.sequence.checked_add(1).ok_or(SegmentError::Damaged("its sequence number is the last there is"))?;
         self.note_retention(Duration::from_secs(last.retention_secs));
         self.last_barrier = Some(id);
         self.last_barrier_at = now;
+        self.barrier_before_at = now;
         self.committed_through = last.committed_through;
         self.chain = segments.to_vec();
-        self.next_sequence = last.sequence + 1;
+        self.next_sequence = next_sequence;
         for (key, stored) in stored {
             self.revive(key, &stored, now);
         }
@@ -246,7 +280,7 @@ impl Ledger {
             lease_end: None,
             bytes: 0,
             operation: Operation::None,
-            queued: false,
+            wait: Wait::None,
             attempts: 0,
             persisted: true,
             changed: false,

@@ -1,8 +1,13 @@
 //! Deleting: the one code path that says which messages may be deleted, and what an answer to a delete means.
 
-use crate::entry::{Operation, Stage};
+use std::time::Duration;
+
+use crate::entry::{Operation, Stage, Wait};
 use crate::ids::{DeleteToken, Handle, MessageKey, Mono, Ticket};
 use crate::ledger::{Ledger, Tombstone};
+
+/// The longest pause before a retry. 30 s, the service's default lease: after that the handle is most likely dead.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Leave to make one delete call. Every id in it is committed (G1) and listed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +62,10 @@ impl Ledger {
             && at <= now
         {
             self.retries.pop_first();
-            self.ready.push_back(key);
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.wait = Wait::Ready;
+                self.ready.push_back(key);
+            }
         }
         let max = self.limits.batch_max as usize;
         let mut entries = Vec::with_capacity(max.min(self.ready.len()));
@@ -65,7 +73,7 @@ impl Ledger {
             && let Some(key) = self.ready.pop_front()
         {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
-            entry.queued = false;
+            entry.wait = Wait::None;
             // G1 is decided here and nowhere else.
             if let (Stage::Committed(_), Operation::None, Some(handle)) = (entry.stage, entry.operation, &entry.handle)
             {
@@ -106,10 +114,11 @@ impl Ledger {
             _ if renewed => self.queue_delete(key),
             DeleteOutcome::Failed | DeleteOutcome::Unknown if entry.attempts < self.limits.delete_max_retries => {
                 report.retried += 1;
-                let pause = self.limits.delete_retry_pause * 2u32.saturating_pow(entry.attempts);
+                let doubled = self.limits.delete_retry_pause.saturating_mul(2u32.saturating_pow(entry.attempts));
+                let at = now + doubled.min(RETRY_PAUSE_MAX);
                 entry.attempts += 1;
-                entry.queued = true;
-                self.retries.insert((now + pause, key));
+                entry.wait = Wait::Retry(at);
+                self.retries.insert((at, key));
             }
             _ => {
                 if outcome == DeleteOutcome::Stale {
@@ -135,7 +144,7 @@ impl Ledger {
         self.mark_changed(key);
         // Every receive begun so far may still carry the message: remember the next ticket as the bound.
         self.deleted.push_back(Tombstone { key, ticket: Ticket(self.next_ticket), at: now, stay });
-        self.full_since = self.full_since.map(|since| since.max(now));
+        self.note_freed(now);
     }
 
     /// Everything that is neither committed nor in the middle of an operation, to be made visible again at the end of
@@ -154,8 +163,12 @@ impl Ledger {
         out
     }
 
-    /// Ends a release. Whatever the answer, the handle is dead or of no further use to this run.
+    /// Ends a release. Whatever the answer, the handle is dead or of no further use to this run. Without a release in
+    /// flight for this id it does nothing.
     pub fn release_done(&mut self, key: MessageKey) {
+        if self.entries.get(&key).is_none_or(|entry| entry.operation != Operation::Release) {
+            return;
+        }
         let Some(stage) = self.update(key, |entry| {
             entry.operation = Operation::None;
             entry.handle = None;
@@ -165,7 +178,22 @@ impl Ledger {
         };
         if stage == Stage::Buffered {
             self.forget(key);
+        } else {
+            self.mark_changed(key);
         }
+    }
+
+    /// When the next delete is tried again, if any waits for that.
+    #[must_use]
+    pub fn next_retry(&self) -> Option<Mono> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    /// The latest end of a lease on an undeleted id, as far as hints tell; costs time in proportion to all ids.
+    #[must_use]
+    pub fn latest_lease_end(&self) -> Option<Mono> {
+        let undeleted = self.entries.values().filter(|entry| !matches!(entry.stage, Stage::Deleted { .. }));
+        undeleted.filter_map(|entry| entry.lease_end).max()
     }
 
     /// Whether a delete is waiting or running.

@@ -26,6 +26,17 @@ pub(crate) enum Operation {
     Release,
 }
 
+/// Where an id waits for its delete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Wait {
+    #[default]
+    None,
+    /// In the queue of deletes.
+    Ready,
+    /// In the queue of retries, until then.
+    Retry(Mono),
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) stage: Stage,
@@ -39,8 +50,8 @@ pub(crate) struct Entry {
     /// Bytes of permit held until the epoch is committed.
     pub(crate) bytes: u64,
     pub(crate) operation: Operation,
-    /// Waits in the queue of deletes or in the queue of retries.
-    pub(crate) queued: bool,
+    /// Whether it waits in the queue of deletes or in the queue of retries.
+    pub(crate) wait: Wait,
     /// Failed tries of deleting with the present handle.
     pub(crate) attempts: u32,
     /// Some segment of the chain holds this id.
@@ -59,9 +70,12 @@ pub(crate) struct HandleRank {
 }
 
 impl Entry {
-    /// Takes over a delivery's handle if it is newer than the one at hand. True if it did.
+    /// Takes over a delivery's handle unless the one at hand is newer. True if it did.
+    ///
+    /// Equal ranks come from a queue that counts nothing. Then the later answer wins: a wrong guess costs one refused
+    /// delete, whereas keeping the older handle could leave the message circling for ever.
     pub(crate) fn take_handle(&mut self, handle: &Handle, rank: HandleRank, lease_end: Option<Mono>) -> bool {
-        if rank <= self.rank {
+        if rank < self.rank || (rank == self.rank && self.handle.as_ref() == Some(handle)) {
             return false;
         }
         self.handle = Some(handle.clone());

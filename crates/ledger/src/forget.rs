@@ -46,12 +46,12 @@ impl Ledger {
         forgotten
     }
 
-    pub(crate) fn oldest_receive_allows_forgetting(&self) -> bool {
-        match (self.deleted.front(), self.receives.keys().next()) {
-            (Some(stone), Some(oldest)) => *oldest >= stone.ticket,
-            (Some(_), None) => true,
-            (None, _) => false,
-        }
+    /// When the oldest deleted id may go; `None` while a receive may still carry it, since then its end is the event.
+    pub(crate) fn forget_deadline(&self) -> Option<Mono> {
+        let stone = self.deleted.front()?;
+        let carried = self.receives.keys().next().is_some_and(|oldest| *oldest < stone.ticket);
+        let crowded = self.counts.deleted >= u64::from(self.limits.grace_max_ids);
+        (!carried).then(|| if crowded { stone.at } else { stone.at + self.limits.grace })
     }
 
     /// An unconfirmed id goes when the queue itself must have dropped the message: send time + largest retention seen
@@ -61,7 +61,8 @@ impl Ledger {
             return 0;
         }
         self.last_scan = now;
-        let lived = i64::try_from((self.limits.retention + RETENTION_MARGIN).as_millis()).unwrap_or(i64::MAX);
+        let lived =
+            i64::try_from(self.limits.retention.saturating_add(RETENTION_MARGIN).as_millis()).unwrap_or(i64::MAX);
         let horizon = self.server_now.0.saturating_sub(lived);
         let mut expired: Vec<MessageKey> = self
             .entries
@@ -73,6 +74,9 @@ impl Ledger {
         expired.sort_unstable();
         for key in &expired {
             self.forget(*key);
+        }
+        if !expired.is_empty() {
+            self.note_freed(now);
         }
         expired.len() as u64
     }

@@ -1,6 +1,8 @@
 //! What must hold after every step, as one named check: used by tests, by the exhaustive search and by simulators.
 
-use crate::entry::{Operation, Stage};
+use std::collections::BTreeSet;
+
+use crate::entry::{Operation, Stage, Wait};
 use crate::ledger::{Counts, Ledger};
 
 /// A broken promise: its id, and what was seen.
@@ -25,14 +27,18 @@ impl Ledger {
     /// * `L2` one operation per id: an id is in a running delete exactly if its operation says so, and only once.
     /// * `L3` what can be deleted is queued, waiting for a retry or running: nothing is stuck.
     /// * `L4` every uncommitted id is in exactly one epoch.
-    /// * `G4` the bounds hold, and some permitted action is always enabled.
+    /// * `L5` every deleted id has its tombstone (else it would never be forgotten), in the order of tickets.
+    /// * `L6` the changes for the next segment are complete: what is marked is listed.
+    /// * `G4` the bounds hold, and nothing waits for itself: there is an answer to come, a call to make, or a deadline.
     ///
     /// # Errors
     /// The first violation found.
     pub fn check(&self) -> Result<(), Violation> {
         self.check_counts()?;
         self.check_deletes()?;
+        self.check_waits()?;
         self.check_epochs()?;
+        self.check_tombstones()?;
         self.check_bounds()
     }
 
@@ -63,8 +69,40 @@ impl Ledger {
             let marked = entry.operation == Operation::Delete;
             require(!marked || running.binary_search(key).is_ok(), "L2", || format!("{key:?} marked, not running"))?;
             let ready = matches!(entry.stage, Stage::Committed(_)) && entry.handle.is_some();
-            let scheduled = entry.queued || entry.operation != Operation::None;
+            let scheduled = entry.wait != Wait::None || entry.operation != Operation::None;
             require(!ready || scheduled, "L3", || format!("{key:?} could be deleted and is not scheduled"))?;
+        }
+        Ok(())
+    }
+
+    fn check_waits(&self) -> Result<(), Violation> {
+        let mut ready: Vec<_> = self.ready.iter().copied().collect();
+        ready.sort_unstable();
+        let mut marked: Vec<_> = self.entries.iter().filter(|(_, e)| e.wait == Wait::Ready).map(|(k, _)| *k).collect();
+        marked.sort_unstable();
+        require(ready == marked, "L3", || format!("queued for deletion {ready:?}, marked so {marked:?}"))?;
+        let retries = self.entries.iter().filter_map(|(key, entry)| match entry.wait {
+            Wait::Retry(at) => Some((at, *key)),
+            _ => None,
+        });
+        let marked: BTreeSet<_> = retries.collect();
+        require(self.retries == marked, "L3", || format!("queued for retry {:?}, marked so {marked:?}", self.retries))
+    }
+
+    fn check_tombstones(&self) -> Result<(), Violation> {
+        let sorted = self.deleted.iter().zip(self.deleted.iter().skip(1)).all(|(a, b)| a.ticket <= b.ticket);
+        require(sorted, "L5", || "tombstones are not in the order of tickets".into())?;
+        let mut stays: Vec<_> = self.deleted.iter().map(|stone| (stone.key, stone.stay)).collect();
+        stays.sort_unstable();
+        let changed: BTreeSet<_> = self.changed.iter().collect();
+        for (key, entry) in &self.entries {
+            if let Stage::Deleted { stay, .. } = entry.stage {
+                let found = stays.binary_search(&(*key, stay)).is_ok();
+                require(found, "L5", || format!("{key:?} is deleted and has no tombstone"))?;
+            }
+            require(!entry.changed || changed.contains(key), "L6", || format!("{key:?} is marked, not listed"))?;
+            let saved = entry.persisted || entry.changed || entry.stage == Stage::Buffered;
+            require(saved, "L6", || format!("{key:?} is in no segment and not in the next"))?;
         }
         Ok(())
     }
@@ -84,14 +122,10 @@ impl Ledger {
         require(counts.reserved <= u64::from(self.limits.undeleted_max), "G4", || {
             "reserved above undeletedMax".into()
         })?;
-        // Work for somebody: a receive, the consumer (rows or a checkpoint), a delete, an answer, or time.
-        let enabled = self.can_receive().is_ok()
-            || counts.receives > 0
-            || counts.buffered > 0
-            || counts.uncommitted > 0
-            || self.deletes_pending()
-            || counts.unconfirmed > 0
-            || !self.deleted.is_empty();
+        let call = self.can_receive().is_ok() || counts.buffered > 0 || self.deletes_pending();
+        let answer = counts.receives > 0 || self.in_flight.is_some();
+        let releasing = self.entries.values().any(|entry| entry.operation == Operation::Release);
+        let enabled = call || answer || releasing || self.next_deadline().is_some();
         require(enabled, "G4", || format!("nothing is enabled: {counts:?}"))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use crate::entry::{Entry, Stage};
+use crate::entry::{Entry, Operation, Stage, Wait};
 use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::limits::{LimitError, Limits};
 use crate::segment::Segment;
@@ -29,20 +29,25 @@ pub struct Ledger {
     // Checkpoints.
     pub(crate) open: Vec<MessageKey>,
     pub(crate) open_lease_end: Option<Mono>,
+    pub(crate) sealed_lease_end: Option<Mono>,
     pub(crate) sealed: BTreeMap<CheckpointId, Vec<MessageKey>>,
     pub(crate) last_barrier: Option<CheckpointId>,
     pub(crate) in_flight: Option<CheckpointId>,
     pub(crate) committed_through: Option<CheckpointId>,
     pub(crate) last_barrier_at: Mono,
+    pub(crate) barrier_before_at: Mono,
     pub(crate) not_before: Mono,
     pub(crate) announced_until: Option<Mono>,
     // What the next segment has to say.
     pub(crate) changed: Vec<MessageKey>,
     pub(crate) forgotten: Vec<MessageKey>,
+    // The newest checkpoint was aborted: what its segment says may be in no durable state.
+    pub(crate) unsaved: bool,
     pub(crate) chain: Vec<Segment>,
     pub(crate) next_sequence: u64,
-    // A full ledger, and the last time something left it.
+    // Since when the ledger has been full without anything leaving it.
     pub(crate) full_since: Option<Mono>,
+    // Time as seen by the scan for the end of retention.
     pub(crate) last_scan: Mono,
     pub(crate) server_now: ServerMs,
 }
@@ -171,15 +176,18 @@ impl Ledger {
             next_stay: 0,
             open: Vec::new(),
             open_lease_end: None,
+            sealed_lease_end: None,
             sealed: BTreeMap::new(),
             last_barrier: None,
             in_flight: None,
             committed_through: None,
             last_barrier_at: now,
+            barrier_before_at: now,
             not_before: now,
             announced_until: None,
             changed: Vec::new(),
             forgotten: Vec::new(),
+            unsaved: false,
             chain: Vec::new(),
             next_sequence: 0,
             full_since: None,
@@ -240,16 +248,31 @@ impl Ledger {
 
     /// Queues a committed id with a handle for deletion, unless it is queued or in the middle of an operation.
     pub(crate) fn queue_delete(&mut self, key: MessageKey) {
-        use crate::entry::Operation;
         if let Some(entry) = self.entries.get_mut(&key)
             && matches!(entry.stage, Stage::Committed(_))
             && entry.handle.is_some()
             && entry.operation == Operation::None
-            && !entry.queued
+            && entry.wait == Wait::None
         {
-            entry.queued = true;
+            entry.wait = Wait::Ready;
             self.ready.push_back(key);
         }
+    }
+
+    /// Takes an id out of the queue of retries: a newer handle need not wait for what the older one has coming.
+    pub(crate) fn cancel_retry(&mut self, key: MessageKey) {
+        if let Some(entry) = self.entries.get_mut(&key)
+            && let Wait::Retry(at) = entry.wait
+        {
+            entry.wait = Wait::None;
+            self.retries.remove(&(at, key));
+        }
+    }
+
+    /// Notes that an id left the unconfirmed ones for good, which is what a full ledger waits for.
+    pub(crate) fn note_freed(&mut self, now: Mono) {
+        let full = self.counts.unconfirmed >= u64::from(self.limits.ledger_max_ids);
+        self.full_since = self.full_since.filter(|_| full).map(|since| since.max(now));
     }
 
     /// Drops an id for good.

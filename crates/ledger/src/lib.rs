@@ -64,6 +64,7 @@ mod delete;
 mod entry;
 mod forget;
 mod ids;
+mod inspect;
 mod invariant;
 mod ledger;
 mod limits;
@@ -73,6 +74,8 @@ mod segment;
 pub use checkpoint::{CheckpointError, DueReason, Snapshot};
 pub use delete::{DeleteBatch, DeleteOutcome, DeleteReport, Release};
 pub use ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
+#[doc(hidden)]
+pub use inspect::IdView;
 pub use invariant::Violation;
 pub use ledger::{Counts, Ledger};
 pub use limits::{LimitError, Limits};

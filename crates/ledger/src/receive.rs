@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::entry::{Entry, HandleRank, Operation, Stage};
+use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::ids::{Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::ledger::{Ledger, Reservation};
 
@@ -58,7 +58,8 @@ pub enum Verdict {
     Fresh,
     /// Known: drop the body; the ledger has taken what it needs.
     Duplicate,
-    /// New, but the ledger is full: drop it without a trace; it becomes visible again by itself.
+    /// New, but the ledger is full, or the answer is longer than what was asked for: drop it without a trace; it
+    /// becomes visible again by itself.
     Lapse,
 }
 
@@ -72,8 +73,6 @@ impl Ledger {
         let (messages, screening) = self.admissible()?;
         if screening {
             self.full_since.get_or_insert(now);
-        } else {
-            self.full_since = None;
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
@@ -128,7 +127,8 @@ impl Ledger {
     /// is committed. An unknown ticket (ended before) yields no verdict: an answer after abandonment is never read.
     pub fn screen(&mut self, ticket: Ticket, deliveries: &[Delivery]) -> Vec<Verdict> {
         let Some(reservation) = self.end_receive(ticket) else { return Vec::new() };
-        deliveries.iter().map(|delivery| self.screen_one(delivery, reservation.screening)).collect()
+        let permits = if reservation.screening { 0 } else { reservation.messages as usize };
+        deliveries.iter().enumerate().map(|(i, delivery)| self.screen_one(delivery, i < permits)).collect()
     }
 
     /// Ends a receive whose answer will never be read: an error, a deadline, a stop.
@@ -144,29 +144,29 @@ impl Ledger {
         Some(reservation)
     }
 
-    fn screen_one(&mut self, delivery: &Delivery, screening: bool) -> Verdict {
+    fn screen_one(&mut self, delivery: &Delivery, permitted: bool) -> Verdict {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
-        let Some(entry) = self.entries.get(&key) else {
-            if screening {
+        if !self.entries.contains_key(&key) {
+            if !permitted {
                 return Verdict::Lapse;
             }
             self.admit(delivery, rank);
             return Verdict::Fresh;
-        };
-        let was_deleted = matches!(entry.stage, Stage::Deleted { .. });
-        let newer = self
-            .update(key, |entry| {
-                if let Stage::Deleted { checkpoint, .. } = entry.stage {
-                    // It came back although its delete was confirmed: delete it again, never emit it.
-                    entry.stage = Stage::Committed(checkpoint);
-                }
-                entry.take_handle(&delivery.handle, rank, delivery.lease_end)
-            })
-            .unwrap_or(false);
-        if newer || was_deleted {
+        }
+        let newer = self.update(key, |entry| {
+            let newer = entry.take_handle(&delivery.handle, rank, delivery.lease_end);
+            if newer && let Stage::Deleted { checkpoint, .. } = entry.stage {
+                // It came back although its delete was confirmed: delete it again, never emit it. (An older delivery
+                // says nothing of the sort: its answer was merely slower than the delete.)
+                entry.stage = Stage::Committed(checkpoint);
+            }
+            newer
+        });
+        if newer == Some(true) {
             self.mark_changed(key);
+            self.cancel_retry(key);
             self.queue_delete(key);
         }
         Verdict::Duplicate
@@ -181,7 +181,7 @@ impl Ledger {
             lease_end: delivery.lease_end,
             bytes: delivery.bytes,
             operation: Operation::None,
-            queued: false,
+            wait: Wait::None,
             attempts: 0,
             persisted: false,
             changed: false,
@@ -194,20 +194,16 @@ impl Ledger {
     /// in the same step that gives the rows away. Messages without rows are handed out like any other.
     ///
     /// # Panics
-    /// In debug builds, when an id is not buffered: the caller handed something out twice (G2).
+    /// In debug builds, when an id is not buffered: the caller handed out something twice, or something it never
+    /// received (G2). In release builds such an id keeps the stage it has.
     pub fn hand_out(&mut self, keys: &[MessageKey]) {
         for &key in keys {
-            let lease_end = self.update(key, |entry| {
-                debug_assert_eq!(entry.stage, Stage::Buffered, "G2: {key:?} handed out twice");
-                entry.stage = Stage::Emitted(None);
-                entry.lease_end
-            });
-            debug_assert!(lease_end.is_some(), "G2: {key:?} handed out but never received");
+            let buffered = self.entries.get(&key).filter(|entry| entry.stage == Stage::Buffered);
+            debug_assert!(buffered.is_some(), "G2: {key:?} handed out twice, or never received");
+            let Some(lease_end) = buffered.map(|entry| entry.lease_end) else { continue };
+            self.update(key, |entry| entry.stage = Stage::Emitted(None));
             self.open.push(key);
-            self.open_lease_end = match (self.open_lease_end, lease_end.flatten()) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            self.open_lease_end = earlier(self.open_lease_end, lease_end);
             self.mark_changed(key);
         }
     }
@@ -217,5 +213,13 @@ impl Ledger {
         if self.entries.get(&key).is_some_and(|entry| entry.stage == Stage::Buffered) {
             self.forget(key);
         }
+    }
+}
+
+/// The earlier of two points, where there are two.
+pub(crate) fn earlier(a: Option<Mono>, b: Option<Mono>) -> Option<Mono> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }

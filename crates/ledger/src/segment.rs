@@ -57,6 +57,16 @@ impl Segment {
         self.hash
     }
 
+    /// A hash of what it says, without the numbers that only name it: sequence and the hash of the segment before.
+    pub(crate) fn meaning(&self) -> u128 {
+        const NUMBERS: [std::ops::Range<usize>; 2] = [8..16, 40..56];
+        let mut bytes = self.bytes.to_vec();
+        let end = bytes.len().saturating_sub(4); // The checksum covers those numbers too.
+        bytes.truncate(end);
+        NUMBERS.into_iter().for_each(|range| bytes[range].fill(0)); // A segment is longer than its header.
+        hash(&bytes)
+    }
+
     pub(crate) fn content(&self) -> Result<Content, SegmentError> {
         Content::decode(&self.bytes)
     }
@@ -147,22 +157,35 @@ impl Content {
         if version > SEGMENT_VERSION {
             return Err(SegmentError::NewerVersion { found: version });
         }
+        if version == 0 {
+            return Err(SegmentError::Damaged("there is no version 0"));
+        }
         let (body, crc) =
             bytes.split_at_checked(bytes.len().saturating_sub(4)).ok_or(SegmentError::Damaged("too short"))?;
         if crc32fast::hash(body).to_le_bytes() != crc {
             return Err(SegmentError::Damaged("the checksum does not match"));
         }
         reader.bytes = body;
-        let [kind, _] = reader.take()?;
+        let [kind @ 0..=1, 0] = reader.take()? else {
+            return Err(SegmentError::Damaged("it is neither a base nor a delta"));
+        };
         let sequence = reader.u64()?;
         let checkpoint = CheckpointId(reader.u64()?);
         let committed_through = reader.u64()?.checked_sub(1).map(CheckpointId);
         let retention_secs = reader.u64()?;
         let previous = u128::from_le_bytes(reader.take()?);
         let forgotten = (0..reader.u32()?).map(|_| reader.key()).collect::<Result<_, _>>()?;
-        let entries = (0..reader.u32()?).map(|_| Stored::decode(&mut reader)).collect::<Result<_, _>>()?;
+        let entries = (0..reader.u32()?).map(|_| Stored::decode(&mut reader)).collect::<Result<Vec<_>, _>>()?;
         if reader.at != body.len() {
             return Err(SegmentError::Damaged("bytes after the last entry"));
+        }
+        // A checkpoint commits only what lies before it, and an id in a later one would never be committed.
+        if committed_through.is_some_and(|done| done >= checkpoint) || entries.iter().any(|e| e.checkpoint > checkpoint)
+        {
+            return Err(SegmentError::Damaged("it holds a later checkpoint than its own"));
+        }
+        if entries.iter().any(|e| e.confirmed && committed_through.is_none_or(|done| e.checkpoint > done)) {
+            return Err(SegmentError::Damaged("it holds a delete of something that is not committed"));
         }
         Ok(Self {
             base: kind == 0,
@@ -309,5 +332,51 @@ mod tests {
         let mut bytes = sample().encode().bytes().to_vec();
         bytes[4] = 2;
         assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 2 }));
+    }
+
+    #[test]
+    fn whole_bytes_that_contradict_themselves_are_damaged() {
+        let damaged = |change: fn(&mut Content)| {
+            let mut content = sample();
+            change(&mut content);
+            matches!(Segment::from_bytes(content.encode().bytes()), Err(SegmentError::Damaged(_)))
+        };
+        assert!(!damaged(|_| ()));
+        assert!(damaged(|c| c.committed_through = Some(CheckpointId(3))), "commits itself");
+        assert!(damaged(|c| c.entries[0].checkpoint = CheckpointId(4)), "an id of a later checkpoint");
+        assert!(damaged(|c| c.entries[0].confirmed = true), "deleted before it was committed");
+
+        let with_checksum = |at: usize, byte: u8| {
+            let mut bytes = sample().encode().bytes().to_vec();
+            bytes[at] = byte;
+            let end = bytes.len() - 4;
+            let crc = crc32fast::hash(&bytes[..end]);
+            bytes[end..].copy_from_slice(&crc.to_le_bytes());
+            Segment::from_bytes(&bytes).is_err()
+        };
+        assert!(with_checksum(4, 0), "version 0");
+        assert!(with_checksum(6, 2), "neither base nor delta");
+        assert!(with_checksum(7, 1), "the reserved byte");
+    }
+
+    #[test]
+    fn extreme_numbers_in_a_state_do_not_overflow() {
+        use crate::{Ledger, Limits, Mono};
+        let mut content = sample();
+        content.forgotten.clear();
+        content.retention_secs = u64::MAX;
+        content.entries[0].rank =
+            HandleRank { dequeue_count: u32::MAX, own_changes: u32::MAX, next_visible: ServerMs(i64::MIN) };
+        content.entries[0].enqueued = ServerMs(i64::MAX);
+        let mut ledger = Ledger::new(Limits::default(), Mono::default()).unwrap();
+        ledger.restore(CheckpointId(3), &[content.encode()], Mono::default()).unwrap();
+        ledger.commit(CheckpointId(3)).unwrap();
+        assert_eq!(ledger.tick(Mono(std::time::Duration::MAX), Some(ServerMs(i64::MAX))), 1, "the deleted one");
+
+        // The sequence number after the last there is.
+        content.sequence = u64::MAX;
+        let mut ledger = Ledger::new(Limits::default(), Mono::default()).unwrap();
+        assert!(ledger.restore(CheckpointId(3), &[content.encode()], Mono::default()).is_err());
+        assert_eq!(ledger.counts().ids(), 0, "a refused restore leaves nothing behind");
     }
 }

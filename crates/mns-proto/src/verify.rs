@@ -34,11 +34,6 @@ pub fn verify<'h, 'k>(
     let (_, authorization) = find("authorization").ok_or_else(|| error(ErrorCode::MissingAuthorizationHeader))?;
     let (id, signature) =
         split_authorization(authorization).ok_or_else(|| error(ErrorCode::InvalidAuthorizationHeader))?;
-    match signed.x_mns("x-mns-version") {
-        None => return Err(error(ErrorCode::MissingVersionHeader)),
-        Some(version) if version != VERSION.as_bytes() => return Err(error(ErrorCode::InvalidVersionHeader)),
-        Some(_) => {}
-    }
     check_date(&signed, now)?;
 
     let signer = key(id).ok_or_else(|| error(ErrorCode::InvalidAccessKeyId))?;
@@ -57,7 +52,15 @@ pub fn verify<'h, 'k>(
         let expected = signer.signature(&signed.string_to_sign(method, target, date));
         bool::from(expected.as_bytes().ct_eq(signature.as_bytes()))
     });
-    if fits { Ok(id.to_owned()) } else { Err(error(ErrorCode::SignatureDoesNotMatch)) }
+    if !fits {
+        return Err(error(ErrorCode::SignatureDoesNotMatch));
+    }
+    // Last, so that who forgot the header (and did not sign it) is told so instead of being told of a wrong signature.
+    match signed.x_mns("x-mns-version") {
+        None => Err(error(ErrorCode::MissingVersionHeader)),
+        Some(version) if version != VERSION.as_bytes() => Err(error(ErrorCode::InvalidVersionHeader)),
+        Some(_) => Ok(id.to_owned()),
+    }
 }
 
 fn check_date(signed: &SignedHeaders<'_>, now: Option<u64>) -> Result<(), ServiceError> {

@@ -7,10 +7,9 @@
 
 use std::collections::HashSet;
 
+use headwater_mns_proto::{NewMessage, QueueSettings};
 use headwater_mns_server::random::Random;
-use headwater_mns_server::state::{
-    Account, AttributeChanges, ChangeVisibilityError, Content, Counts, HandleError, Millis, NewMessage, Queue, Quirks,
-};
+use headwater_mns_server::state::{Account, ChangeVisibilityError, Counts, HandleError, Millis, Queue, Quirks};
 use proptest::prelude::*;
 
 const START: Millis = 1_795_161_600_000;
@@ -21,7 +20,7 @@ const RETENTION: Millis = 60_000;
 enum Step {
     Send {
         delay: u32,
-        priority: u8,
+        priority: u32,
     },
     Receive {
         max: usize,
@@ -35,7 +34,7 @@ enum Step {
     },
     Change {
         handle: usize,
-        seconds: u64,
+        seconds: u32,
     },
     Wait {
         millis: Millis,
@@ -44,11 +43,11 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0u32..4, 1u8..4).prop_map(|(delay, priority)| Step::Send { delay, priority }),
+        4 => (0u32..4, 1u32..4).prop_map(|(delay, priority)| Step::Send { delay, priority }),
         4 => (1usize..5).prop_map(|max| Step::Receive { max }),
         1 => (1usize..5).prop_map(|max| Step::Peek { max }),
         4 => any::<usize>().prop_map(|handle| Step::Delete { handle }),
-        2 => (any::<usize>(), 1u64..6).prop_map(|(handle, seconds)| Step::Change { handle, seconds }),
+        2 => (any::<usize>(), 1u32..6).prop_map(|(handle, seconds)| Step::Change { handle, seconds }),
         3 => prop_oneof![0u64..1_500, Just(3_000), 10_000u64..30_000].prop_map(|millis| Step::Wait { millis }),
     ];
     proptest::collection::vec(step, 1..120)
@@ -57,7 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A message, by its number in the order of sends.
 struct Known {
     id: String,
-    priority: u8,
+    priority: u32,
     enqueued: Millis,
     first: Millis,
     count: u32,
@@ -147,7 +146,7 @@ impl Model {
                 match self.verdict(handle) {
                     Err(error) => prop_assert_eq!(got, Err(ChangeVisibilityError::Handle(error))),
                     Ok(number) => {
-                        let until = self.now + seconds * 1_000;
+                        let until = self.now + u64::from(seconds) * 1_000;
                         let (text, told) = got.map_err(|error| TestCaseError::fail(format!("{error}")))?;
                         prop_assert_eq!(told, until);
                         self.messages[number].hidden_until = until;
@@ -165,12 +164,10 @@ impl Model {
         Ok(())
     }
 
-    fn send(&mut self, queue: &mut Queue, delay: u32, priority: u8) -> Result<(), TestCaseError> {
-        let message = NewMessage {
-            content: Content { body: self.messages.len().to_string(), ..Content::default() },
-            delay_seconds: Some(delay),
-            priority: Some(priority),
-        };
+    fn send(&mut self, queue: &mut Queue, delay: u32, priority: u32) -> Result<(), TestCaseError> {
+        let mut message = NewMessage::new(self.messages.len().to_string());
+        message.delay_seconds = Some(delay);
+        message.priority = Some(priority);
         let sent = queue.send(self.now, vec![message]).map_err(|error| TestCaseError::fail(format!("{error}")))?;
         prop_assert_eq!(sent[0].handle.is_some(), delay > 0);
         let id = sent[0].id.to_string();
@@ -217,12 +214,12 @@ impl Model {
 }
 
 fn queue(account: &mut Account) -> &mut Queue {
-    let changes = AttributeChanges {
+    let settings = QueueSettings {
         visibility_timeout: Some((VISIBILITY / 1_000) as u32),
         message_retention_period: Some((RETENTION / 1_000) as u32),
-        ..AttributeChanges::default()
+        ..QueueSettings::default()
     };
-    account.create_queue(START, "q", &changes).unwrap();
+    account.create_queue(START, "q", &settings).unwrap();
     account.queue("q").unwrap()
 }
 
@@ -263,8 +260,7 @@ proptest! {
         let mut handles = Vec::new();
         for (max, duplicates) in rounds {
             queue.send(START, vec![NewMessage::default()]).unwrap();
-            let mut quirks = Quirks::default();
-            quirks.duplicates = duplicates;
+            let quirks = Quirks { duplicates, ..Quirks::default() };
             let got = queue.receive(START, max, quirks);
             let ids: HashSet<_> = got.iter().map(|delivery| delivery.message.id).collect();
             prop_assert_eq!(ids.len(), got.len(), "one answer must not hold a message twice");

@@ -11,10 +11,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use headwater_mns_proto::{NewMessage, QueueSettings};
 use headwater_mns_server::random::Random;
-use headwater_mns_server::state::{
-    Account, AttributeChanges, Content, Delivery, Millis, NewMessage, Peeked, Quirks, Sent,
-};
+use headwater_mns_server::state::{Account, Delivery, Millis, Peeked, Quirks, Sent};
 
 /// When every story starts: 2026-11-20 08:00:00 UTC.
 const START: Millis = 1_795_161_600_000;
@@ -83,11 +82,11 @@ impl Story {
                 writeln!(out, "ok").unwrap();
             }
             "create" => {
-                let created = self.account.create_queue(now, words[1], &changes(&options));
+                let created = self.account.create_queue(now, words[1], &settings(&options));
                 writeln!(out, "{}", show(created)).unwrap();
             }
             "set" => {
-                let set = self.account.set_attributes(now, words[1], &changes(&options)).expect("queue");
+                let set = self.account.set_attributes(now, words[1], &settings(&options));
                 writeln!(out, "{}", show(set)).unwrap();
             }
             "attributes" => {
@@ -103,8 +102,7 @@ impl Story {
             "list" => {
                 let text = |name: &str| options.get(name).copied().unwrap_or_default();
                 let page = self.account.list(text("prefix"), text("marker"), option("max").unwrap_or(1000) as usize);
-                let names: Vec<&str> = page.queues.iter().map(|(name, _)| *name).collect();
-                writeln!(out, "{} next={:?}", names.join(" "), page.next).unwrap();
+                writeln!(out, "{} next={:?}", page.queues.join(" "), page.next).unwrap();
             }
             _ => self.run_on_queue(words[0], words[1], &words[2..], &options, line, &mut out),
         }
@@ -123,7 +121,7 @@ impl Story {
         let now = self.now;
         let handle = words.first().and_then(|name| self.meanings.get(*name)).cloned();
         let handle = handle.unwrap_or_else(|| words.first().copied().unwrap_or_default().to_owned());
-        let number = |word: Option<&&str>| word.map_or(16, |word| word.parse::<u64>().unwrap());
+        let number = |word: Option<&&str>| word.map_or(16, |word| word.parse::<u32>().unwrap());
         let Ok(queue) = self.account.queue(queue) else {
             writeln!(out, "no such queue").unwrap();
             return;
@@ -137,10 +135,11 @@ impl Story {
                 }
             }
             "receive" => {
-                let mut quirks = Quirks::default();
-                quirks.duplicates = options.get("duplicates").map_or(0, |value| value.parse().unwrap());
-                quirks.lease = options.get("lease").map(|value| value.parse().unwrap());
-                quirks.lease_told = options.contains_key("told");
+                let quirks = Quirks {
+                    duplicates: options.get("duplicates").map_or(0, |value| value.parse().unwrap()),
+                    lease: options.get("lease").map(|value| value.parse().unwrap()),
+                    lease_told: options.contains_key("told"),
+                };
                 let deliveries = queue.receive(now, number(words.first()) as usize, quirks);
                 deliveries.iter().for_each(|delivery| self.show_delivery(delivery, out));
                 if deliveries.is_empty() {
@@ -228,16 +227,15 @@ fn message(text: &str) -> NewMessage {
         Some(bytes) => "x".repeat(bytes.parse().unwrap()),
         None => words.join(" "),
     };
-    NewMessage {
-        content: Content { body, ..Content::default() },
-        delay_seconds: options.get("delay").map(|value| value.parse().unwrap()),
-        priority: options.get("priority").map(|value| value.parse().unwrap()),
-    }
+    let mut message = NewMessage::new(body);
+    message.delay_seconds = options.get("delay").map(|value| value.parse().unwrap());
+    message.priority = options.get("priority").map(|value| value.parse().unwrap());
+    message
 }
 
-fn changes(options: &HashMap<&str, &str>) -> AttributeChanges {
+fn settings(options: &HashMap<&str, &str>) -> QueueSettings {
     let number = |name: &str| options.get(name).map(|value| value.parse().unwrap());
-    AttributeChanges {
+    QueueSettings {
         visibility_timeout: number("VisibilityTimeout"),
         maximum_message_size: number("MaximumMessageSize"),
         message_retention_period: number("MessageRetentionPeriod"),

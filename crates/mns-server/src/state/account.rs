@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::attributes::{AttributeChanges, Attributes};
-use super::error::{CreateQueueError, OutOfRange, QueueNotExist};
+use headwater_mns_proto::numbers::MAX_QUEUES;
+use headwater_mns_proto::{QueueSettings, check_queue_name};
+
+use super::attributes::Attributes;
+use super::error::{CreateQueueError, QueueNotExist, SetAttributesError};
 use super::message::Millis;
 use super::queue::Queue;
 use crate::random::Random;
 
-/// Queues an account may have in a region (limits page; more by ticket).
-const MAX_QUEUES: usize = 1_000;
-/// Characters in a queue's name (CreateQueue page).
-const MAX_QUEUE_NAME: usize = 120;
-/// The most names one page of a listing holds, and how many it holds when the request does not say (ListQueue page).
-pub const MAX_PAGE: usize = 1_000;
 /// Names of deleted queues remembered for `deleted_recently`; the oldest deletions are forgotten beyond it.
 const MAX_DELETED_NAMES: usize = 10_000;
 
@@ -28,10 +25,10 @@ pub enum Created {
 }
 
 /// One page of queue names, in byte order.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<'a> {
     /// The queues.
-    pub queues: Vec<(&'a str, &'a Queue)>,
+    pub queues: Vec<&'a str>,
     /// Where the next page starts; absent on the last page.
     pub next: Option<&'a str>,
 }
@@ -75,10 +72,11 @@ impl Account {
         &mut self,
         now: Millis,
         name: &str,
-        changes: &AttributeChanges,
+        settings: &QueueSettings,
     ) -> Result<Created, CreateQueueError> {
-        check_name(name)?;
-        let attributes = changes.applied_to(&Attributes::default()).map_err(CreateQueueError::Attribute)?;
+        check_queue_name(name).map_err(CreateQueueError::Name)?;
+        settings.check().map_err(CreateQueueError::Settings)?;
+        let attributes = Attributes::default().with(settings);
         if let Some(existing) = self.queues.get(name) {
             let same = *existing.attributes() == attributes;
             return if same { Ok(Created::Existing) } else { Err(CreateQueueError::ExistsWithOtherAttributes) };
@@ -122,18 +120,20 @@ impl Account {
         self.queues.get_mut(name).ok_or(QueueNotExist)
     }
 
-    /// Changes the attributes that are present in `changes`.
+    /// Changes the attributes that `settings` names.
     ///
     /// # Errors
-    /// `Ok(Err(_))` names the value outside its range; nothing is changed then.
+    /// There is no such queue, or a value is outside its range; nothing is changed then.
     pub fn set_attributes(
         &mut self,
         now: Millis,
         name: &str,
-        changes: &AttributeChanges,
-    ) -> Result<Result<(), OutOfRange>, QueueNotExist> {
+        settings: &QueueSettings,
+    ) -> Result<(), SetAttributesError> {
         let queue = self.queue(name)?;
-        Ok(changes.applied_to(queue.attributes()).map(|attributes| queue.set_attributes(now, attributes)))
+        settings.check().map_err(SetAttributesError::Settings)?;
+        queue.set_attributes(now, queue.attributes().with(settings));
+        Ok(())
     }
 
     /// The queues whose names begin with `prefix`, from `marker` on, at most `max` of them.
@@ -143,10 +143,10 @@ impl Account {
         let mut matching = self
             .queues
             .range::<str, _>((Bound::Included(start), Bound::Unbounded))
-            .map(|(name, queue)| (name.as_str(), queue))
-            .take_while(|(name, _)| name.starts_with(prefix));
-        let queues: Vec<_> = matching.by_ref().take(max).collect();
-        Page { queues, next: matching.next().map(|(name, _)| name) }
+            .map(|(name, _)| name.as_str())
+            .take_while(|name| name.starts_with(prefix));
+        let queues = matching.by_ref().take(max).collect();
+        Page { queues, next: matching.next() }
     }
 
     /// The account's LoggingBucket: stored and returned, without effect here.
@@ -159,15 +159,4 @@ impl Account {
     pub fn set_logging_bucket(&mut self, bucket: String) {
         self.logging_bucket = bucket;
     }
-}
-
-fn check_name(name: &str) -> Result<(), CreateQueueError> {
-    if name.is_empty() || name.len() > MAX_QUEUE_NAME {
-        return Err(CreateQueueError::NameLength);
-    }
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if name.starts_with('-') || !name.chars().all(legal) {
-        return Err(CreateQueueError::NameCharacters);
-    }
-    Ok(())
 }

@@ -30,7 +30,7 @@ const TEXT_CHARS: usize = 32;
 const _: () = assert!(LONGEST.div_ceil(3) * 4 == TEXT_CHARS && CORE_BYTES.div_ceil(3) * 4 == TEXT_CHARS);
 
 /// Writes `ticket` as `<priority>-` and 32 characters of standard base64.
-pub(super) fn encode(key: u64, priority: u8, ticket: Ticket) -> String {
+pub(super) fn encode(key: u64, priority: u32, ticket: Ticket) -> String {
     let mut raw = [0u8; LONGEST];
     let blurred = ticket.sequence ^ scramble(key ^ ticket.nonce);
     raw[..SEQUENCE_BYTES].copy_from_slice(&blurred.to_be_bytes()[8 - SEQUENCE_BYTES..]);
@@ -51,7 +51,7 @@ pub(super) fn decode(key: u64, text: &str) -> Option<Ticket> {
     if opaque.len() != TEXT_CHARS || priority.starts_with('+') {
         return None;
     }
-    let priority: u8 = priority.parse().ok()?;
+    let priority: u32 = priority.parse().ok()?;
     let raw = STANDARD.decode(opaque).ok()?;
     if raw.len() < CORE_BYTES {
         return None;
@@ -69,7 +69,7 @@ pub(super) fn decode(key: u64, text: &str) -> Option<Ticket> {
         .then_some(ticket)
 }
 
-fn check(key: u64, priority: u8, ticket: Ticket) -> u64 {
+fn check(key: u64, priority: u32, ticket: Ticket) -> u64 {
     scramble(key ^ scramble(ticket.sequence ^ scramble(ticket.nonce ^ u64::from(priority))))
 }
 

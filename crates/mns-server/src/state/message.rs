@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::error::SendError;
+use headwater_mns_proto::{NewMessage, Property, message_body_md5};
 
 /// Milliseconds since the Unix epoch, on the server's clock.
 pub type Millis = u64;
@@ -25,41 +25,37 @@ impl fmt::Debug for MessageId {
     }
 }
 
-/// One user or system property.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Property {
-    /// Up to 256 characters of `[A-Za-z0-9_.-]`, case-sensitive.
-    pub name: String,
-    /// Up to 4096 characters; base64 text for `BINARY`.
-    pub value: String,
-    /// `STRING`, `NUMBER`, `BOOLEAN` or `BINARY`.
-    pub kind: String,
-}
-
-/// What a message carries and no operation changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a message carries and no operation changes. `Debug` leaves the body out.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Content {
     /// The body as the request carried it, XML escapes resolved.
     pub body: String,
-    /// The MD5 of the body's bytes, as the service reports it.
+    /// The MD5 of the body, as the service reports it.
     pub body_md5: String,
     /// The FIFO group; stored and returned, without effect on order here.
-    pub group_id: Option<String>,
+    pub message_group_id: Option<String>,
     /// User properties, in the order sent.
     pub user_properties: Vec<Property>,
     /// System properties, in the order sent.
     pub system_properties: Vec<Property>,
 }
 
-/// A message as a send brings it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewMessage {
-    /// What it carries.
-    pub content: Content,
-    /// Seconds it stays hidden, 0..=604800; the queue's DelaySeconds when absent.
-    pub delay_seconds: Option<u32>,
-    /// 1 (first) to 16 (last); 8 when absent.
-    pub priority: Option<u8>,
+impl From<NewMessage> for Content {
+    fn from(message: NewMessage) -> Self {
+        Self {
+            body_md5: message_body_md5(&message.body),
+            body: message.body,
+            message_group_id: message.message_group_id,
+            user_properties: message.user_properties,
+            system_properties: message.system_properties,
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("body_bytes", &self.body.len()).finish_non_exhaustive()
+    }
 }
 
 /// The answer to a send.
@@ -81,7 +77,7 @@ pub struct Peeked {
     /// What it carries.
     pub content: Arc<Content>,
     /// 1 (first) to 16 (last).
-    pub priority: u8,
+    pub priority: u32,
     /// When it was sent.
     pub enqueued: Millis,
     /// When it was first received, 0 before that.
@@ -99,44 +95,4 @@ pub struct Delivery {
     pub handle: String,
     /// When the message becomes visible again.
     pub next_visible: Millis,
-}
-
-/// At most 50 user properties per message (message properties page).
-const MAX_USER_PROPERTIES: usize = 50;
-/// Characters in a property's name (same page).
-const MAX_PROPERTY_NAME: usize = 256;
-/// Characters in a property's value (same page).
-const MAX_PROPERTY_VALUE: usize = 4_096;
-const PROPERTY_TYPES: [&str; 4] = ["STRING", "NUMBER", "BOOLEAN", "BINARY"];
-
-impl Content {
-    /// Checks the documented limits of properties.
-    pub(super) fn check_properties(&self) -> Result<(), SendError> {
-        if self.user_properties.len() > MAX_USER_PROPERTIES {
-            return Err(SendError::Property(format!(
-                "The number of UserProperties should not be larger than {MAX_USER_PROPERTIES}."
-            )));
-        }
-        for property in self.user_properties.iter().chain(&self.system_properties) {
-            let name = &property.name;
-            let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-            if name.is_empty() || name.len() > MAX_PROPERTY_NAME || !name.chars().all(legal) {
-                return Err(SendError::Property(format!(
-                    "The name of a property should be 1 to {MAX_PROPERTY_NAME} characters of A-Z, a-z, 0-9, _, . and -."
-                )));
-            }
-            if property.value.chars().count() > MAX_PROPERTY_VALUE {
-                return Err(SendError::Property(format!(
-                    "The value of property {name} should not be longer than {MAX_PROPERTY_VALUE} characters."
-                )));
-            }
-            if !PROPERTY_TYPES.contains(&property.kind.as_str()) {
-                return Err(SendError::Property(format!(
-                    "The type of property {name} should be one of {}.",
-                    PROPERTY_TYPES.join(", ")
-                )));
-            }
-        }
-        Ok(())
-    }
 }

@@ -10,8 +10,10 @@ mod handle;
 mod message;
 mod queue;
 
-pub use account::{Account, Created, MAX_PAGE, Page};
-pub use attributes::{AttributeChanges, Attributes};
-pub use error::{ChangeVisibilityError, CreateQueueError, HandleError, OutOfRange, QueueNotExist, SendError};
-pub use message::{Content, Delivery, MessageId, Millis, NewMessage, Peeked, Property, Sent};
-pub use queue::{Counts, MAX_BATCH, MAX_BATCH_BYTES, Queue, Quirks};
+pub use account::{Account, Created, Page};
+pub use attributes::Attributes;
+pub use error::{
+    ChangeVisibilityError, CreateQueueError, HandleError, OutOfRange, QueueNotExist, SendError, SetAttributesError,
+};
+pub use message::{Content, Delivery, MessageId, Millis, Peeked, Sent};
+pub use queue::{Counts, Queue, Quirks};

@@ -7,17 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use headwater_mns_proto::{NewMessage, numbers};
+
 use super::attributes::Attributes;
 use super::error::{ChangeVisibilityError, HandleError, OutOfRange, SendError};
 use super::handle::{self, Ticket};
-use super::message::{Content, Delivery, MessageId, Millis, NewMessage, Peeked, Sent};
+use super::message::{Content, Delivery, MessageId, Millis, Peeked, Sent};
 use crate::random::{Random, scramble};
-
-/// The most messages one send, receive or delete may name (limits page).
-pub const MAX_BATCH: usize = 16;
-/// The most bytes the bodies of one batch send may have together (BatchSendMessage page).
-pub const MAX_BATCH_BYTES: usize = 65_536;
-const DEFAULT_PRIORITY: u8 = 8;
 
 /// How many messages are in each place. The three are what the service calls Active, Inactive and Delay messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +31,6 @@ pub struct Counts {
 
 /// How one receive departs from the ordinary, for fault injection; the default departs in nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Quirks {
     /// So many of the messages come from those leased to somebody else: they are delivered a second time.
     pub duplicates: usize,
@@ -61,7 +56,7 @@ pub struct Queue {
     next_sequence: u64,
     messages: BTreeMap<u64, Stored>,
     /// Priority, then send order.
-    visible: BTreeSet<(u8, u64)>,
+    visible: BTreeSet<(u32, u64)>,
     /// Until when, then send order.
     leased: BTreeSet<(Millis, u64)>,
     delayed: BTreeSet<(Millis, u64)>,
@@ -72,7 +67,7 @@ pub struct Queue {
 struct Stored {
     id: MessageId,
     content: Arc<Content>,
-    priority: u8,
+    priority: u32,
     enqueued: Millis,
     first_dequeued: Millis,
     dequeue_count: u32,
@@ -87,6 +82,9 @@ enum Place {
     Visible,
     Leased(Millis),
 }
+
+/// A duplicate is drawn from so many of the leases that end first: enough to vary, few enough to walk.
+const SPREAD: usize = 16;
 
 /// Sequences fit the 48 bits a handle has for them; queues get the rest of the id's low half.
 const SEQUENCE_BITS: u32 = 48;
@@ -203,12 +201,12 @@ impl Queue {
         &mut self,
         now: Millis,
         handle: &str,
-        seconds: u64,
+        seconds: u32,
     ) -> Result<(String, Millis), ChangeVisibilityError> {
-        OutOfRange::check("VisibilityTimeout", seconds, 1, 43_200, "seconds").map_err(ChangeVisibilityError::Range)?;
+        OutOfRange::check("VisibilityTimeout", seconds, &numbers::VISIBILITY_TIMEOUT)?;
         self.advance(now);
         let sequence = self.live(handle)?;
-        let until = self.now + seconds * 1_000;
+        let until = self.now + u64::from(seconds) * 1_000;
         let nonce = self.random.bits();
         let stored = self.messages.get_mut(&sequence).ok_or(HandleError::Gone)?;
         stored.nonce = Some(nonce);
@@ -246,23 +244,16 @@ impl Queue {
     }
 
     fn check_batch(&self, batch: &[NewMessage]) -> Result<(), SendError> {
-        let range =
-            |name, value, low, high, unit| OutOfRange::check(name, value, low, high, unit).map_err(SendError::Range);
-        range("numOfMessages", batch.len() as u64, 1, MAX_BATCH as u64, "")?;
+        OutOfRange::check("numOfMessages", u32::try_from(batch.len()).unwrap_or(u32::MAX), &numbers::BATCH)?;
         for message in batch {
-            if let Some(delay) = message.delay_seconds {
-                range("DelaySeconds", u64::from(delay), 0, 604_800, "seconds")?;
-            }
-            if let Some(priority) = message.priority {
-                range("Priority", u64::from(priority), 1, 16, "")?;
-            }
-            if message.content.body.len() > self.attributes.maximum_message_size as usize {
+            OutOfRange::check("DelaySeconds", message.delay_seconds.unwrap_or(0), &numbers::DELAY_SECONDS)?;
+            OutOfRange::check("Priority", message.priority.unwrap_or(numbers::DEFAULT_PRIORITY), &numbers::PRIORITY)?;
+            if message.body.len() > self.attributes.maximum_message_size as usize {
                 return Err(SendError::TooLarge);
             }
-            message.content.check_properties()?;
         }
-        let total: usize = batch.iter().map(|message| message.content.body.len()).sum();
-        if total > MAX_BATCH_BYTES { Err(SendError::BatchTooLarge) } else { Ok(()) }
+        let total: usize = batch.iter().map(|message| message.body.len()).sum();
+        if total > numbers::MAX_BATCH_SEND_BYTES { Err(SendError::BatchTooLarge) } else { Ok(()) }
     }
 
     fn store(&mut self, message: NewMessage) -> Sent {
@@ -270,14 +261,15 @@ impl Queue {
         self.next_sequence += 1;
         // The low half is a bijection of queue and sequence, so ids cannot collide; the high half is drawn.
         let id = MessageId(u128::from(self.random.bits()) << 64 | u128::from(scramble(self.id_base | sequence)));
-        let priority = message.priority.unwrap_or(DEFAULT_PRIORITY);
+        let priority = message.priority.unwrap_or(numbers::DEFAULT_PRIORITY);
         let delay = u64::from(message.delay_seconds.unwrap_or(self.attributes.delay_seconds)) * 1_000;
         let place = if delay == 0 { Place::Visible } else { Place::Delayed(self.now + delay) };
         let nonce = (delay > 0).then(|| self.random.bits());
-        let body_md5 = message.content.body_md5.clone();
+        let content = Content::from(message);
+        let body_md5 = content.body_md5.clone();
         let stored = Stored {
             id,
-            content: Arc::new(message.content),
+            content: Arc::new(content),
             priority,
             enqueued: self.now,
             first_dequeued: 0,
@@ -295,7 +287,7 @@ impl Queue {
     fn pick_duplicates(&mut self, wanted: usize) -> Vec<u64> {
         let mut chosen = Vec::new();
         for _ in 0..wanted {
-            let skip = self.random.below(self.leased.len().min(MAX_BATCH));
+            let skip = self.random.below(self.leased.len().min(SPREAD));
             let Some(&entry) = self.leased.iter().nth(skip) else { break };
             self.leased.remove(&entry);
             chosen.push(entry.1);
@@ -350,7 +342,7 @@ impl Queue {
         Some(stored.id)
     }
 
-    fn link(&mut self, sequence: u64, priority: u8, place: Place) {
+    fn link(&mut self, sequence: u64, priority: u32, place: Place) {
         match place {
             Place::Visible => self.visible.insert((priority, sequence)),
             Place::Delayed(until) => self.delayed.insert((until, sequence)),
@@ -358,7 +350,7 @@ impl Queue {
         };
     }
 
-    fn unlink(&mut self, sequence: u64, priority: u8, place: Place) {
+    fn unlink(&mut self, sequence: u64, priority: u32, place: Place) {
         match place {
             Place::Visible => self.visible.remove(&(priority, sequence)),
             Place::Delayed(until) => self.delayed.remove(&(until, sequence)),

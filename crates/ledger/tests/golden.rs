@@ -1,0 +1,108 @@
+//! Golden files: what release 0.1 wrote is read for ever.
+//!
+//! `golden/v1-base.seg` and `golden/v1-delta.seg` are the state of the story below. They are never written anew: a later
+//! version of the segment gets files of its own, and these go on being read.
+
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
+use headwater_ledger::{
+    CheckpointId, DeleteOutcome, Delivery, Handle, Ledger, Limits, MessageKey, Mono, SEGMENT_VERSION, Segment, ServerMs,
+};
+
+const BASE: &[u8] = include_bytes!("golden/v1-base.seg");
+const DELTA: &[u8] = include_bytes!("golden/v1-delta.seg");
+
+const START: Mono = Mono(std::time::Duration::ZERO);
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.grace = std::time::Duration::ZERO;
+    limits
+}
+
+fn receive(ledger: &mut Ledger, ids: &[(&str, &str, u32)]) {
+    let grant = ledger.begin_receive(START).unwrap();
+    let deliveries: Vec<Delivery> = ids
+        .iter()
+        .map(|(id, handle, dequeue_count)| Delivery {
+            key: MessageKey::of(id),
+            handle: Handle::new(handle),
+            dequeue_count: *dequeue_count,
+            next_visible: ServerMs(1_642_865_202_119),
+            enqueued: ServerMs(1_642_865_171_557),
+            lease_end: None,
+            bytes: 300,
+        })
+        .collect();
+    ledger.screen(grant.ticket, &deliveries);
+}
+
+/// Four messages: one deleted and forgotten, one deleted, one whose handle died, one handed out last.
+fn story() -> Vec<Segment> {
+    let mut ledger = Ledger::new(limits(), START).unwrap();
+    ledger.note_retention(std::time::Duration::from_secs(1_814_400));
+    receive(&mut ledger, &[("gone", "1-Z29uZQ==", 1), ("deleted", "1-ZGVsZXRlZA==", 1), ("unconfirmed", "8-+/=é", 3)]);
+    let keys = ["gone", "deleted", "unconfirmed"].map(MessageKey::of);
+    ledger.hand_out(&keys);
+    ledger.barrier(CheckpointId(1), START).unwrap();
+    ledger.commit(CheckpointId(1)).unwrap();
+    let batch = ledger.next_deletes(START).unwrap();
+    ledger.delete_done(batch.token, &[DeleteOutcome::Deleted, DeleteOutcome::Unknown, DeleteOutcome::Stale], START);
+    ledger.tick(START, None);
+    let batch = ledger.next_deletes(START + limits().delete_retry_pause).unwrap();
+    ledger.delete_done(batch.token, &[DeleteOutcome::Deleted], START);
+    receive(&mut ledger, &[("last", "1-bGFzdA==", 2)]);
+    ledger.hand_out(&[MessageKey::of("last")]);
+    ledger.barrier(CheckpointId(2), START).unwrap().segments
+}
+
+#[test]
+fn a_state_of_version_1_is_read() {
+    let segments = [BASE, DELTA].map(|bytes| Segment::from_bytes(bytes).unwrap());
+    let mut ledger = Ledger::new(limits(), START).unwrap();
+    ledger.restore(CheckpointId(2), &segments, START).unwrap();
+    assert_eq!(ledger.committed_through(), Some(CheckpointId(1)));
+    assert_eq!(ledger.limits().retention.as_secs(), 1_814_400);
+    let mut rows: Vec<_> = ledger
+        .ids()
+        .into_iter()
+        .map(|id| (id.key, id.stage, id.checkpoint, id.handle.map(|h| h.as_str().to_owned()), id.rank, id.enqueued))
+        .collect();
+    rows.sort();
+    let visible = ServerMs(1_642_865_202_119);
+    let sent = ServerMs(1_642_865_171_557);
+    let [one, two] = [1, 2].map(|id| Some(CheckpointId(id)));
+    let mut expected = vec![
+        (MessageKey::of("deleted"), "deleted", one, None, (1, 0, visible), sent),
+        (MessageKey::of("unconfirmed"), "committed", one, None, (3, 0, visible), sent),
+        (MessageKey::of("last"), "uncommitted", two, Some("1-bGFzdA==".to_owned()), (2, 0, visible), sent),
+    ];
+    expected.sort();
+    assert_eq!(rows, expected);
+}
+
+/// As long as version 1 is what is written, the same story gives the same bytes.
+#[test]
+fn the_story_still_writes_these_bytes() {
+    if SEGMENT_VERSION == 1 {
+        let bytes: Vec<_> = story().iter().map(|segment| segment.bytes().to_vec()).collect();
+        assert_eq!(bytes, [BASE, DELTA]);
+    }
+}
+
+/// A base alone is the state of checkpoint 1; a delta alone, the wrong order or a foreign delta is refused.
+#[test]
+fn a_chain_is_whole_or_refused() {
+    let [base, delta] = [BASE, DELTA].map(|bytes| Segment::from_bytes(bytes).unwrap());
+    let restore =
+        |id, segments: &[Segment]| Ledger::new(limits(), START).unwrap().restore(CheckpointId(id), segments, START);
+    assert!(restore(1, std::slice::from_ref(&base)).is_ok());
+    assert!(restore(2, &[]).is_err());
+    assert!(restore(2, std::slice::from_ref(&delta)).is_err());
+    assert!(restore(2, &[delta.clone(), base.clone()]).is_err());
+    assert!(restore(2, &[base.clone(), base.clone(), delta.clone()]).is_err());
+    let mut other = Ledger::new(limits(), START).unwrap();
+    let other = other.barrier(CheckpointId(1), START).unwrap().segments[0].clone();
+    let error = restore(2, &[other, delta]).unwrap_err();
+    assert!(matches!(error, headwater_ledger::CheckpointError::Segment(_)), "{error}");
+}

@@ -1,0 +1,362 @@
+//! The client: signs, sends, reads, repeats.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_core::{Clock, QueueErrorKind, ServerMs, SystemClock, WallMs};
+use headwater_mns_proto::{Failure, Operation, Request, Signer, WireRequest};
+use http::{HeaderName, HeaderValue, header};
+use http_body_util::Full;
+
+use crate::credentials::Credentials;
+use crate::endpoint::Endpoint;
+use crate::error::{Cause, MnsError, may_have_happened};
+use crate::net::{Connector, NetError, Pool, Proxies, ProxyError, Reply, TlsError, TlsRoots};
+use crate::retry::{Repeat, Retries};
+use crate::settings::ClientSettings;
+use crate::skew::{ClockOffset, ServerClock};
+
+const USER_AGENT: &str = concat!("headwater/", env!("CARGO_PKG_VERSION"));
+
+/// A client of the service at one endpoint. Cheap to clone; clones share connections and learnt state.
+#[derive(Clone)]
+pub struct MnsClient {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoint: Endpoint,
+    credentials: Credentials,
+    signer: Mutex<Option<Arc<Signer>>>,
+    settings: ClientSettings,
+    clock: Arc<dyn Clock>,
+    connector: Arc<Connector>,
+    receives: Pool,
+    calls: Pool,
+    retries: Retries,
+    server_clock: ServerClock,
+}
+
+/// What a client is made of. Everything but endpoint and credentials has a default.
+#[derive(Debug)]
+#[must_use]
+pub struct MnsClientBuilder {
+    endpoint: Endpoint,
+    credentials: Credentials,
+    settings: ClientSettings,
+    clock: Option<Arc<dyn Clock>>,
+    seed: Option<u64>,
+    proxies: Option<Proxies>,
+    roots: TlsRoots,
+}
+
+/// Why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A proxy setting of the environment cannot be followed.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The endpoint's host is not one a certificate can be for.
+    #[error("{endpoint} cannot be verified by a certificate; use its name")]
+    Host {
+        /// The endpoint.
+        endpoint: String,
+    },
+}
+
+impl MnsClientBuilder {
+    /// Time-outs, limits and retries.
+    pub fn settings(mut self, settings: ClientSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The clock for time-outs, pauses and the dates of requests; the machine's by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The seed of the jitter in pauses; drawn by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Proxies; by default those of the environment.
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = Some(proxies);
+        self
+    }
+
+    /// Certificate authorities; by default the system's.
+    pub fn tls_roots(mut self, roots: TlsRoots) -> Self {
+        self.roots = roots;
+        self
+    }
+
+    /// Makes the client. Connects to nothing.
+    ///
+    /// # Errors
+    /// [`BuildError`] if a proxy setting or TLS cannot be used.
+    pub fn build(self) -> Result<MnsClient, BuildError> {
+        let Self { endpoint, credentials, settings, .. } = self;
+        let clock = self.clock.unwrap_or_else(SystemClock::shared);
+        let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let proxy = self.proxies.unwrap_or_else(Proxies::from_env).for_endpoint(&endpoint)?;
+        let tls = if endpoint.is_tls() { Some(self.roots.client_config()?) } else { None };
+        let connector = Connector::new(endpoint.clone(), tls, proxy, clock.clone(), settings.connect_timeout);
+        let connector = Arc::new(connector.map_err(|_| BuildError::Host { endpoint: endpoint.to_string() })?);
+        Ok(MnsClient {
+            shared: Arc::new(Shared {
+                receives: Pool::new(connector.clone(), clock.clone(), &settings),
+                calls: Pool::new(connector.clone(), clock.clone(), &settings),
+                connector,
+                retries: Retries::new(&settings, seed),
+                signer: Mutex::default(),
+                server_clock: ServerClock::default(),
+                endpoint,
+                credentials,
+                settings,
+                clock,
+            }),
+        })
+    }
+}
+
+/// One call, however often it is tried.
+pub(crate) struct Call {
+    pub(crate) wire: WireRequest,
+    pub(crate) operation: Operation,
+    pub(crate) queue: Option<String>,
+    /// The longest answer that is read.
+    pub(crate) limit: usize,
+    /// How long one attempt may take.
+    pub(crate) time: Duration,
+    /// Whether it is a receive: parked calls have connections of their own.
+    pub(crate) parks: bool,
+    /// Whether it may be made again when a kept connection turns out to be closed.
+    pub(crate) repeatable: bool,
+}
+
+impl MnsClient {
+    /// A client for an endpoint, to be completed.
+    pub fn builder(endpoint: Endpoint, credentials: Credentials) -> MnsClientBuilder {
+        MnsClientBuilder {
+            endpoint,
+            credentials,
+            settings: ClientSettings::default(),
+            clock: None,
+            seed: None,
+            proxies: None,
+            roots: TlsRoots::default(),
+        }
+    }
+
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    /// How far the service's clock is from this machine's; `None` before the first answer to anything but a receive.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        self.shared.server_clock.offset()
+    }
+
+    pub(crate) fn settings(&self) -> &ClientSettings {
+        &self.shared.settings
+    }
+
+    /// Prepares a call; `time` is how long one attempt may take.
+    pub(crate) fn call(
+        &self,
+        request: &Request,
+        limit: usize,
+        time: Duration,
+        repeat: Repeat,
+    ) -> Result<Call, MnsError> {
+        let operation = request.operation();
+        let queue = request.queue().map(str::to_owned);
+        let parks = matches!(operation, Operation::ReceiveMessage | Operation::BatchReceiveMessage);
+        let repeatable = repeat == Repeat::Always || operation == Operation::ChangeMessageVisibility;
+        match request.write() {
+            Ok(wire) => Ok(Call { wire, operation, queue, limit, time, parks, repeatable }),
+            Err(error) => Err(self.error(operation, queue, Cause::Write(error))),
+        }
+    }
+
+    /// Makes a call that does not wait for messages, as often as it takes and is allowed.
+    pub(crate) async fn run<T>(
+        &self,
+        request: &Request,
+        limit: usize,
+        repeat: Repeat,
+        read: impl Fn(&Reply) -> Result<T, Failure>,
+    ) -> Result<T, MnsError> {
+        let call = self.call(request, limit, self.shared.settings.call_timeout, repeat)?;
+        let mut attempts = 0;
+        let mut may_have_happened = false;
+        loop {
+            attempts += 1;
+            let mut error = match self.attempt(&call, &read).await {
+                Ok(value) => {
+                    self.shared.retries.succeeded();
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            let passing = matches!(
+                error.kind(),
+                QueueErrorKind::Transient | QueueErrorKind::Throttled | QueueErrorKind::Unreadable
+            );
+            let allowed = repeat == Repeat::Always || !error.may_have_happened;
+            may_have_happened |= error.may_have_happened;
+            error.may_have_happened = may_have_happened;
+            if !passing || !allowed {
+                return Err(error);
+            }
+            let Some(pause) = self.shared.retries.next_pause(attempts) else { return Err(error) };
+            tracing::debug!(%error, ?pause, attempts, "a call failed and is repeated");
+            self.shared.clock.sleep(pause).await;
+        }
+    }
+
+    /// Makes one attempt, or a second one with a new key if the service does not know the first.
+    pub(crate) async fn attempt<T>(
+        &self,
+        call: &Call,
+        read: &impl Fn(&Reply) -> Result<T, Failure>,
+    ) -> Result<T, MnsError> {
+        let signer = self.signer(call).await?;
+        match self.attempt_with(&signer, call, read).await {
+            Err(error) if error.is_unknown_key() => {
+                let refreshed = self.shared.credentials.inner().refresh(signer.key()).await;
+                let key = refreshed.map_err(|error| self.call_error(call, Cause::Credentials(Arc::new(error))))?;
+                if key == *signer.key() {
+                    return Err(error);
+                }
+                tracing::info!(access_key_id = key.id(), "the access key was renewed");
+                let signer = self.keep_signer(Signer::new(key));
+                self.attempt_with(&signer, call, read).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt_with<T>(
+        &self,
+        signer: &Signer,
+        call: &Call,
+        read: &impl Fn(&Reply) -> Result<T, Failure>,
+    ) -> Result<T, MnsError> {
+        let shared = &*self.shared;
+        let sent = shared.clock.wall();
+        let request = self.http_request(signer, &call.wire, sent);
+        let request = request.map_err(|error| self.call_error(call, Cause::Net(error)))?;
+        let pool = if call.parks { &shared.receives } else { &shared.calls };
+        let deadline = shared.clock.now() + call.time;
+        let reply = pool.call(request, call.limit, deadline, call.repeatable).await;
+        let reply = reply.map_err(|error| self.call_error(call, Cause::Net(error)))?;
+        let answered = shared.clock.wall();
+        let offset = server_time(&reply).map(|date| ClockOffset::measure(date, sent, answered));
+        // A receive is answered whenever a message comes, so its duration says nothing about when the date was.
+        if let (Some(offset), false) = (offset, call.parks) {
+            shared.server_clock.learn(offset, answered);
+        }
+        read(&reply).map_err(|failure| {
+            let offset_ms = offset.map(|offset| offset.offset_ms);
+            let Reply { location, request_id, .. } = &reply;
+            let cause =
+                Cause::Answer { failure, location: location.clone(), request_id: request_id.clone(), offset_ms };
+            self.call_error(call, cause)
+        })
+    }
+
+    fn http_request(
+        &self,
+        signer: &Signer,
+        wire: &WireRequest,
+        now: WallMs,
+    ) -> Result<http::Request<Full<Bytes>>, NetError> {
+        let shared = &*self.shared;
+        let now = u64::try_from(now.0 / 1_000).unwrap_or_default();
+        let body = wire.body.as_ref().map(|body| Bytes::copy_from_slice(body.as_bytes())).unwrap_or_default();
+        let mut request = http::Request::new(Full::new(body));
+        *request.method_mut() = match wire.method {
+            headwater_mns_proto::Method::Get => http::Method::GET,
+            headwater_mns_proto::Method::Put => http::Method::PUT,
+            headwater_mns_proto::Method::Post => http::Method::POST,
+            headwater_mns_proto::Method::Delete => http::Method::DELETE,
+        };
+        let target = format!("{}{}", shared.connector.target_prefix(), wire.target);
+        *request.uri_mut() = target.parse().map_err(|_| NetError::Target)?;
+        let headers = request.headers_mut();
+        let value = |name, text: &str| HeaderValue::from_str(text).map_err(|_| NetError::Header { name });
+        headers.insert(header::HOST, value("host", &shared.endpoint.authority())?);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if let Some(authorization) = shared.connector.proxy_authorization() {
+            headers.insert(header::PROXY_AUTHORIZATION, value("proxy-authorization", authorization)?);
+        }
+        for (name, text) in signer.headers(wire, now) {
+            headers.insert(HeaderName::from_static(name), value(name, &text)?);
+        }
+        Ok(request)
+    }
+
+    /// The signer of the current key, kept as long as the key is the same.
+    async fn signer(&self, call: &Call) -> Result<Arc<Signer>, MnsError> {
+        let key = self.shared.credentials.inner().key().await;
+        let key = key.map_err(|error| self.call_error(call, Cause::Credentials(Arc::new(error))))?;
+        let kept = self.lock_signer().clone();
+        match kept {
+            Some(signer) if *signer.key() == key => Ok(signer),
+            _ => Ok(self.keep_signer(Signer::new(key))),
+        }
+    }
+
+    fn keep_signer(&self, signer: Signer) -> Arc<Signer> {
+        let signer = Arc::new(signer);
+        *self.lock_signer() = Some(signer.clone());
+        signer
+    }
+
+    fn lock_signer(&self) -> std::sync::MutexGuard<'_, Option<Arc<Signer>>> {
+        self.shared.signer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call_error(&self, call: &Call, cause: Cause) -> MnsError {
+        self.error(call.operation, call.queue.clone(), cause)
+    }
+
+    fn error(&self, operation: Operation, queue: Option<String>, cause: Cause) -> MnsError {
+        let may_have_happened = may_have_happened(&cause, operation);
+        MnsError {
+            operation,
+            queue,
+            endpoint: self.shared.endpoint.to_string(),
+            cause: Box::new(cause),
+            may_have_happened,
+        }
+    }
+}
+
+/// The service's clock when it answered.
+pub(crate) fn server_time(reply: &Reply) -> Option<ServerMs> {
+    reply.date.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000)).map(ServerMs)
+}
+
+impl fmt::Debug for MnsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MnsClient")
+            .field("endpoint", &self.shared.endpoint)
+            .field("credentials", &self.shared.credentials)
+            .finish_non_exhaustive()
+    }
+}

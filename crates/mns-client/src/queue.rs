@@ -1,0 +1,189 @@
+//! A queue of the service as Headwater's [`Queue`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use headwater_core::{
+    Capabilities, DeleteOutcome, Description, Extended, Handle, Message, Property, Queue, QueueError, QueueErrorKind,
+    QueueIdentity, ReceiveRequest, Received, ServerMs,
+};
+use headwater_mns_proto::numbers::{BATCH, MAX_RECEIVE_RESPONSE, MAX_SHORT_RESPONSE, VISIBILITY_TIMEOUT, WAIT_SECONDS};
+use headwater_mns_proto::{DeleteFailure, ErrorClass, Request, answer};
+
+use crate::client::{MnsClient, server_time};
+use crate::error::MnsError;
+use crate::net::Reply;
+use crate::retry::Repeat;
+
+/// One queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct MnsQueue {
+    client: MnsClient,
+    name: String,
+}
+
+impl MnsClient {
+    /// A queue by its name. Whether it exists is not asked.
+    pub fn queue(&self, name: impl Into<String>) -> MnsQueue {
+        MnsQueue { client: self.clone(), name: name.into() }
+    }
+}
+
+impl MnsQueue {
+    /// The client it goes through.
+    pub fn client(&self) -> &MnsClient {
+        &self.client
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Deletes by handles. An error means that nothing was deleted if it says so
+    /// ([`may_have_happened`](MnsError::may_have_happened)).
+    async fn batch_delete(&self, handles: &[Handle]) -> Result<Vec<DeleteFailure>, MnsError> {
+        let receipt_handles = handles.iter().map(|handle| handle.as_str().to_owned()).collect();
+        let request = Request::BatchDeleteMessage { queue: self.name.clone(), receipt_handles };
+        let read = |reply: &Reply| answer::batch_deleted(reply.status, &reply.body);
+        self.client.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, read).await
+    }
+}
+
+#[async_trait]
+impl Queue for MnsQueue {
+    fn identity(&self) -> QueueIdentity {
+        let account = self.client.endpoint().account().unwrap_or_default().to_owned();
+        QueueIdentity { account, name: self.name.clone() }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::mns()
+    }
+
+    async fn describe(&self) -> Result<Description, QueueError> {
+        let attributes = self.client.queue_attributes(&self.name).await?;
+        let seconds = |seconds: u32| Some(Duration::from_secs(u64::from(seconds)));
+        Ok(Description::new(
+            seconds(attributes.visibility_timeout),
+            seconds(attributes.message_retention_period),
+            Some(u64::from(attributes.maximum_message_size)),
+        ))
+    }
+
+    /// One request, not repeated after a failure: pacing is the caller's. (After a closed connection or with a renewed
+    /// key it is made a second time.)
+    async fn receive(&self, request: ReceiveRequest) -> Result<Received, QueueError> {
+        let wait = u32::try_from(request.wait.as_secs()).unwrap_or(u32::MAX).min(*WAIT_SECONDS.end());
+        let time = Duration::from_secs(u64::from(wait)) + self.client.settings().receive_margin;
+        let batch = Some(request.max.clamp(*BATCH.start(), *BATCH.end()));
+        let request = Request::ReceiveMessage { queue: self.name.clone(), batch, wait_seconds: Some(wait) };
+        let call = self.client.call(&request, MAX_RECEIVE_RESPONSE, time, Repeat::Always)?;
+        let received = self.client.attempt(&call, &|reply| {
+            let messages = answer::received(reply.status, &reply.body)?;
+            Ok(Received::new(messages.into_iter().map(message).collect(), server_time(reply)))
+        });
+        Ok(received.await?)
+    }
+
+    async fn delete(&self, handles: &[Handle]) -> Result<Vec<DeleteOutcome>, QueueError> {
+        match self.batch_delete(handles).await {
+            Ok(failures) => Ok(outcomes(handles, &failures)),
+            Err(error) if error.may_have_happened() => {
+                tracing::debug!(%error, "a delete has no clear outcome");
+                Ok(vec![DeleteOutcome::Unknown; handles.len()])
+            }
+            // Refused as a whole for its only handle; for several, nothing says which one it means.
+            Err(error) if error.kind() == QueueErrorKind::Gone => {
+                let outcome = if handles.len() == 1 { DeleteOutcome::Stale } else { DeleteOutcome::Unknown };
+                Ok(vec![outcome; handles.len()])
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn extend(&self, handle: &Handle, lease: Duration) -> Result<Extended, QueueError> {
+        let whole = lease.as_secs() + u64::from(lease.subsec_nanos() > 0);
+        let seconds = u32::try_from(whole).unwrap_or(u32::MAX);
+        let request = Request::ChangeMessageVisibility {
+            queue: self.name.clone(),
+            receipt_handle: handle.as_str().to_owned(),
+            visibility_timeout: seconds.clamp(*VISIBILITY_TIMEOUT.start(), *VISIBILITY_TIMEOUT.end()),
+        };
+        let read = |reply: &Reply| answer::visibility_changed(reply.status, &reply.body);
+        let changed = self.client.run(&request, MAX_SHORT_RESPONSE, Repeat::IfUndone, read).await?;
+        Ok(Extended {
+            handle: Handle::new(&changed.receipt_handle),
+            next_visible: server_ms(changed.next_visible_time),
+        })
+    }
+}
+
+/// One outcome per handle. The service lists what failed; the rest is deleted. An entry for a handle that was not sent
+/// makes it uncertain which one failed, so that then only what is listed is certain.
+fn outcomes(handles: &[Handle], failures: &[DeleteFailure]) -> Vec<DeleteOutcome> {
+    let is_sent = |failure: &DeleteFailure| handles.iter().any(|handle| handle.as_str() == failure.receipt_handle);
+    let unlisted = if failures.iter().all(is_sent) { DeleteOutcome::Deleted } else { DeleteOutcome::Unknown };
+    let outcome = |handle: &Handle| {
+        let failure = failures.iter().find(|failure| failure.receipt_handle == handle.as_str());
+        match failure.map(DeleteFailure::class) {
+            None => unlisted,
+            Some(ErrorClass::Gone) => DeleteOutcome::Stale,
+            Some(_) => DeleteOutcome::Failed,
+        }
+    };
+    handles.iter().map(outcome).collect()
+}
+
+fn message(received: headwater_mns_proto::Received<'_>) -> Message {
+    let from = received.message;
+    // Copied, so that a message kept for long does not keep the whole answer it came with.
+    let body = Bytes::copy_from_slice(from.body.as_bytes());
+    let mut message = Message::new(&from.id, Handle::new(&received.receipt_handle), body);
+    message.dequeue_count = from.dequeue_count;
+    message.enqueued = server_ms(from.enqueue_time);
+    message.first_dequeued = server_ms(from.first_dequeue_time);
+    message.next_visible = server_ms(received.next_visible_time);
+    message.priority = u8::try_from(from.priority).ok();
+    message.group = from.message_group_id.map(|group| Arc::from(group.as_ref()));
+    message.properties = from
+        .user_properties
+        .into_iter()
+        .map(|property| Property { name: property.name.into(), value: property.value.into() })
+        .collect();
+    message
+}
+
+/// `None` for 0, which stands for "never".
+fn server_ms(ms: u64) -> Option<ServerMs> {
+    i64::try_from(ms).ok().filter(|ms| *ms > 0).map(ServerMs)
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_mns_proto::ErrorCode;
+
+    use super::*;
+
+    fn failure(handle: &str, code: ErrorCode) -> DeleteFailure {
+        DeleteFailure { receipt_handle: handle.to_owned(), code, message: String::new() }
+    }
+
+    #[test]
+    fn every_handle_has_its_own_outcome() {
+        use DeleteOutcome::*;
+        let handles = [Handle::new("a"), Handle::new("b"), Handle::new("c"), Handle::new("d")];
+        let failures = [
+            failure("b", ErrorCode::ReceiptHandleError),
+            failure("c", ErrorCode::InternalError),
+            failure("d", ErrorCode::MessageNotExist),
+        ];
+        assert_eq!(outcomes(&handles, &failures), [Deleted, Stale, Failed, Stale]);
+        assert_eq!(outcomes(&handles, &[]), [Deleted; 4]);
+        assert_eq!(outcomes(&handles, &[failure("b", ErrorCode::AccessDenied)]), [Deleted, Failed, Deleted, Deleted]);
+        let strange = [failure("B", ErrorCode::ReceiptHandleError), failure("a", ErrorCode::ReceiptHandleError)];
+        assert_eq!(outcomes(&handles, &strange), [Stale, Unknown, Unknown, Unknown]);
+    }
+}

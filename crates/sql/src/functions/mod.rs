@@ -1,0 +1,3 @@
+//! The functions that may be called, each with Flink's meaning.
+
+pub(crate) mod zone;
