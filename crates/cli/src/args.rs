@@ -1,0 +1,171 @@
+//! The command line: what can be said, and the help that says it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use headwater_core::parse_duration;
+
+use crate::connect::ConnectArgs;
+use crate::exit;
+use crate::logs::LogFormat;
+use crate::server::{QueueSpec, queue_spec};
+
+const ABOUT: &str = "Where a stream begins: a cloud message queue as exactly-once rows";
+
+const LOGS: &str = "\
+Logs go to standard error; RUST_LOG chooses what (default: info), for example RUST_LOG=headwater=debug.
+Rows and machine-readable answers go to standard output.";
+
+/// `headwater`
+#[derive(Parser, Debug)]
+#[command(name = "headwater", version, about = ABOUT, after_help = format!("{}\n\n{LOGS}", exit::HELP))]
+#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 120)]
+pub(crate) struct Cli {
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Server(ServerArgs),
+    Send(SendArgs),
+    Peek(PeekArgs),
+}
+
+const SERVER_EXAMPLES: &str = "\
+Examples:
+  headwater server --queue orders
+  headwater server --listen 127.0.0.1:8080 --queue orders,VisibilityTimeout=5,PollingWaitSeconds=10
+  headwater server --queue orders --latency 20ms --faults faults.json
+
+Settings of a queue: DelaySeconds, MaximumMessageSize, MessageRetentionPeriod, VisibilityTimeout,
+PollingWaitSeconds, LoggingEnabled. Queues can also be made through the API.
+
+A faults file is JSON; what it leaves out does not happen. Some of its knobs:
+  {\"seed\": 7,
+   \"loseAnswer\": {\"BatchDeleteMessage\": 0.1},
+   \"internalError\": {\"count\": 2},
+   \"duplicate\": 0.01,
+   \"shortLease\": {\"dose\": 0.05, \"millis\": 500},
+   \"deny\": [\"GetQueueAttributes\"]}";
+
+/// Run a local MNS-compatible server that forgets everything when it ends
+///
+/// Official Alibaba Cloud SDKs work against it unmodified. The first line on standard output is its base URL, printed
+/// once it accepts connections. SIGINT or SIGTERM end it.
+#[derive(Args, Debug)]
+#[command(after_help = SERVER_EXAMPLES)]
+pub(crate) struct ServerArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+
+    /// A queue to start with, and how it is set; repeatable
+    #[arg(long = "queue", value_name = "NAME[,SETTING=VALUE…]", value_parser = queue_spec)]
+    pub(crate) queues: Vec<QueueSpec>,
+
+    /// The access key's id that is accepted
+    #[arg(long, value_name = "ID", default_value = "testid")]
+    pub(crate) access_key_id: String,
+
+    /// Its secret
+    #[arg(long, value_name = "SECRET", default_value = "testsecret")]
+    pub(crate) access_key_secret: String,
+
+    /// Accept everybody, signed or not
+    #[arg(long, conflicts_with_all = ["access_key_id", "access_key_secret"])]
+    pub(crate) no_auth: bool,
+
+    /// How long each request travels before it has its effect
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) latency: Option<Duration>,
+
+    /// What is to go wrong, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+}
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  headwater send --endpoint $URL --queue orders '{\"userId\": 1}' '{\"userId\": 2}'
+  headwater send --endpoint $URL --queue orders --file upload.avro --base64
+  jq -c .[] orders.json | headwater send --endpoint $URL --queue orders
+
+A request that got no answer may have been carried out all the same; the error says so, and it is not repeated.";
+
+/// Put messages into a queue
+///
+/// Prints one JSON line for each message, in order: its id, or why the service refused it.
+#[derive(Args, Debug)]
+#[command(after_help = SEND_EXAMPLES)]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+
+    /// The bodies; without any, and without --file, each line of standard input is one
+    #[arg(value_name = "BODY")]
+    pub(crate) bodies: Vec<String>,
+
+    /// A file that is one body; repeatable
+    #[arg(long = "file", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Encode bodies with base64, as most SDKs do
+    #[arg(long)]
+    pub(crate) base64: bool,
+
+    /// How long messages stay invisible, in whole seconds
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) delay: Option<Duration>,
+
+    /// 1 (first) to 16
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) priority: Option<u32>,
+
+    /// Send each body so many times
+    #[arg(long, value_name = "TIMES", default_value = "1", value_parser = times)]
+    pub(crate) repeat: usize,
+
+    /// Make the queue first, if it is not there
+    #[arg(long)]
+    pub(crate) create: bool,
+}
+
+fn times(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number from 1 on".to_owned())
+}
+
+/// Look at messages without leasing them
+///
+/// Prints one JSON line for each visible message, at most 16: MNS shows no more, and always the next ones.
+#[derive(Args, Debug)]
+pub(crate) struct PeekArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+
+    /// At most so many
+    #[arg(long, value_name = "NUMBER", default_value = "16", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) max: u32,
+
+    /// Show bodies that are base64 of text as that text
+    #[arg(long)]
+    pub(crate) base64: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
