@@ -89,6 +89,10 @@ impl Queue for MnsQueue {
     }
 
     async fn delete(&self, handles: &[Handle]) -> Result<Vec<DeleteOutcome>, QueueError> {
+        if handles.is_empty() {
+            // The service would refuse an empty list as a malformed request.
+            return Ok(Vec::new());
+        }
         match self.batch_delete(handles).await {
             Ok(failures) => Ok(outcomes(handles, &failures)),
             Err(error) if error.may_have_happened() => {

@@ -89,6 +89,13 @@ async fn a_delete_lists_every_handle_once_and_escapes_it() {
 }
 
 #[tokio::test]
+async fn nothing_to_delete_asks_nothing() {
+    let server = Server::start(vec![]).await;
+    assert!(server.client().queue("q").delete(&[]).await.unwrap().is_empty());
+    assert!(server.all_asked().is_empty());
+}
+
+#[tokio::test]
 async fn a_delete_without_a_clear_answer_is_unknown() {
     for step in [
         || Step::Say(raw(500, "", "<html>")),

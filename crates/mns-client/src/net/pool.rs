@@ -14,6 +14,9 @@ use crate::net::{Connector, NetError, Reply};
 use crate::settings::ClientSettings;
 
 /// A pool. Receives and all other calls have one each, so that neither waits for the other's connections.
+///
+/// Nobody watches a connection that is not in use: that it was closed, or is too old, is found when the next call is
+/// made. Until then it costs a descriptor, and there are never more than may be open.
 #[derive(Debug)]
 pub(crate) struct Pool {
     connector: Arc<Connector>,

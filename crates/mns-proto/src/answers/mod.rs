@@ -1,6 +1,7 @@
 //! Answers: what a server writes, and what a client reads back.
 
 pub mod read;
+mod scan;
 mod write;
 
 pub use write::WireAnswer;

@@ -7,6 +7,7 @@
 //! Every function takes any bytes without panicking and reads no further than [`MAX_RECEIVE_RESPONSE`] or
 //! [`MAX_SHORT_RESPONSE`].
 
+use crate::answers::scan;
 use crate::answers::{ChangedVisibility, DeleteFailure, ListedQueue, QueueCreation, QueueList, SendFailure};
 use crate::attributes::{AccountAttributes, QueueAttributes, number};
 use crate::code::{ErrorClass, ErrorCode};
@@ -21,6 +22,17 @@ use crate::xml::read::{Cursor, XmlError};
 /// # Errors
 /// [`Failure`]. One damaged message makes the whole answer unreadable, since nothing tells how far the damage goes.
 pub fn received(status: u16, body: &[u8]) -> Result<Vec<Received<'_>>, Failure> {
+    if body.len() <= MAX_RECEIVE_RESPONSE
+        && let Ok(text) = std::str::from_utf8(body)
+        && let Some(messages) = scan::received(text)
+    {
+        return Ok(messages);
+    }
+    received_by_events(status, body)
+}
+
+/// As [`received`], without the short cut.
+pub(super) fn received_by_events(status: u16, body: &[u8]) -> Result<Vec<Received<'_>>, Failure> {
     messages(status, body, |cursor| {
         let (message, lease) = Message::read(cursor)?;
         let receipt_handle = lease.receipt_handle.filter(|handle| !handle.is_empty());

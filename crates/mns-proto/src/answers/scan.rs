@@ -1,0 +1,297 @@
+//! The quick way through the usual answer to a receive.
+//!
+//! The service writes one shape: a declaration, `<Messages>` with its namespace, and messages whose elements hold
+//! nothing but text. Here that shape alone is read, by looking for the next `<` (several times quicker than going
+//! through events); on anything else at all the answer is `None`, and the caller takes the long way, which also finds
+//! the words for what is wrong. Both ways must give the same messages: the tests below hold one against the other.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memmem};
+
+use crate::message::{Message, Received};
+
+/// The messages of an answer of the usual shape.
+pub(super) fn received(text: &str) -> Option<Vec<Received<'_>>> {
+    let mut scan = Scan { rest: text };
+    scan.declaration()?;
+    let batch = match scan.root()? {
+        "Messages" => true,
+        "Message" => false,
+        _ => return None,
+    };
+    let mut messages = Vec::new();
+    if batch {
+        while let Some(name) = scan.open()? {
+            if name != "Message" {
+                return None;
+            }
+            messages.push(scan.message()?);
+        }
+        scan.close("Messages")?;
+    } else {
+        messages.push(scan.message()?);
+    }
+    scan.rest.trim_ascii().is_empty().then_some(messages)
+}
+
+struct Scan<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Scan<'a> {
+    /// Skips `<?xml … ?>` if it is there.
+    fn declaration(&mut self) -> Option<()> {
+        if let Some(declaration) = self.rest.strip_prefix("<?xml ") {
+            let end = memmem::find(declaration.as_bytes(), b"?>")?;
+            self.rest = &declaration[end + 2..];
+        }
+        Some(())
+    }
+
+    /// Opens the root element, which may have one attribute: a default namespace.
+    fn root(&mut self) -> Option<&'a str> {
+        let tag = self.open()??;
+        let Some((name, namespace)) = tag.split_once(" xmlns=\"") else { return Some(tag) };
+        let namespace = namespace.strip_suffix('"')?;
+        (!namespace.contains(['"', '<', '&', '>'])).then_some(name)
+    }
+
+    /// What stands between `<` and `>` of the next opening tag, blanks before it skipped. `Some(None)` before a closing
+    /// tag.
+    fn open(&mut self) -> Option<Option<&'a str>> {
+        let tag = self.rest.trim_ascii_start().strip_prefix('<')?;
+        if tag.starts_with('/') {
+            return Some(None);
+        }
+        let end = memchr(b'>', tag.as_bytes())?;
+        self.rest = &tag[end + 1..];
+        Some(Some(&tag[..end]))
+    }
+
+    /// Closes an element, blanks before it skipped.
+    fn close(&mut self, name: &str) -> Option<()> {
+        let tag = self.rest.trim_ascii_start().strip_prefix("</")?;
+        self.rest = tag.strip_prefix(name)?.strip_prefix('>')?;
+        Some(())
+    }
+
+    /// The text of an element, unescaped, up to and with its closing tag.
+    fn text(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let end = memchr(b'<', self.rest.as_bytes())?;
+        let text = &self.rest[..end];
+        self.rest = self.rest[end..].strip_prefix("</")?.strip_prefix(name)?.strip_prefix('>')?;
+        if memchr(b'&', text.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(text));
+        }
+        quick_xml::escape::unescape(text).ok()
+    }
+
+    fn number<N: std::str::FromStr>(&mut self, name: &str) -> Option<N> {
+        self.text(name)?.trim().parse().ok()
+    }
+
+    /// The elements of a message, up to and with its closing tag.
+    fn message(&mut self) -> Option<Received<'a>> {
+        let (mut id, mut handle, mut body_md5, mut body, mut group) = (None, None, None, None, None);
+        let (mut enqueued, mut visible, mut first, mut count, mut priority) = (None, None, None, None, None);
+        while let Some(name) = self.open()? {
+            match name {
+                "MessageId" => once(&mut id, self.text(name)?)?,
+                "ReceiptHandle" => once(&mut handle, self.text(name)?)?,
+                "MessageBodyMD5" => once(&mut body_md5, self.text(name)?)?,
+                "MessageBody" => once(&mut body, self.text(name)?)?,
+                "EnqueueTime" => once(&mut enqueued, self.number(name)?)?,
+                "NextVisibleTime" => once(&mut visible, self.number(name)?)?,
+                "FirstDequeueTime" => once(&mut first, self.number(name)?)?,
+                "DequeueCount" => once(&mut count, self.number(name)?)?,
+                "Priority" => once(&mut priority, self.number(name)?)?,
+                "MessageGroupId" => once(&mut group, self.text(name)?)?,
+                _ => return None,
+            }
+        }
+        self.close("Message")?;
+        Some(Received {
+            receipt_handle: handle.filter(|handle| !handle.is_empty())?,
+            next_visible_time: visible?,
+            message: Message {
+                id: id.filter(|id| !id.is_empty())?,
+                body_md5: body_md5?,
+                body: body?,
+                enqueue_time: enqueued?,
+                first_dequeue_time: first?,
+                dequeue_count: count?,
+                priority: priority?,
+                message_group_id: group.filter(|group| !group.is_empty()),
+                user_properties: Vec::new(),
+                system_properties: Vec::new(),
+            },
+        })
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    slot.replace(value).is_none().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::*;
+    use crate::answers::Answer;
+    use crate::answers::read::received_by_events;
+
+    fn message() -> impl Strategy<Value = Received<'static>> {
+        let text = || "[\\t\\n\\r -~\u{80}-\u{d7ff}\u{10000}-\u{10ffff}]{1,30}".prop_map(Cow::<str>::Owned);
+        let texts = (text(), text(), text(), text(), proptest::option::of(text()));
+        (texts, any::<[u64; 3]>(), any::<[u32; 2]>()).prop_map(|((id, handle, md5, body, group), long, short)| {
+            Received {
+                receipt_handle: handle,
+                next_visible_time: long[0],
+                message: Message {
+                    id,
+                    body_md5: md5,
+                    body,
+                    enqueue_time: long[1],
+                    first_dequeue_time: long[2],
+                    dequeue_count: short[0],
+                    priority: short[1],
+                    message_group_id: group,
+                    user_properties: Vec::new(),
+                    system_properties: Vec::new(),
+                },
+            }
+        })
+    }
+
+    /// The quick way never says anything that the long way does not say.
+    fn agrees(text: &str) {
+        if let Some(quick) = received(text) {
+            assert_eq!(received_by_events(200, text.as_bytes()), Ok(quick), "{text}");
+        }
+    }
+
+    const PIECES: &[&str] = &[
+        "<?xml version=\"1.0\"?>",
+        "<?xml ",
+        "?>",
+        "<Messages>",
+        "<Messages xmlns=\"urn:x\">",
+        "<Messages x=\"'\">",
+        "</Messages>",
+        "<Message>",
+        "<Message >",
+        "<Message xmlns=\"a\">",
+        "</Message>",
+        "</Message >",
+        "<Message/>",
+        "<MessageBody>",
+        "</MessageBody>",
+        "<MessageBody/>",
+        "<!-- c -->",
+        "<![CDATA[a]]>",
+        "&amp;",
+        "&#65;",
+        "&#0;",
+        "&nbsp;",
+        "&",
+        "<",
+        ">",
+        "]]>",
+        "\"",
+        "a",
+        " ",
+        "\n",
+        "</",
+        "<MessageId>m</MessageId>",
+        "<!DOCTYPE m>",
+        "<ReceiptHandle>h</ReceiptHandle>",
+        "<MessageBodyMD5>x</MessageBodyMD5>",
+        "<MessageBody>b</MessageBody>",
+        "<EnqueueTime>1</EnqueueTime>",
+        "<NextVisibleTime> 2 </NextVisibleTime>",
+        "<Priority>8</Priority>",
+        "<FirstDequeueTime>3</FirstDequeueTime>",
+        "<DequeueCount>4</DequeueCount>",
+        "<Priority>-8</Priority>",
+        "<MessageGroupId></MessageGroupId>",
+        "<New>1</New>",
+        "<UserProperties></UserProperties>",
+        "\u{feff}",
+    ];
+
+    proptest! {
+        #[test]
+        fn what_we_write_is_read_the_quick_way(messages in vec(message(), 0..4)) {
+            let body = Answer::BatchReceived(messages.clone()).write().body.unwrap();
+            prop_assert_eq!(received(&body), Some(messages.clone()));
+            for one in messages {
+                let body = Answer::Received(one.clone()).write().body.unwrap();
+                prop_assert_eq!(received(&body), Some(vec![one]));
+            }
+        }
+
+        #[test]
+        fn damaged_answers_are_read_alike(
+            messages in vec(message(), 1..3),
+            at in any::<Index>(),
+            cut in 0..9_usize,
+            piece in select(PIECES),
+        ) {
+            let body = Answer::BatchReceived(messages).write().body.unwrap();
+            let mut at = at.index(body.len());
+            while !body.is_char_boundary(at) {
+                at -= 1;
+            }
+            let mut end = (at + cut).min(body.len());
+            while !body.is_char_boundary(end) {
+                end += 1;
+            }
+            agrees(&format!("{}{piece}{}", &body[..at], &body[end..]));
+        }
+
+        #[test]
+        fn pieces_in_any_order_are_read_alike(pieces in vec(select(PIECES), 0..40)) {
+            agrees(&pieces.concat());
+            agrees(&format!("<Messages><Message>{}</Message></Messages>", pieces.concat()));
+        }
+    }
+
+    #[test]
+    fn the_shapes_of_the_service_are_read_the_quick_way() {
+        let elements = "<MessageId>m</MessageId><ReceiptHandle>h</ReceiptHandle><MessageBodyMD5>x</MessageBodyMD5>\
+            <MessageBody>a&amp;b</MessageBody><EnqueueTime>1</EnqueueTime><NextVisibleTime>2</NextVisibleTime>\
+            <FirstDequeueTime>3</FirstDequeueTime><DequeueCount>4</DequeueCount><Priority>5</Priority>";
+        for (before, after) in [
+            (
+                "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Messages xmlns=\"http://mns.aliyuncs.com/doc/v1/\"><Message>",
+                "</Message></Messages>",
+            ),
+            ("<?xml version=\"1.0\"?>\r\n<Messages>\r\n  <Message>", "</Message>\r\n</Messages>\r\n"),
+            ("<Message xmlns=\"http://mns.aliyuncs.com/doc/v1\">", "</Message>"),
+        ] {
+            let text = format!("{before}{elements}{after}");
+            let quick = received(&text).unwrap_or_else(|| panic!("not read: {text}"));
+            assert_eq!(quick[0].message.body, "a&b");
+            assert_eq!(received_by_events(200, text.as_bytes()), Ok(quick));
+        }
+    }
+
+    #[test]
+    fn anything_unusual_is_left_to_the_long_way() {
+        for text in [
+            "",
+            "<Messages>",
+            "<Queue/>",
+            "<Messages a=\"b\"></Messages>",
+            "<Messages></Messages>x",
+            "<Messages><Messages></Messages>",
+        ] {
+            assert_eq!(received(text), None, "{text}");
+        }
+        assert_eq!(received("<Messages></Messages>"), Some(Vec::new()));
+    }
+}
