@@ -6,17 +6,44 @@
 //! This crate deliberately does not know queues, files, sockets, clocks or time zones, and nothing in it is `async`:
 //! bytes go in, a `RecordBatch` comes out, and the same bytes give the same rows on every machine.
 //!
-//! Reading order: [`types`] (what a column is).
-//!
 //! ```
-//! use headwater_formats::RowType;
+//! use headwater_formats::{Format, OnBadRow, RowType};
 //!
-//! let rows: RowType = "id BIGINT, name STRING, at TIMESTAMP(3), tags ARRAY<STRING>".parse()?;
-//! assert_eq!(rows.fields().len(), 4);
-//! assert_eq!(rows.to_arrow().field(2).data_type().to_string(), "Timestamp(ms)");
+//! let columns: RowType = "id BIGINT, at TIMESTAMP(3), tags ARRAY<STRING>".parse()?;
+//! let factory = Format::json().factory(&columns)?; // every mistake in schema and options, all at once
+//! let mut decoder = factory.decoder();
+//!
+//! decoder.decode(br#"{"id": 1, "at": "2024-03-10 12:34:56", "tags": ["a", "b"]}"#, OnBadRow::Fail)?;
+//! let error = decoder.decode(br#"{"id": 2, "tags": "c"}"#, OnBadRow::Fail).unwrap_err();
+//! assert_eq!(error.to_string(), "row 0, byte 18, column `tags`: a JSON string, expected ARRAY<STRING>");
+//!
+//! let batch = decoder.flush();
+//! assert_eq!(batch.num_rows(), 1); // the bad message left no trace
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Reading order: [`types`] (what a column is), [`MessageEncoding`] (the layer before the format), [`Format`] (formats
+//! by name), [`Decoder`] (what a format does), [`json`] and [`raw`] (the formats), [`DecodeError`] and
+//! [`FormatError`] (what can be wrong).
 
+mod coerce;
+mod column;
+mod decoder;
+mod encoding;
+mod error;
+mod format;
+pub mod json;
+mod limits;
+mod names;
+mod options;
+pub mod raw;
 pub mod types;
+mod utf16;
 
+pub use decoder::{Decoded, Decoder, DecoderFactory, OnBadRow};
+pub use encoding::{BodyForm, MESSAGE_ENCODINGS, MessageEncoding};
+pub use error::{DecodeError, DecodeErrorKind, Place};
+pub use format::{Format, FormatSpec};
+pub use limits::Limits;
+pub use options::{FormatError, FormatErrors, OptionKind, OptionSpec, nearest};
 pub use types::{DataType, Field, LogicalType, RowType, TypeError};

@@ -3,6 +3,8 @@
 mod arrow;
 mod text;
 
+pub(crate) use arrow::timestamp_unit;
+
 use thiserror::Error;
 
 /// How deep types may nest, counted in `ARRAY`, `MAP`, `MULTISET` and `ROW` around a leaf. Decoders walk a type by

@@ -80,7 +80,7 @@ const FLAWS: &[(Flaw, &str)] = &[
     (Flaw::GoneIsTransient, "extending_after_the_lease_is_gone"),
     (Flaw::GoneIsTransient, "extending_what_was_deleted_is_gone"),
     (Flaw::OldHandlesLive, "extending_with_an_old_handle_is_gone"),
-    (Flaw::ClampsLeases, "a_lease_out_of_range_is_refused"),
+    (Flaw::LimitIsTransient, "a_lease_out_of_range_is_clamped_or_refused"),
     (Flaw::DeleteDoesNothing, "a_consumer_that_repeats_gets_everything_and_leaves_nothing"),
     (Flaw::DeleteDoesNothing, "what_is_confirmed_deleted_stays_deleted"),
     (Flaw::CountStands, "deliveries_stay_true_to_their_message"),

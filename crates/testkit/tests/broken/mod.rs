@@ -22,7 +22,6 @@ pub(crate) enum Flaw {
     BringsTooMany,
     CapabilitiesChange,
     ChangesIds,
-    ClampsLeases,
     CountStands,
     DecodesBase64,
     DeleteDoesNothing,
@@ -369,10 +368,8 @@ impl Queue for Broken {
         let owner = self.memory().owner.get(handle).cloned();
         let newest = owner.as_ref().and_then(|id| self.memory().newest.get(id).cloned());
         let used = if self.flaw == Flaw::OldHandlesLive { newest.as_ref().unwrap_or(handle) } else { handle };
-        let (shortest, longest) = self.capabilities().lease_range;
         let lease = match self.flaw {
             Flaw::ExtendIsNeverShort => lease.max(Duration::from_secs(30)),
-            Flaw::ClampsLeases => lease.clamp(shortest, longest),
             _ => lease,
         };
         let mut extended = match self.inner.extend(used, lease).await {

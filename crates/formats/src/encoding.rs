@@ -1,0 +1,168 @@
+//! The layer before the format: a body as it lies in the queue to the bytes that the format reads.
+//!
+//! SMQ's clients do not agree on whether a body is base64 (the Java SDK always encodes, the Go SDK never did, events
+//! arrive encoded, topics forward what they get), so one queue can hold both.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::{DecodeError, DecodeErrorKind};
+
+/// How bodies are encoded (`messageEncoding`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum MessageEncoding {
+    /// Told from each body: one that begins with `{`, `[` or `<` is plain; otherwise, what is strict base64 of UTF-8 is
+    /// decoded, and all else is plain. A plain text that happens to be base64 (`TEST`, `abcd`) is decoded only if its
+    /// bytes are UTF-8 then; where that matters, name the encoding.
+    #[default]
+    Auto,
+    /// Every body is base64; another one is a bad record.
+    Base64,
+    /// Every body is taken as it is.
+    Raw,
+}
+
+/// What was done to a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BodyForm {
+    /// It was taken as it is.
+    Plain,
+    /// It was decoded from base64.
+    Base64,
+}
+
+/// The option values of [`MessageEncoding`].
+pub const MESSAGE_ENCODINGS: &[&str] = &["auto", "base64", "raw"];
+
+impl MessageEncoding {
+    /// The encoding that an option value names, in any letter case; see [`MESSAGE_ENCODINGS`].
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Auto, Self::Base64, Self::Raw].into_iter().find(|e| e.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The option value that names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Base64 => "base64",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// The bytes for the format: the body itself, or `buffer` filled with what it decodes to. `binary` says that the
+    /// format reads bytes rather than text, so that decoded bytes need not be UTF-8 to be believed.
+    ///
+    /// # Errors
+    /// With [`MessageEncoding::Base64`], a body that is not strict, padded base64 of the standard alphabet. Blanks and
+    /// line ends around it are fine.
+    pub fn decode<'a>(
+        self,
+        body: &'a [u8],
+        binary: bool,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<(&'a [u8], BodyForm), DecodeError> {
+        let trimmed = body.trim_ascii();
+        match self {
+            Self::Raw => Ok((body, BodyForm::Plain)),
+            Self::Base64 => match strict(trimmed, buffer) {
+                Ok(()) => Ok((buffer, BodyForm::Base64)),
+                Err(at) => {
+                    let lead = body.len() - body.trim_ascii_start().len();
+                    let error =
+                        DecodeError::new(DecodeErrorKind::Encoding("the body is not base64")).at_byte(lead + at);
+                    Err(error.with_hint(BASE64_HINT))
+                }
+            },
+            Self::Auto => {
+                let plain = trimmed.is_empty() || matches!(trimmed[0], b'{' | b'[' | b'<');
+                if plain || strict(trimmed, buffer).is_err() || !binary && std::str::from_utf8(buffer).is_err() {
+                    return Ok((body, BodyForm::Plain));
+                }
+                Ok((buffer, BodyForm::Base64))
+            }
+        }
+    }
+}
+
+const BASE64_HINT: &str = "set 'messageEncoding' to auto or raw if bodies are sent as they are";
+
+/// Fills `out` with what the text decodes to, or says where it is not base64. One function, so that the library
+/// behind it can be exchanged.
+fn strict(text: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
+    out.clear();
+    // Cheap and right for nearly every text that is not base64.
+    if !text.len().is_multiple_of(4) {
+        return Err(text.len());
+    }
+    STANDARD.decode_vec(text, out).map_err(|error| match error {
+        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(encoding: MessageEncoding, body: &[u8], binary: bool) -> Result<(Vec<u8>, BodyForm), String> {
+        let mut buffer = b"left over".to_vec();
+        encoding.decode(body, binary, &mut buffer).map(|(b, f)| (b.to_vec(), f)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn auto_tells_plain_from_base64() {
+        use BodyForm::{Base64, Plain};
+        for (body, binary, out, form) in [
+            (&b"{\"a\":1}"[..], false, &b"{\"a\":1}"[..], Plain),
+            (b" \n[1]", false, b" \n[1]", Plain),
+            (b"<xml/>", true, b"<xml/>", Plain),
+            (b"eyJhIjoxfQ==", false, b"{\"a\":1}", Base64),
+            (b" eyJhIjoxfQ==\n", false, b"{\"a\":1}", Base64),
+            (b"eyJhIjoxfQ", false, b"eyJhIjoxfQ", Plain),
+            (b"eyJh-joxfQ==", false, b"eyJh-joxfQ==", Plain),
+            (b"hello world!", false, b"hello world!", Plain),
+            // Base64 by accident, of bytes that are not UTF-8.
+            (b"TEST", false, b"TEST", Plain),
+            (b"TEST", true, b"LD\x93", Base64),
+            (b"", false, b"", Plain),
+            (b"  ", false, b"  ", Plain),
+            (b"a,b,c", false, b"a,b,c", Plain),
+        ] {
+            let text = body.escape_ascii();
+            assert_eq!(decoded(MessageEncoding::Auto, body, binary), Ok((out.to_vec(), form)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_named_encoding_is_not_guessed() {
+        let raw = decoded(MessageEncoding::Raw, b"eyJhIjoxfQ==", false);
+        assert_eq!(raw, Ok((b"eyJhIjoxfQ==".to_vec(), BodyForm::Plain)));
+        let base64 = decoded(MessageEncoding::Base64, b" //79\n", false);
+        assert_eq!(base64, Ok((b"\xff\xfe\xfd".to_vec(), BodyForm::Base64)));
+        assert_eq!(
+            decoded(MessageEncoding::Base64, b" {\"a\":12}  ", false),
+            Err("byte 1: the body is not base64; set 'messageEncoding' to auto or raw if bodies are sent as they are"
+                .to_owned())
+        );
+        assert!(decoded(MessageEncoding::Base64, b"eyJhIjoxfQ", false).is_err());
+        assert!(decoded(MessageEncoding::Base64, b"eyJhIjoxfR==", false).is_err());
+        for name in MESSAGE_ENCODINGS {
+            assert_eq!(MessageEncoding::named(&name.to_uppercase()).map(MessageEncoding::name), Some(*name));
+        }
+        assert_eq!(MessageEncoding::named("utf-8"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_comes_back(bytes in prop::collection::vec(any::<u8>(), 1..64)) {
+            let body = STANDARD.encode(&bytes);
+            let expected = Ok((bytes, BodyForm::Base64));
+            prop_assert_eq!(&decoded(MessageEncoding::Base64, body.as_bytes(), false), &expected);
+            prop_assert_eq!(&decoded(MessageEncoding::Auto, body.as_bytes(), true), &expected);
+        }
+    }
+}

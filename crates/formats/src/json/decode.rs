@@ -1,0 +1,170 @@
+//! The decoder of the `json` format: one object is a row, a list of objects several.
+
+use std::mem::take;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+use super::options::JsonOptions;
+use super::read::Stop;
+use super::rows::RowBuilder;
+use super::scan::{Kind, ScanError, Scanner};
+use super::unicode::to_utf8;
+use crate::{
+    DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, LogicalType,
+    OnBadRow, RowType,
+};
+
+/// Makes JSON decoders.
+#[derive(Debug)]
+pub(crate) struct JsonFactory {
+    row_type: RowType,
+    options: JsonOptions,
+    limits: Limits,
+}
+
+impl JsonFactory {
+    pub(crate) fn create(row_type: &RowType, options: JsonOptions, limits: Limits) -> Result<Arc<Self>, FormatErrors> {
+        let errors = unsupported(row_type);
+        if errors.is_empty() {
+            Ok(Arc::new(Self { row_type: row_type.clone(), options, limits }))
+        } else {
+            Err(FormatErrors(errors))
+        }
+    }
+}
+
+impl DecoderFactory for JsonFactory {
+    fn row_type(&self) -> &RowType {
+        &self.row_type
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        let rows = RowBuilder::new(&self.row_type, self.options.clone(), self.limits);
+        Box::new(JsonDecoder { rows, buffer: Vec::new() })
+    }
+}
+
+/// The columns whose type JSON cannot give: maps whose keys are not text, since JSON has no other keys.
+pub(super) fn unsupported(row_type: &RowType) -> Vec<FormatError> {
+    fn visit(t: &LogicalType, path: &str, errors: &mut Vec<FormatError>) {
+        match t {
+            LogicalType::Map(key, _) | LogicalType::Multiset(key) if !is_text(&key.logical) => {
+                errors.push(FormatError::UnsupportedType {
+                    format: "json",
+                    column: path.to_owned(),
+                    data_type: t.to_string(),
+                    reason: "the keys of JSON objects are text, use STRING for them".to_owned(),
+                });
+            }
+            LogicalType::Map(_, value) => visit(&value.logical, &format!("{path}{{}}"), errors),
+            LogicalType::Array(item) => visit(&item.logical, &format!("{path}[]"), errors),
+            LogicalType::Row(row) => {
+                for field in row.fields() {
+                    visit(&field.data_type.logical, &format!("{path}.{}", field.name), errors);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut errors = Vec::new();
+    for field in row_type.fields() {
+        visit(&field.data_type.logical, &field.name, &mut errors);
+    }
+    errors
+}
+
+fn is_text(t: &LogicalType) -> bool {
+    matches!(t, LogicalType::Char(_) | LogicalType::VarChar(_) | LogicalType::String)
+}
+
+#[derive(Debug)]
+struct JsonDecoder {
+    rows: RowBuilder,
+    /// A body in UTF-16 or UTF-32 as UTF-8.
+    buffer: Vec<u8>,
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, body: &[u8], on_bad: OnBadRow) -> Result<Decoded, DecodeError> {
+        let mut buffer = take(&mut self.buffer);
+        let result = self.rows.begin(body.len(), on_bad).and_then(|()| self.body(body, &mut buffer));
+        self.buffer = buffer;
+        self.rows.end(result)
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
+    fn flush(&mut self) -> RecordBatch {
+        self.rows.flush()
+    }
+}
+
+impl JsonDecoder {
+    fn body(&mut self, body: &[u8], buffer: &mut Vec<u8>) -> Result<(), Stop> {
+        if body.is_empty() {
+            return Ok(());
+        }
+        let bad = |what| Stop::Scan(ScanError { at: 0, what, encoding: true });
+        let text = to_utf8(body, buffer).map_err(bad)?;
+        self.text(text)
+    }
+
+    /// Reads the first value of the text and nothing behind it.
+    fn text(&mut self, text: &[u8]) -> Result<(), Stop> {
+        let tree = self.rows.options().tree;
+        let mut scanner = Scanner::new(text, self.rows.limits());
+        if tree && scanner.at_end() {
+            return Ok(());
+        }
+        match scanner.peek()? {
+            Kind::Object => self.row(&mut scanner),
+            Kind::Array => self.list(&mut scanner),
+            Kind::Null if tree => Ok(scanner.word(Kind::Null)?),
+            kind => {
+                let at = scanner.position();
+                scanner.skip()?;
+                self.no_row(kind, at)
+            }
+        }
+    }
+
+    fn list(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+        let mut first = true;
+        scanner.enter()?;
+        while scanner.next_item(first)? {
+            first = false;
+            match scanner.peek()? {
+                Kind::Object => self.row(scanner)?,
+                kind => {
+                    let at = scanner.position();
+                    scanner.skip()?;
+                    self.no_row(kind, at)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+        self.rows.object(scanner)?;
+        self.rows.end_row()
+    }
+
+    fn no_row(&mut self, kind: Kind, at: usize) -> Result<(), Stop> {
+        let error = DecodeError::new(DecodeErrorKind::NotARow(match kind {
+            Kind::Array | Kind::Object => "a JSON array within the list of rows, expected an object",
+            Kind::String => "a JSON string, expected an object or a list of objects",
+            Kind::Number => "a JSON number, expected an object or a list of objects",
+            Kind::True | Kind::False => "a JSON boolean, expected an object or a list of objects",
+            Kind::Null => "a JSON null, expected an object or a list of objects",
+        }));
+        self.rows.bad_row(error.at_byte(at))
+    }
+}

@@ -1,0 +1,279 @@
+//! JSON values into columns: the walk along the schema.
+//!
+//! Errors come in two kinds. A [`Stop`] ends the body: it is not JSON, or beyond a limit. A value that does not fit
+//! its column is noted in [`Reader::error`], NULL is written in its place, and the walk goes on behind the value, so
+//! that the parser is never out of step with the text; the caller takes the row back when it finds a note.
+
+use std::collections::HashMap;
+
+use super::leaf::{self, Misfit};
+use super::options::JsonOptions;
+use super::scan::{Kind, ScanError, Scanner, Text};
+use super::text;
+use crate::column::{Column, Data, Row};
+use crate::{DecodeError, DecodeErrorKind, Limits};
+
+/// Why the rest of a body is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// It is not JSON.
+    Scan(ScanError),
+    /// It is too much. Never passed over, whatever the options say.
+    Limit {
+        /// The field of [`Limits`].
+        name: &'static str,
+        /// Its value.
+        limit: usize,
+    },
+    /// A bad row, and one is enough.
+    Bad(DecodeError),
+}
+
+impl From<ScanError> for Stop {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
+    }
+}
+
+impl Stop {
+    pub(super) fn into_error(self) -> DecodeError {
+        match self {
+            Self::Scan(ScanError { at, what, encoding: true }) => {
+                DecodeError::new(DecodeErrorKind::Encoding(what)).at_byte(at)
+            }
+            Self::Scan(ScanError { at, what, .. }) => DecodeError::new(DecodeErrorKind::Syntax(what)).at_byte(at),
+            Self::Limit { name, limit } => DecodeError::new(DecodeErrorKind::Limit { name, limit }),
+            Self::Bad(error) => error,
+        }
+    }
+}
+
+/// Beyond so many entries of one map repeated keys are looked for by hash instead of one by one.
+const FEW_KEYS: usize = 16;
+
+/// What the walk needs besides scanner and column.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) options: JsonOptions,
+    pub(crate) limits: Limits,
+    /// The first value of the current row that does not fit, unless such values are NULL by the options.
+    pub(crate) error: Option<DecodeError>,
+    /// Bytes that the current message has added to the columns, approximately; rows taken back still count.
+    pub(crate) spent: usize,
+    pub(super) scratch: Vec<u8>,
+}
+
+impl Reader {
+    pub(crate) fn new(options: JsonOptions, limits: Limits) -> Self {
+        Self { options, limits, error: None, spent: 0, scratch: Vec::new() }
+    }
+
+    /// Accounts for bytes that are about to be written.
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.spent += bytes;
+        let limit = self.limits.decoded_bytes.min(Limits::MAX_DECODED_BYTES);
+        if self.spent > limit { Err(Stop::Limit { name: "decoded_bytes", limit }) } else { Ok(()) }
+    }
+
+    /// Reads the object that comes next into one more value of each field. `index` is how many each has.
+    pub(crate) fn object(&mut self, scanner: &mut Scanner<'_>, row: &mut Row, index: usize) -> Result<(), Stop> {
+        self.spend(row.width)?;
+        let outer = self.error.take();
+        // By field, since the error of a value goes away when the key comes again: the last value counts.
+        let mut failed: Vec<(usize, DecodeError)> = Vec::new();
+        let (mut first, mut guess) = (true, 0);
+        scanner.enter()?;
+        while let Some(key) = scanner.next_key(first)? {
+            first = false;
+            let Some(i) = self.find(scanner, row, key, guess)? else {
+                scanner.skip()?;
+                continue;
+            };
+            guess = i + 1;
+            let field = &mut row.fields[i];
+            if field.len() > index {
+                field.truncate(index);
+                failed.retain(|(other, _)| *other != i);
+            }
+            self.value(scanner, field)?;
+            if let Some(error) = self.error.take() {
+                failed.push((i, error.within(row.names.name(i))));
+            }
+        }
+        for (i, field) in row.fields.iter_mut().enumerate().filter(|(_, field)| field.len() == index) {
+            field.append_null();
+            if self.options.fail_on_missing_field {
+                let error = DecodeError::new(DecodeErrorKind::MissingField).within(row.names.name(i));
+                failed.push((i, error.at_byte(scanner.position()).with_hint(MISSING_HINT)));
+            }
+        }
+        self.error = outer.or_else(|| failed.into_iter().next().map(|(_, error)| error));
+        Ok(())
+    }
+
+    fn find(&mut self, scanner: &Scanner<'_>, row: &Row, key: Text<'_>, guess: usize) -> Result<Option<usize>, Stop> {
+        if key.plain {
+            return Ok(row.names.find(key.raw, guess));
+        }
+        scanner.check(key)?;
+        self.scratch.clear();
+        text::decode(key.raw, &mut self.scratch).map_err(|e| Scanner::text_error(key, e))?;
+        Ok(row.names.find(&self.scratch, guess))
+    }
+
+    /// Reads the value that comes next into one more value of the column.
+    pub(crate) fn value(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
+        let at = scanner.position();
+        let kind = scanner.peek()?;
+        if kind == Kind::Null {
+            scanner.word(kind)?;
+            column.append_null();
+            return Ok(());
+        }
+        let misfit = match (&mut column.data, kind) {
+            (Data::Row(row), Kind::Object) => {
+                let index = column_len(row);
+                self.object(scanner, row, index)?;
+                column.valid();
+                return Ok(());
+            }
+            (Data::Array { offsets, items }, Kind::Array) => {
+                self.array(scanner, items)?;
+                // Within 32 bits, see Limits::MAX_DECODED_BYTES.
+                offsets.push(items.len() as i32);
+                column.valid();
+                return Ok(());
+            }
+            (Data::Map { offsets, keys, values }, Kind::Object) => {
+                self.map(scanner, keys, values)?;
+                offsets.push(keys.len() as i32);
+                column.valid();
+                return Ok(());
+            }
+            (Data::Map { offsets, keys, .. }, _) if self.options.tree => {
+                scanner.skip()?;
+                offsets.push(keys.len() as i32);
+                column.valid();
+                return Ok(());
+            }
+            (Data::Row(_) | Data::Array { .. } | Data::Map { .. }, _) => {
+                scanner.skip()?;
+                Err(Misfit::Error(kind_name(kind)))
+            }
+            _ => leaf::read(self, scanner, kind, column)?,
+        };
+        match misfit {
+            Ok(()) => {}
+            Err(Misfit::Null) => column.append_null(),
+            Err(Misfit::Error(reason)) => self.reject(column, at, reason),
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, scanner: &mut Scanner<'_>, items: &mut Column) -> Result<(), Stop> {
+        let start = items.len();
+        let mut first = true;
+        scanner.enter()?;
+        while scanner.next_item(first)? {
+            first = false;
+            self.spend(items.width)?;
+            let before = self.error.take();
+            self.value(scanner, items)?;
+            let error = self.error.take().map(|e| e.within(&format!("[{}]", items.len() - 1 - start)));
+            self.error = before.or(error);
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, scanner: &mut Scanner<'_>, keys: &mut Column, values: &mut Column) -> Result<(), Stop> {
+        let (start, from) = (keys.len(), scanner.position());
+        let outer = self.error.take();
+        self.entries(scanner, keys, values, |_| false)?;
+        let overridden = overridden_keys(keys, start);
+        if !overridden.is_empty() {
+            // The last value of a key counts: once more, without the earlier ones.
+            keys.truncate(start);
+            values.truncate(start);
+            self.error = None;
+            let mut again = scanner.again(from);
+            self.entries(&mut again, keys, values, |entry| overridden.binary_search(&entry).is_ok())?;
+        }
+        let error = self.error.take().map(|e| e.within("{}"));
+        self.error = outer.or(error);
+        Ok(())
+    }
+
+    fn entries(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        keys: &mut Column,
+        values: &mut Column,
+        skip: impl Fn(usize) -> bool,
+    ) -> Result<(), Stop> {
+        let mut entry = 0;
+        scanner.enter()?;
+        while let Some(key) = scanner.next_key(entry == 0)? {
+            entry += 1;
+            if skip(entry - 1) {
+                scanner.check(key)?;
+                scanner.skip()?;
+                continue;
+            }
+            self.spend(keys.width + values.width + key.raw.len())?;
+            let Data::Text(texts) = &mut keys.data else { unreachable!("the keys of a JSON map are strings") };
+            if key.plain {
+                texts.push(key.raw);
+            } else {
+                text::decode(key.raw, &mut texts.bytes).map_err(|e| Scanner::text_error(key, e))?;
+                texts.close();
+            }
+            keys.valid();
+            let before = self.error.take();
+            self.value(scanner, values)?;
+            self.error = before.or(self.error.take());
+        }
+        Ok(())
+    }
+
+    /// Notes that a value does not fit, and writes NULL.
+    pub(crate) fn reject(&mut self, column: &mut Column, at: usize, reason: &'static str) {
+        if !self.options.ignore_parse_errors && self.error.is_none() {
+            let error = DecodeError::new(DecodeErrorKind::Value(reason)).at_byte(at);
+            self.error = Some(error.expecting(&*column.type_text));
+        }
+        column.append_null();
+    }
+}
+
+pub(super) const MISSING_HINT: &str = "set 'json.fail-on-missing-field' to false to read NULL";
+
+fn column_len(row: &Row) -> usize {
+    row.fields.first().map_or(0, Column::len)
+}
+
+/// What the value is, for errors.
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Object => "a JSON object",
+        Kind::Array => "a JSON array",
+        Kind::String => "a JSON string",
+        Kind::Number => "a JSON number",
+        Kind::True | Kind::False => "a JSON boolean",
+        Kind::Null => "a JSON null",
+    }
+}
+
+/// Which entries from `start` on have a later one with the same key, in order, counted from `start`.
+fn overridden_keys(keys: &Column, start: usize) -> Vec<usize> {
+    let Data::Text(texts) = &keys.data else { return Vec::new() };
+    let count = keys.len() - start;
+    let key = |entry: usize| texts.get(start + entry);
+    if count <= FEW_KEYS {
+        return (0..count).filter(|a| (a + 1..count).any(|b| key(*a) == key(b))).collect();
+    }
+    let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(count);
+    let mut overridden: Vec<usize> = (0..count).filter_map(|entry| last.insert(key(entry), entry)).collect();
+    overridden.sort_unstable();
+    overridden
+}

@@ -1,0 +1,108 @@
+//! The encoding of a JSON body: UTF-8 unless its first four bytes say otherwise.
+
+use crate::utf16;
+
+/// Why a body in a wide encoding cannot be read.
+pub(crate) type BadEncoding = &'static str;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Utf8,
+    Utf16 { little: bool },
+    Utf32 { little: bool },
+}
+
+/// The body as UTF-8 without its byte order mark: the body itself, or `buffer` filled with the converted text. A body
+/// in UTF-8 is not checked here.
+///
+/// The rule is Jackson's: a byte order mark decides, and without one the places of the zero bytes do, since a JSON
+/// text begins with an ASCII character. Fewer than four bytes can only be told apart as UTF-16 by their first two.
+pub(crate) fn to_utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], BadEncoding> {
+    let (encoding, mark) = detect(body)?;
+    let text = &body[mark..];
+    buffer.clear();
+    match encoding {
+        Encoding::Utf8 => return Ok(text),
+        Encoding::Utf16 { little } => utf16::decode(text, little, buffer),
+        Encoding::Utf32 { little } => utf32(text, little, buffer)?,
+    }
+    Ok(buffer)
+}
+
+/// The encoding and the length of the mark.
+fn detect(body: &[u8]) -> Result<(Encoding, usize), BadEncoding> {
+    const ODD: BadEncoding = "a UTF-32 body in a byte order that is neither big- nor little-endian";
+    Ok(match body {
+        [0x00, 0x00, 0xFE, 0xFF, ..] => (Encoding::Utf32 { little: false }, 4),
+        [0xFF, 0xFE, 0x00, 0x00, ..] => (Encoding::Utf32 { little: true }, 4),
+        [0x00, 0x00, 0xFF, 0xFE, ..] | [0xFE, 0xFF, 0x00, 0x00, ..] => return Err(ODD),
+        [0xFE, 0xFF, _, _, ..] => (Encoding::Utf16 { little: false }, 2),
+        [0xFF, 0xFE, _, _, ..] => (Encoding::Utf16 { little: true }, 2),
+        [0xEF, 0xBB, 0xBF, _, ..] => (Encoding::Utf8, 3),
+        [0x00, 0x00, 0x00, _, ..] => (Encoding::Utf32 { little: false }, 0),
+        [_, 0x00, 0x00, 0x00, ..] => (Encoding::Utf32 { little: true }, 0),
+        [0x00, _, 0x00, 0x00, ..] | [0x00, 0x00, _, 0x00, ..] => return Err(ODD),
+        [0x00, _, ..] => (Encoding::Utf16 { little: false }, 0),
+        [_, 0x00, ..] => (Encoding::Utf16 { little: true }, 0),
+        _ => (Encoding::Utf8, 0),
+    })
+}
+
+fn utf32(text: &[u8], little: bool, out: &mut Vec<u8>) -> Result<(), BadEncoding> {
+    let (words, rest) = text.as_chunks::<4>();
+    for word in words {
+        let code = if little { u32::from_le_bytes(*word) } else { u32::from_be_bytes(*word) };
+        let c = match code {
+            0xD800..0xE000 => '?',
+            _ => char::from_u32(code).ok_or("bytes that are not UTF-32")?,
+        };
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    if rest.is_empty() { Ok(()) } else { Err("a UTF-32 body that ends within a character") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"a":"é🎉"}"#;
+
+    fn bytes(units: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+        units.flatten().collect()
+    }
+
+    #[test]
+    fn every_encoding_with_and_without_a_mark() {
+        let utf16be = bytes(TEXT.encode_utf16().map(|u| u.to_be_bytes().to_vec()));
+        let utf16le = bytes(TEXT.encode_utf16().map(|u| u.to_le_bytes().to_vec()));
+        let utf32be = bytes(TEXT.chars().map(|c| u32::from(c).to_be_bytes().to_vec()));
+        let utf32le = bytes(TEXT.chars().map(|c| u32::from(c).to_le_bytes().to_vec()));
+        for (mark, body) in [
+            (&b"\xef\xbb\xbf"[..], TEXT.as_bytes().to_vec()),
+            (b"\xfe\xff", utf16be),
+            (b"\xff\xfe", utf16le),
+            (b"\0\0\xfe\xff", utf32be),
+            (b"\xff\xfe\0\0", utf32le),
+        ] {
+            for body in [body.clone(), [mark, &body].concat()] {
+                let mut buffer = Vec::new();
+                assert_eq!(to_utf8(&body, &mut buffer), Ok(TEXT.as_bytes()), "{}", body.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn short_and_odd_bodies() {
+        let read = |body: &[u8]| to_utf8(body, &mut Vec::new()).map(<[u8]>::to_vec);
+        assert_eq!(read(b"").as_deref(), Ok(&b""[..]));
+        assert_eq!(read(b"1").as_deref(), Ok(&b"1"[..]));
+        assert_eq!(read(b"\x001").as_deref(), Ok(&b"1"[..]));
+        assert_eq!(read(b"1\0").as_deref(), Ok(&b"1"[..]));
+        // Three bytes are too few for Jackson to take them for a mark.
+        assert_eq!(read(b"\xef\xbb\xbf").as_deref(), Ok(&b"\xef\xbb\xbf"[..]));
+        assert_eq!(read(b"1\x002\x003").as_deref(), Ok("12\u{fffd}".as_bytes()));
+        assert!(read(b"\0\x31\0\0").is_err());
+        assert!(read(b"\0\0\0\x31\0").is_err());
+        assert!(read(b"\0\0\0\x31\xff\xff\xff\xff").is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! The bytes of a checkpoint file.
+//!
+//! Little-endian: magic `HWCP`, version u16, reserved u16, checkpoint u64; number of sources u32, each: identity, number of
+//! parts u32, each part: name, length u64, hash u128; number of pending commits u32, each: sink, checkpoint u64, bytes.
+//! Texts and bytes are a length u32 and the bytes. The manifest holds the checksum of the whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_core::{CheckpointId, Committable, JobState};
+
+use super::files::Sum;
+
+const MAGIC: [u8; 4] = *b"HWCP";
+/// The version written. Readers take every version up to this one.
+pub(super) const VERSION: u16 = 1;
+/// The longest name of a part: with its prefix it fits every file system's limit of 255 bytes.
+const PART_NAME_MAX: usize = 200;
+
+/// A checkpoint file read: everything but the parts' bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listing {
+    pub(super) checkpoint: CheckpointId,
+    /// Identity and parts of each source.
+    pub(super) sources: Vec<(String, Vec<(String, Sum)>)>,
+    pub(super) pending: Vec<(String, Committable)>,
+}
+
+/// Why bytes are no usable checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Unusable {
+    Newer(u16),
+    Damaged(&'static str),
+}
+
+/// The parts of all sources' states, by name.
+pub(super) type Parts = BTreeMap<String, Arc<[u8]>>;
+
+/// The bytes of a checkpoint's file, and its parts.
+pub(super) fn encode(state: &JobState) -> Result<(Vec<u8>, Parts), String> {
+    let mut out = Writer(Vec::new());
+    let mut parts = Parts::new();
+    out.0.extend(MAGIC);
+    out.0.extend(VERSION.to_le_bytes());
+    out.0.extend([0, 0]);
+    out.u64(state.checkpoint.0);
+    out.count(state.sources.len())?;
+    for source in &state.sources {
+        out.bytes(source.identity.as_bytes())?;
+        out.count(source.parts.len())?;
+        for part in &source.parts {
+            check_name(&part.name)?;
+            let sum = Sum::of(&part.bytes);
+            out.bytes(part.name.as_bytes())?;
+            out.u64(sum.len);
+            out.0.extend(sum.hash.to_le_bytes());
+            if parts.insert(part.name.clone(), Arc::clone(&part.bytes)).is_some_and(|other| other != part.bytes) {
+                return Err(format!("two different parts of a source's state are both named `{}`", part.name));
+            }
+        }
+    }
+    out.count(state.pending.len())?;
+    for (sink, committable) in &state.pending {
+        out.bytes(sink.as_bytes())?;
+        out.u64(committable.checkpoint.0);
+        out.bytes(&committable.bytes)?;
+    }
+    Ok((out.0, parts))
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > PART_NAME_MAX || !name.chars().all(fine) {
+        return Err(format!(
+            "`{name}` cannot name a part of a source's state: use up to {PART_NAME_MAX} of the characters a-z, 0-9 and -"
+        ));
+    }
+    Ok(())
+}
+
+/// Reads a checkpoint file.
+pub(super) fn decode(bytes: &[u8]) -> Result<Listing, Unusable> {
+    let mut input = Reader(bytes);
+    if input.take(4)? != MAGIC {
+        return Err(Unusable::Damaged("it does not begin as a checkpoint"));
+    }
+    match u16::from_le_bytes(input.array()?) {
+        VERSION => {}
+        newer if newer > VERSION => return Err(Unusable::Newer(newer)),
+        _ => return Err(Unusable::Damaged("its version is 0")),
+    }
+    input.take(2)?;
+    let checkpoint = CheckpointId(input.u64()?);
+    let mut sources = Vec::new();
+    for _ in 0..input.u32()? {
+        let identity = input.text()?;
+        let mut parts = Vec::new();
+        for _ in 0..input.u32()? {
+            let name = input.text()?;
+            check_name(&name).map_err(|_| Unusable::Damaged("it names an impossible part"))?;
+            let len = input.u64()?;
+            parts.push((name, Sum { len, hash: u128::from_le_bytes(input.array()?) }));
+        }
+        sources.push((identity, parts));
+    }
+    let mut pending = Vec::new();
+    for _ in 0..input.u32()? {
+        let sink = input.text()?;
+        let checkpoint = CheckpointId(input.u64()?);
+        let len = input.u32()? as usize;
+        pending.push((sink, Committable { checkpoint, bytes: input.take(len)?.into() }));
+    }
+    if input.0.is_empty() {
+        Ok(Listing { checkpoint, sources, pending })
+    } else {
+        Err(Unusable::Damaged("it goes on after its end"))
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u64(&mut self, value: u64) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn count(&mut self, value: usize) -> Result<(), String> {
+        let value = u32::try_from(value).map_err(|_| format!("{value} is more than a checkpoint can hold"))?;
+        self.0.extend(value.to_le_bytes());
+        Ok(())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.count(bytes.len())?;
+        self.0.extend(bytes);
+        Ok(())
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Unusable> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or(Unusable::Damaged("it is cut off"))?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unusable> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    fn u32(&mut self) -> Result<u32, Unusable> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, Unusable> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn text(&mut self) -> Result<String, Unusable> {
+        let len = self.u32()? as usize;
+        let bytes = self.take(len)?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| Unusable::Damaged("a text in it is not UTF-8"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_core::{SourceState, StatePart};
+
+    use super::*;
+
+    fn state() -> JobState {
+        let part = |name: &str, bytes: &[u8]| StatePart { name: name.into(), bytes: bytes.into() };
+        JobState {
+            checkpoint: CheckpointId(9),
+            sources: vec![
+                SourceState::new("mns:1/orders".into(), vec![part("0-a", b"base"), part("1-b", b"")]),
+                SourceState::new("mns:1/empty".into(), vec![]),
+            ],
+            pending: vec![("out".into(), Committable { checkpoint: CheckpointId(8), bytes: b"files"[..].into() })],
+        }
+    }
+
+    #[test]
+    fn it_reads_what_it_writes_and_notices_every_cut() {
+        let (bytes, parts) = encode(&state()).unwrap();
+        assert_eq!(parts.keys().collect::<Vec<_>>(), ["0-a", "1-b"]);
+        let listing = decode(&bytes).unwrap();
+        assert_eq!(listing.checkpoint, CheckpointId(9));
+        assert_eq!(listing.pending, state().pending);
+        assert_eq!(listing.sources[0].1[0], ("0-a".into(), Sum::of(b"base")));
+        assert_eq!(listing.sources[1], ("mns:1/empty".into(), vec![]));
+        for cut in 0..bytes.len() {
+            assert!(matches!(decode(&bytes[..cut]), Err(Unusable::Damaged(_))), "cut at {cut}");
+        }
+        let longer = [&bytes[..], b"x"].concat();
+        assert_eq!(decode(&longer), Err(Unusable::Damaged("it goes on after its end")));
+    }
+
+    #[test]
+    fn a_newer_version_is_recognised() {
+        let (mut bytes, _) = encode(&state()).unwrap();
+        bytes[4] = 2;
+        assert_eq!(decode(&bytes), Err(Unusable::Newer(2)));
+    }
+
+    #[test]
+    fn a_name_that_could_leave_the_directory_is_refused() {
+        for name in ["../x", "A", "", "a/b"] {
+            let mut state = state();
+            state.sources[0].parts[0].name = name.into();
+            assert!(encode(&state).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn two_parts_of_one_name_are_refused() {
+        let mut state = state();
+        state.sources[1].parts.push(StatePart { name: "0-a".into(), bytes: b"other"[..].into() });
+        assert!(encode(&state).unwrap_err().contains("`0-a`"));
+    }
+}
