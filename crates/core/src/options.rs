@@ -83,17 +83,7 @@ impl fmt::Display for OptionErrors {
     }
 }
 
-/// The known name nearest to what was written, if any is near enough to be meant.
-#[must_use]
-pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = written.to_lowercase();
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
+pub use headwater_formats::nearest;
 
 #[cfg(test)]
 mod tests {

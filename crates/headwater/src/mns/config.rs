@@ -1,0 +1,232 @@
+//! From options to a checked configuration: everything wrong at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::{OptionError, OptionErrors, Options, QueueIdentity, SourceRequest, parse_duration};
+use headwater_formats::{DecoderFactory, Format, LogicalType, MessageEncoding, RowType};
+use headwater_mns_client::{Credentials, Endpoint};
+use headwater_queue_source::{BadRecords, SkippedByTime, SourceConfig};
+
+use super::options::{MNS_OPTIONS, MnsOption, OptionKind};
+
+/// A checked configuration of one `mns` table.
+#[derive(Clone, Debug)]
+pub(crate) struct MnsConfig {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) queue: String,
+    /// Credentials given as options; the environment's otherwise.
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) source: SourceConfig,
+    pub(crate) notices: Vec<String>,
+}
+
+impl MnsConfig {
+    pub(crate) fn identity(&self) -> QueueIdentity {
+        QueueIdentity { account: self.endpoint.account().unwrap_or_default().to_owned(), name: self.queue.clone() }
+    }
+
+    /// Checks the options of a request.
+    pub(crate) fn of(request: &SourceRequest) -> Result<Self, OptionErrors> {
+        let mut reader = Reader::new(&request.options);
+        let endpoint = reader.required("endpoint").and_then(|url| reader.endpoint(&url));
+        let queue = reader.required("queueName").and_then(|name| reader.queue_name(&name));
+        reader.region(endpoint.as_ref());
+        let credentials = reader.credentials();
+        let decoder = reader.decoder(&request.columns);
+        let source = decoder.map(|decoder| reader.source(request, decoder));
+        match (endpoint, queue, source) {
+            (Some(endpoint), Some(queue), Some(source)) if reader.errors.is_empty() => {
+                Ok(Self { endpoint, queue, credentials, source, notices: reader.notices })
+            }
+            _ => Err(OptionErrors(reader.errors)),
+        }
+    }
+}
+
+struct Reader<'a> {
+    options: &'a Options,
+    format_options: BTreeMap<String, String>,
+    errors: Vec<OptionError>,
+    notices: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(options: &'a Options) -> Self {
+        let mut reader = Self { options, format_options: BTreeMap::new(), errors: Vec::new(), notices: Vec::new() };
+        for (name, value) in options.iter() {
+            if name.contains('.') {
+                reader.format_options.insert(name.to_owned(), value.to_owned());
+            } else if !MNS_OPTIONS.iter().any(|o| o.name == name) {
+                reader.errors.push(OptionError::unknown(name, MNS_OPTIONS.iter().map(|o| o.name)));
+            }
+        }
+        reader
+    }
+
+    fn wrong(&mut self, name: &str, problem: impl Into<String>) {
+        self.errors.push(OptionError::new(name, problem));
+    }
+
+    fn spec(name: &str) -> Option<&'static MnsOption> {
+        MNS_OPTIONS.iter().find(|o| o.name == name)
+    }
+
+    /// What was given, or the default.
+    fn text(&self, name: &str) -> Option<String> {
+        self.options.get(name).map(str::to_owned).or_else(|| Self::spec(name)?.default.map(str::to_owned))
+    }
+
+    fn required(&mut self, name: &str) -> Option<String> {
+        let value = self.text(name).filter(|value| !value.trim().is_empty());
+        if value.is_none() {
+            self.wrong(name, "is required");
+        }
+        value
+    }
+
+    fn integer(&mut self, name: &str) -> Option<i64> {
+        let text = self.text(name)?;
+        let Some(MnsOption { kind: kind @ OptionKind::Integer(min, max), .. }) = Self::spec(name) else { return None };
+        match text.trim().parse::<i64>() {
+            Ok(value) if (*min..=*max).contains(&value) => Some(value),
+            _ => {
+                self.wrong(name, format!("is `{text}`: it takes {}", kind.describe()));
+                None
+            }
+        }
+    }
+
+    fn duration(&mut self, name: &str) -> Option<Duration> {
+        let text = self.text(name)?;
+        let Some(MnsOption { kind: kind @ OptionKind::Duration(min, max), .. }) = Self::spec(name) else { return None };
+        match parse_duration(&text) {
+            Ok(value) if (*min..=*max).contains(&value) => return Some(value),
+            Ok(_) => self.wrong(name, format!("is `{text}`: it takes {}", kind.describe())),
+            Err(problem) => self.wrong(name, format!("is `{text}`: {problem}")),
+        }
+        None
+    }
+
+    /// One of a few words, as the table spells it.
+    fn word(&mut self, name: &str) -> &'static str {
+        let Some(MnsOption { kind: OptionKind::OneOf(values), default, .. }) = Self::spec(name) else { return "" };
+        let text = self.text(name).unwrap_or_default();
+        if let Some(value) = values.iter().find(|value| value.eq_ignore_ascii_case(&text)) {
+            return value;
+        }
+        self.wrong(name, format!("is `{text}`: it takes one of {}", values.join(", ")));
+        default.unwrap_or_default()
+    }
+
+    fn endpoint(&mut self, url: &str) -> Option<Endpoint> {
+        Endpoint::parse(url).map_err(|error| self.wrong("endpoint", error.to_string())).ok()
+    }
+
+    fn queue_name(&mut self, name: &str) -> Option<String> {
+        // CreateQueue page: 1 to 120 characters, letters, digits and hyphens; older pages say 256.
+        let fits = name.len() <= 256 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if fits {
+            return Some(name.to_owned());
+        }
+        self.wrong("queueName", format!("is `{name}`: a queue's name has letters, digits and hyphens only"));
+        None
+    }
+
+    fn region(&mut self, endpoint: Option<&Endpoint>) {
+        let (Some(region), Some(endpoint)) = (self.options.get("region"), endpoint) else { return };
+        if let Some(own) = endpoint.region().filter(|own| *own != region) {
+            let notice = format!("`region` is {region}, but the endpoint is in {own}: the endpoint decides");
+            self.notices.push(notice);
+        }
+    }
+
+    fn credentials(&mut self) -> Option<Credentials> {
+        let given = |name| self.options.get(name).filter(|value| !value.is_empty());
+        match (given("accessKeyId"), given("accessKeySecret"), given("securityToken")) {
+            (Some(id), Some(secret), None) => Some(Credentials::key(id, secret)),
+            (Some(id), Some(secret), Some(token)) => Some(Credentials::sts(id, secret, token)),
+            (None, None, None) => None,
+            (None, _, _) => {
+                self.wrong(
+                    "accessKeyId",
+                    "is missing beside `accessKeySecret` or `securityToken`: give both, or neither",
+                );
+                None
+            }
+            (_, None, _) => {
+                self.wrong("accessKeySecret", "is missing beside `accessKeyId`: give both, or neither");
+                None
+            }
+        }
+    }
+
+    fn decoder(&mut self, columns: &RowType) -> Option<Arc<dyn DecoderFactory>> {
+        let message_type = self.word("messageType");
+        let oss_events = self.word("ossEvents");
+        if message_type != "OSS" && self.options.get("ossEvents").is_some() {
+            self.notices.push("`ossEvents` has no effect without `messageType` = `OSS`".into());
+        }
+        let format = self.required("format")?;
+        if message_type == "OSS" {
+            return self.oss_decoder(&format, oss_events, columns);
+        }
+        match Format::named(&*format).options(self.format_options.clone()).factory(columns) {
+            Ok(decoder) => Some(decoder),
+            Err(errors) => {
+                self.errors.extend(errors.into_iter().map(|e| OptionError::new("format", format!("{format}: {e}"))));
+                None
+            }
+        }
+    }
+
+    fn oss_decoder(&mut self, _format: &str, _events: &str, _columns: &RowType) -> Option<Arc<dyn DecoderFactory>> {
+        self.wrong("messageType", "`OSS` needs the feature `oss` of the crate `headwater`");
+        None
+    }
+
+    fn source(&mut self, request: &SourceRequest, decoder: Arc<dyn DecoderFactory>) -> SourceConfig {
+        let mut config = SourceConfig::new(&request.table, decoder);
+        config.job.clone_from(&request.context.job);
+        config.metadata.clone_from(&request.metadata);
+        config.unclean_start = request.context.unclean_start;
+        config.encoding = MessageEncoding::named(self.word("messageEncoding")).unwrap_or_default();
+        // The raw format with one column of bytes or a number reads bytes, everything else reads text.
+        let text = |t: &LogicalType| matches!(t, LogicalType::String | LogicalType::VarChar(_) | LogicalType::Char(_));
+        config.binary_bodies = self.options.get("format") == Some("raw")
+            && !request.columns.fields().iter().any(|f| text(&f.data_type.logical));
+        config.bad_records = if self.word("badRecords") == "skip" { BadRecords::Skip } else { BadRecords::Fail };
+        config.declared_lease = self.duration("visibilityTimeout");
+        config.start_time = self.integer("startTimeMs");
+        config.skipped_by_time =
+            if self.word("startTimeSkipped") == "leave" { SkippedByTime::Leave } else { SkippedByTime::Delete };
+        if let Some(wait) = self.duration("pollingWaitTime") {
+            config.wait = request.context.max_poll_wait.map_or(wait, |max| wait.min(max));
+        }
+        let mut number = |name| self.integer(name).and_then(|n| u32::try_from(n).ok());
+        if let Some(n) = number("pollers") {
+            config.pollers = n as usize;
+        }
+        let limits = &mut config.limits;
+        limits.checkpoint_interval = request.context.checkpoint_interval;
+        limits.batch_max = number("batchSize").unwrap_or(limits.batch_max);
+        limits.delete_max_retries = number("deleteMaxRetries").unwrap_or(limits.delete_max_retries);
+        limits.undeleted_max = number("undeletedMax").unwrap_or(limits.undeleted_max);
+        limits.ledger_max_ids = number("ledgerMaxIds").unwrap_or(limits.ledger_max_ids);
+        limits.checkpoint_max_messages =
+            number("checkpointMaxMessages").unwrap_or_else(|| limits.undeleted_max.div_ceil(2));
+        let bytes = self.integer("checkpointMaxBytes").and_then(|n| u64::try_from(n).ok());
+        limits.checkpoint_max_bytes = bytes.unwrap_or(limits.checkpoint_max_bytes);
+        limits.bytes_max = limits.checkpoint_max_bytes.saturating_mul(2).max(1 << 20);
+        if let Err(errors) = limits.check() {
+            self.errors.extend(errors.into_iter().map(|e| OptionError::new(e.option, e.problem)));
+        }
+        if limits.batch_max == 1 {
+            self.notices.push(
+                "`batchSize` is 1, the SMQ connector's default: 16 would save 15 of 16 billed receive calls".into(),
+            );
+        }
+        config
+    }
+}

@@ -1,0 +1,176 @@
+//! The options of the `mns` connector: one table that feeds SQL, the builder and the option reference.
+
+use std::time::Duration;
+
+/// One option: its name, what it takes, its default, what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MnsOption {
+    /// The name, as in `WITH`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: OptionKind,
+    /// The default as it would be written; `None` where leaving it out means something no value says.
+    pub default: Option<&'static str>,
+    /// What it does, in a sentence or two.
+    pub doc: &'static str,
+}
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OptionKind {
+    /// Any text.
+    Text,
+    /// Text that is never shown.
+    Secret,
+    /// A whole number within these bounds, both included.
+    Integer(i64, i64),
+    /// A duration within these bounds, both included, as Flink writes it (`10s`).
+    Duration(Duration, Duration),
+    /// One of these, in any letter case.
+    OneOf(&'static [&'static str]),
+}
+
+impl OptionKind {
+    /// What it takes, in words.
+    #[must_use]
+    pub fn describe(self) -> String {
+        match self {
+            Self::Text | Self::Secret => "text".into(),
+            Self::Integer(min, i64::MAX) => format!("a whole number, {min} or more"),
+            Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Duration(min, max) => format!("a duration from {} s to {} s", min.as_secs(), max.as_secs()),
+            Self::OneOf(values) => format!("one of {}", values.join(", ")),
+        }
+    }
+}
+
+const fn option(name: &'static str, kind: OptionKind, default: Option<&'static str>, doc: &'static str) -> MnsOption {
+    MnsOption { name, kind, default, doc }
+}
+
+use OptionKind::{Duration as Period, Integer, OneOf, Secret, Text};
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Every option of the connector besides those of its format. The first eleven are the SMQ connector's own, spelt the same.
+pub const MNS_OPTIONS: &[MnsOption] = &[
+    option(
+        "endpoint",
+        Text,
+        None,
+        "URL of the account's endpoint, as in `http://123456789.mns.cn-hangzhou.aliyuncs.com`. Required.",
+    ),
+    option(
+        "region",
+        Text,
+        None,
+        "The region; only checked against the endpoint, since requests are signed without it.",
+    ),
+    option("queueName", Text, None, "The queue. Required."),
+    option(
+        "accessKeyId",
+        Text,
+        None,
+        "The access key's id. Without it, the environment's ALIBABA_CLOUD_ACCESS_KEY_ID.",
+    ),
+    option(
+        "accessKeySecret",
+        Secret,
+        None,
+        "The access key's secret. Without it, the environment's ALIBABA_CLOUD_ACCESS_KEY_SECRET.",
+    ),
+    option("format", Text, None, "The format of bodies: `json` or `raw`. Required."),
+    option(
+        "batchSize",
+        Integer(1, 16),
+        Some("1"),
+        "Messages in one receive. 16 costs a sixteenth of the calls; the builder's default is 16.",
+    ),
+    option("pollingWaitTime", Period(secs(0), secs(30)), Some("10s"), "How long a receive waits for a message."),
+    option(
+        "messageType",
+        OneOf(&["RAW", "OSS"]),
+        Some("RAW"),
+        "`OSS` reads OSS upload events into the documented columns.",
+    ),
+    option(
+        "deleteMaxRetries",
+        Integer(0, 100),
+        Some("3"),
+        "Retries of a failed delete with the same handle; after that the message is deleted when it comes back.",
+    ),
+    option(
+        "startTimeMs",
+        Integer(0, i64::MAX),
+        None,
+        "Messages that the queue took before this time (Unix milliseconds) are skipped.",
+    ),
+    option(
+        "startTimeSkipped",
+        OneOf(&["delete", "leave"]),
+        Some("delete"),
+        "What is done with messages skipped by startTimeMs: deleted with the next committed checkpoint, or left in the queue.",
+    ),
+    option("securityToken", Secret, None, "The token of temporary (STS) credentials."),
+    option(
+        "messageEncoding",
+        OneOf(&["auto", "base64", "raw"]),
+        Some("auto"),
+        "How bodies are wrapped: SDKs differ in whether they encode with base64. `auto` decides per message and never touches what looks like JSON or XML.",
+    ),
+    option(
+        "ossEvents",
+        OneOf(&["first", "all"]),
+        Some("first"),
+        "With messageType OSS: the first event of a message, as the SMQ connector, or one row for each.",
+    ),
+    option("pollers", Integer(1, 64), Some("4"), "Receives that run side by side."),
+    option(
+        "visibilityTimeout",
+        Period(secs(1), secs(43_200)),
+        None,
+        "The queue's VisibilityTimeout, for consumers that may not read its attributes. Without it, the first delivery tells it.",
+    ),
+    option(
+        "checkpointMaxMessages",
+        Integer(1, 4_000_000),
+        None,
+        "Uncommitted messages at which a checkpoint is due. Default: half of undeletedMax.",
+    ),
+    option(
+        "checkpointMaxBytes",
+        Integer(1, i64::MAX),
+        Some("33554432"),
+        "Uncommitted bytes at which a checkpoint is due; twice as many may be received and not committed.",
+    ),
+    option(
+        "undeletedMax",
+        Integer(1, 4_000_000),
+        Some("4000"),
+        "Messages received and not deleted at most. The service throttles a consumer at 5,000.",
+    ),
+    option("ledgerMaxIds", Integer(1, 1_000_000_000), Some("1000000"), "Ids remembered whose delete is unconfirmed."),
+    option(
+        "badRecords",
+        OneOf(&["fail", "skip"]),
+        Some("fail"),
+        "What a body or row that cannot be decoded does: end the job with an error that names it, or be left out and counted. Good rows of the same message are kept.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        for (i, option) in MNS_OPTIONS.iter().enumerate() {
+            assert!(!MNS_OPTIONS[..i].iter().any(|o| o.name.eq_ignore_ascii_case(option.name)), "{}", option.name);
+            assert!(option.doc.ends_with('.'), "{}: {}", option.name, option.doc);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Everything that can be set on a source, with its bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::MetadataColumn;
+use headwater_formats::{DecoderFactory, MessageEncoding};
+use headwater_ledger::Limits;
+
+/// What to do with a body, or a row of it, that cannot be decoded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum BadRecords {
+    /// End the source with an error that names the message. Nothing is lost: the message is not deleted.
+    #[default]
+    Fail,
+    /// Leave the bad rows out, count and log them; keep the good rows of the same message.
+    Skip,
+}
+
+/// What to do with messages older than the start time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum SkippedByTime {
+    /// Delete them with the next committed checkpoint, like messages without rows.
+    #[default]
+    Delete,
+    /// Leave them in the queue; they come back at the end of every lease.
+    Leave,
+}
+
+/// The configuration of a [`QueueSource`](crate::QueueSource).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SourceConfig {
+    /// The table's name, for messages and metrics.
+    pub table: String,
+    /// The job's name, for metrics.
+    pub job: String,
+    /// What makes rows of bodies.
+    pub decoder: Arc<dyn DecoderFactory>,
+    /// How bodies are wrapped for transport.
+    pub encoding: MessageEncoding,
+    /// The format reads bytes rather than text: decoded bodies need not be UTF-8 to be believed.
+    pub binary_bodies: bool,
+    /// Columns filled from metadata, after the decoder's columns.
+    pub metadata: Vec<MetadataColumn>,
+    /// What to do with bad data.
+    pub bad_records: BadRecords,
+    /// Messages enqueued before this time (Unix milliseconds) are skipped.
+    pub start_time: Option<i64>,
+    /// How they are skipped.
+    pub skipped_by_time: SkippedByTime,
+    /// The ledger's bounds. `message_bytes_max` and `retention` are set from the queue's attributes.
+    pub limits: Limits,
+    /// Receives that run side by side. 4: a parked poll per poller keeps latency low, and four pollers hide a round
+    /// trip of 5 ms up to about 10,000 messages a second.
+    pub pollers: usize,
+    /// How long a receive waits for a message. 10 s, the default of the SMQ connector.
+    pub wait: Duration,
+    /// Delete calls that run side by side. 2: one on its way while the next is being filled.
+    pub delete_workers: usize,
+    /// Rows at which a batch is handed out although more messages are waiting. 8,192, what columnar engines work with.
+    pub batch_rows: usize,
+    /// Bytes of bodies at which a batch is handed out. 1 MiB: larger ones fall out of the processor's cache.
+    pub batch_bytes: usize,
+    /// The first pause after a failed or too-early-empty receive, doubled up to `backoff_max`. 100 ms.
+    pub backoff_min: Duration,
+    /// The longest such pause. 10 s, so that a recovered service is noticed soon.
+    pub backoff_max: Duration,
+    /// Unreadable answers to a receive of one message, in a row, before the source fails. 5.
+    pub unreadable_max: u32,
+    /// Taken off every lease end: the service's clock and ours drift. 1 s.
+    pub lease_margin: Duration,
+    /// The queue's lease, for consumers that may not read its attributes. `None`: the first delivery tells it.
+    pub declared_lease: Option<Duration>,
+    /// The seed of the jitter in pauses.
+    pub seed: u64,
+    /// An earlier run did not end cleanly: messages may still be leased to it, so the source is not called idle before
+    /// one lease has passed.
+    pub unclean_start: bool,
+}
+
+impl SourceConfig {
+    /// A configuration with all defaults.
+    #[must_use]
+    pub fn new(table: impl Into<String>, decoder: Arc<dyn DecoderFactory>) -> Self {
+        Self {
+            table: table.into(),
+            job: String::new(),
+            decoder,
+            encoding: MessageEncoding::Auto,
+            binary_bodies: false,
+            metadata: Vec::new(),
+            bad_records: BadRecords::Fail,
+            start_time: None,
+            skipped_by_time: SkippedByTime::Delete,
+            limits: Limits::default(),
+            pollers: 4,
+            wait: Duration::from_secs(10),
+            delete_workers: 2,
+            batch_rows: 8_192,
+            batch_bytes: 1 << 20,
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(10),
+            unreadable_max: 5,
+            lease_margin: Duration::from_secs(1),
+            declared_lease: None,
+            seed: 0,
+            unclean_start: false,
+        }
+    }
+}

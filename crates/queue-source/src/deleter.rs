@@ -1,0 +1,75 @@
+//! The one code path that deletes: takes what the ledger releases (G1), calls the queue, brings the answers back.
+
+use std::sync::Arc;
+
+use headwater_core::{DeleteOutcome, Handle, SourceError, SourceErrorKind};
+use headwater_ledger::DeleteBatch;
+
+use crate::state::Shared;
+
+/// Runs for the life of the source. Never waits for the consumer.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        let batch = ready(&shared).await;
+        let handles: Vec<Handle> = batch.entries.iter().map(|(_, handle)| handle.clone()).collect();
+        shared.meter.calls_delete.increment(1);
+        let outcomes = match shared.queue.delete(&handles).await {
+            Ok(outcomes) => outcomes,
+            Err(error) if error.kind.is_fatal() => {
+                // A denied delete would fill the queue for ever with what is done: the job must not go on.
+                let text = format!("deleting from queue {} was refused: {error}", shared.queue_name);
+                let kind = crate::poller::fatal(error.clone()).kind;
+                shared.fail(SourceError::new(kind, text).with_source(error));
+                settle(&shared, &batch, &[]);
+                // Nothing else can be deleted either; what is committed comes back and is deleted by a later run.
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(queue = %shared.queue_name, %error, "delete failed, trying again");
+                vec![DeleteOutcome::Failed; batch.entries.len()]
+            }
+        };
+        settle(&shared, &batch, &outcomes);
+    }
+}
+
+async fn ready(shared: &Shared) -> DeleteBatch {
+    loop {
+        let woken = shared.deleters.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        let deadline = {
+            let mut state = shared.lock();
+            if let Some(batch) = state.ledger.next_deletes(shared.clock.now()) {
+                return batch;
+            }
+            state.ledger.next_retry()
+        };
+        match deadline {
+            Some(at) => tokio::select! { biased; () = woken => {}, () = shared.clock.sleep_until(at) => {} },
+            None => woken.await,
+        }
+    }
+}
+
+fn settle(shared: &Shared, batch: &DeleteBatch, outcomes: &[DeleteOutcome]) {
+    let now = shared.clock.now();
+    let mut state = shared.lock();
+    let report = state.ledger.delete_done(batch.token, outcomes, now);
+    state.totals.deleted += u64::from(report.confirmed);
+    if report.confirmed > 0 {
+        state.last_activity = now;
+    }
+    shared.meter.gauges(&state.ledger.counts());
+    drop(state);
+    shared.meter.deleted.increment(u64::from(report.confirmed));
+    shared.meter.failed_deletes.increment(u64::from(report.stale + report.given_up));
+    shared.consumer.notify_one();
+    shared.pollers.notify_waiters();
+    shared.deleters.notify_waiters();
+}
+
+/// What a drain says when a delete was denied during it.
+pub(crate) fn is_denied(error: &SourceError) -> bool {
+    error.kind == SourceErrorKind::Denied
+}

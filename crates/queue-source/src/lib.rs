@@ -1,0 +1,55 @@
+//! Any queue as an exactly-once source.
+//!
+//! # What this is
+//! [`QueueSource`] drives a [`Queue`](headwater_core::Queue), a [`Ledger`](headwater_ledger::Ledger) and a decoder, and
+//! implements [`Source`](headwater_core::Source):
+//!
+//! ```text
+//!  poller ×N ── begin_receive ► queue.receive ► screen ─┬─ fresh ► inbox ── next(): decode, hand_out ► Batch
+//!     ▲ permits                                          └─ known ► newer handle        │ barrier / commit
+//!     └────────────── delete_done ◄ queue.delete ◄ next_deletes ◄─ deleter ×M ◄─────────┘
+//! ```
+//! It is thin: every decision is the ledger's. Bodies are decoded inside [`next`](headwater_core::Source::next), in one step
+//! with the hand-out and with no await between, so a dropped future loses nothing, and batches grow by themselves when the
+//! consumer is slower than the queue.
+//!
+//! # What it deliberately does not know
+//! MNS, or any other queue beyond the trait; SQL; where checkpoints are stored.
+//!
+//! # Example
+//! ```no_run
+//! use std::sync::Arc;
+//! use headwater_core::{Event, Queue, Source, SystemClock};
+//! use headwater_formats::Format;
+//! use headwater_queue_source::{QueueSource, SourceConfig};
+//!
+//! async fn rows(queue: Arc<dyn Queue>) -> Result<(), Box<dyn std::error::Error>> {
+//!     let schema = "userId BIGINT, action STRING".parse()?;
+//!     let decoder = Format::json().factory(&schema)?;
+//!     let config = SourceConfig::new("orders", decoder);
+//!     let mut source = QueueSource::open(queue, SystemClock::shared(), config).await?;
+//!     while let Some(event) = source.next().await? {
+//!         if let Event::Batch(batch) = event {
+//!             println!("{} rows of {} messages", batch.records().num_rows(), batch.messages().len());
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Reading order
+//! source.rs (the `Source` implementation), poller.rs, deleter.rs, state.rs (who wakes whom), decode.rs, metadata.rs.
+
+mod backoff;
+mod config;
+mod decode;
+mod deleter;
+mod metadata;
+mod meter;
+mod poller;
+mod source;
+mod state;
+
+pub use config::{BadRecords, SkippedByTime, SourceConfig};
+pub use metadata::MetadataKey;
+pub use source::QueueSource;

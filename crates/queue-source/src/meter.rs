@@ -1,0 +1,90 @@
+//! Metrics, through the `metrics` facade. Labels: job, table, queue; never ids.
+
+use headwater_ledger::Counts;
+use metrics::{Counter, Gauge};
+
+/// The handles of one source's metrics.
+#[derive(Clone)]
+pub(crate) struct Meter {
+    pub(crate) received: Counter,
+    pub(crate) duplicates: Counter,
+    pub(crate) deleted: Counter,
+    pub(crate) failed_deletes: Counter,
+    pub(crate) deserialization_errors: Counter,
+    pub(crate) bad_rows: Counter,
+    pub(crate) emitted_rows: Counter,
+    pub(crate) emitted_bytes: Counter,
+    pub(crate) empty_polls: Counter,
+    pub(crate) early_empty_polls: Counter,
+    pub(crate) left_to_lapse: Counter,
+    pub(crate) skipped_by_time: Counter,
+    pub(crate) bodies_plain: Counter,
+    pub(crate) bodies_base64: Counter,
+    pub(crate) calls_receive: Counter,
+    pub(crate) calls_delete: Counter,
+    pub(crate) calls_extend: Counter,
+    buffered: Gauge,
+    uncommitted: Gauge,
+    unconfirmed: Gauge,
+    ledger_entries: Gauge,
+    undeleted: Gauge,
+    held_bytes: Gauge,
+    pub(crate) lag: Gauge,
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meter")
+    }
+}
+
+impl Meter {
+    pub(crate) fn new(job: &str, table: &str, queue: &str) -> Self {
+        let labels =
+            [("job", job), ("table", table), ("queue", queue)].map(|(k, v)| metrics::Label::new(k, v.to_owned()));
+        let counter = |name: &'static str| metrics::counter!(name, labels.iter());
+        let gauge = |name: &'static str| metrics::gauge!(name, labels.iter());
+        let kind = |name: &'static str, key: &'static str, kind: &'static str| {
+            let mut all = labels.to_vec();
+            all.push(metrics::Label::new(key, kind));
+            metrics::counter!(name, all.iter())
+        };
+        let call = |operation| kind("headwater_billed_calls_total", "operation", operation);
+        let body = |encoding| kind("headwater_bodies_total", "encoding", encoding);
+        Self {
+            received: counter("headwater_received_messages_total"),
+            duplicates: counter("headwater_duplicate_messages_total"),
+            deleted: counter("headwater_deleted_messages_total"),
+            failed_deletes: counter("headwater_failed_deletes_total"),
+            deserialization_errors: counter("headwater_deserialization_errors_total"),
+            bad_rows: counter("headwater_bad_rows_total"),
+            emitted_rows: counter("headwater_emitted_rows_total"),
+            emitted_bytes: counter("headwater_emitted_bytes_total"),
+            empty_polls: counter("headwater_empty_polls_total"),
+            early_empty_polls: counter("headwater_early_empty_polls_total"),
+            left_to_lapse: counter("headwater_left_to_lapse_messages_total"),
+            skipped_by_time: counter("headwater_start_time_skipped_messages_total"),
+            bodies_plain: body("raw"),
+            bodies_base64: body("base64"),
+            calls_receive: call("receive"),
+            calls_delete: call("delete"),
+            calls_extend: call("extend"),
+            buffered: gauge("headwater_buffered_messages"),
+            uncommitted: gauge("headwater_uncommitted_messages"),
+            unconfirmed: gauge("headwater_unconfirmed_messages"),
+            ledger_entries: gauge("headwater_ledger_entries"),
+            undeleted: gauge("headwater_undeleted_messages"),
+            held_bytes: gauge("headwater_held_bytes"),
+            lag: gauge("headwater_lag_seconds"),
+        }
+    }
+
+    pub(crate) fn gauges(&self, counts: &Counts) {
+        self.buffered.set(counts.buffered as f64);
+        self.uncommitted.set(counts.uncommitted as f64);
+        self.unconfirmed.set(counts.unconfirmed as f64);
+        self.ledger_entries.set(counts.ids() as f64);
+        self.undeleted.set((counts.undeleted() - counts.reserved) as f64);
+        self.held_bytes.set(counts.held_bytes as f64);
+    }
+}

@@ -1,0 +1,209 @@
+//! What the conformance suite does not ask of every source: bad data, metadata, start time, idleness, pacing.
+
+#[path = "queue_source/lines.rs"]
+mod lines;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use headwater_core::{
+    CheckpointId, Clock, DrainReport, Event, ManualClock, MetadataColumn, Mono, Source, SourceError, SourceErrorKind,
+    WallMs,
+};
+use headwater_formats::RowType;
+use headwater_queue_source::{BadRecords, QueueSource, SkippedByTime, SourceConfig};
+use headwater_testkit::{FaultRates, Faulty, MemoryQueue, MemoryQueueOptions, Operation, pass, settle};
+
+const START: WallMs = WallMs(1_700_000_000_000);
+
+struct World {
+    clock: ManualClock,
+    queue: MemoryQueue,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = ManualClock::new(START);
+        let queue = MemoryQueue::new(&clock, MemoryQueueOptions::default());
+        Self { clock, queue }
+    }
+
+    fn config() -> SourceConfig {
+        let mut config = SourceConfig::new("t", lines::Lines::factory());
+        config.pollers = 2;
+        config
+    }
+
+    async fn source(&self, config: SourceConfig) -> QueueSource {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        QueueSource::open(Arc::new(self.queue.clone()), clock, config).await.expect("a source")
+    }
+
+    /// Calls `next` while time passes, for at most `patience`.
+    async fn next(&self, source: &mut QueueSource, patience: Duration) -> Option<Result<Option<Event>, SourceError>> {
+        tokio::select! { biased; event = source.next() => Some(event), () = pass(&self.clock, patience) => None }
+    }
+
+    async fn drain(&self, source: &mut QueueSource) -> Result<DrainReport, SourceError> {
+        tokio::select! {
+            biased;
+            report = source.drain(Duration::from_secs(40)) => report,
+            () = pass(&self.clock, Duration::from_secs(60)) => panic!("the drain has not kept its deadline"),
+        }
+    }
+
+    async fn lines(&self, source: &mut QueueSource) -> Vec<String> {
+        match self.next(source, Duration::from_secs(1)).await {
+            Some(Ok(Some(Event::Batch(batch)))) => {
+                batch.records().column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+            }
+            other => panic!("expected rows, got {other:?}"),
+        }
+    }
+
+    async fn checkpoint(&self, source: &mut QueueSource, id: u64) {
+        source.checkpoint(CheckpointId(id)).await.expect("a checkpoint");
+        source.commit(CheckpointId(id)).await.expect("a commit");
+        settle().await;
+    }
+}
+
+#[tokio::test]
+async fn one_message_then_silence_is_checkpointed_and_deleted() {
+    let world = World::new();
+    let mut source = world.source(World::config()).await;
+    let id = world.queue.send("a\nb");
+    assert_eq!(world.lines(&mut source).await, ["a", "b"]);
+    assert!(world.queue.deleted().is_empty(), "nothing early");
+    let due = world.next(&mut source, Duration::from_secs(11)).await;
+    assert!(matches!(due, Some(Ok(Some(Event::CheckpointDue(_))))), "the idle consumer is woken: {due:?}");
+    world.checkpoint(&mut source, 1).await;
+    assert_eq!(world.queue.deleted(), [id]);
+}
+
+#[tokio::test]
+async fn a_bad_message_fails_the_source_by_name_and_loses_nothing() {
+    let world = World::new();
+    let mut source = world.source(World::config()).await;
+    world.queue.send("good");
+    let bad = world.queue.send("x\nbad");
+    assert_eq!(world.lines(&mut source).await, ["good"]);
+    let error = world.next(&mut source, Duration::from_secs(1)).await.expect("an event").expect_err("a failure");
+    assert_eq!(error.kind, SourceErrorKind::BadData);
+    let text = error.to_string();
+    for part in [&*bad, "queue orders", "delivered 1 times", "badRecords", "row 1", "line"] {
+        assert!(text.contains(part), "`{part}` is missing in: {text}");
+    }
+    // What was handed out can still be committed; the bad message stays.
+    world.checkpoint(&mut source, 1).await;
+    assert_eq!(world.queue.deleted().len(), 1);
+    world.drain(&mut source).await.expect("a drain");
+    assert_eq!(world.queue.remaining(), [bad]);
+}
+
+#[tokio::test]
+async fn skip_keeps_the_good_rows_of_a_bad_message_and_deletes_it_in_the_end() {
+    let world = World::new();
+    let mut config = World::config();
+    config.bad_records = BadRecords::Skip;
+    let mut source = world.source(config).await;
+    world.queue.send("a\nbad\nb");
+    world.queue.send("bad");
+    assert_eq!(world.lines(&mut source).await, ["a", "b"]);
+    world.checkpoint(&mut source, 1).await;
+    assert_eq!(world.queue.deleted().len(), 2, "the message without rows belongs to the epoch too");
+}
+
+#[tokio::test]
+async fn metadata_columns_follow_the_body_columns() {
+    let world = World::new();
+    let mut config = World::config();
+    let metadata: RowType = "id STRING, tries INT".parse().expect("a row type");
+    let keys = ["message-id", "dequeue-count"];
+    config.metadata = metadata
+        .fields()
+        .iter()
+        .zip(keys)
+        .map(|(f, key)| MetadataColumn { name: f.name.clone(), key: key.into(), data_type: f.data_type.clone() })
+        .collect();
+    let mut source = world.source(config).await;
+    let id = world.queue.send("a\nb");
+    let Some(Ok(Some(Event::Batch(batch)))) = world.next(&mut source, Duration::from_secs(1)).await else {
+        panic!("expected rows")
+    };
+    assert_eq!(batch.records().schema(), source.schema());
+    let ids: Vec<_> = batch.records().column(1).as_string::<i32>().iter().flatten().collect();
+    assert_eq!(ids, [&*id, &*id]);
+    assert_eq!(batch.records().column(2).as_primitive::<Int32Type>().values(), &[1, 1]);
+}
+
+#[tokio::test]
+async fn old_messages_are_skipped_and_deleted_only_with_a_commit() {
+    for (how, deleted) in [(SkippedByTime::Delete, 2), (SkippedByTime::Leave, 1)] {
+        let world = World::new();
+        world.queue.send("old");
+        world.clock.advance(Duration::from_secs(60));
+        world.queue.send("new");
+        let mut config = World::config();
+        config.start_time = Some(START.0 + 30_000);
+        config.skipped_by_time = how;
+        let mut source = world.source(config).await;
+        assert_eq!(world.lines(&mut source).await, ["new"]);
+        assert!(world.queue.deleted().is_empty());
+        world.checkpoint(&mut source, 1).await;
+        assert_eq!(world.queue.deleted().len(), deleted, "{how:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_delete_ends_the_source() {
+    let world = World::new();
+    let mut source = world.source(World::config()).await;
+    world.queue.send("a");
+    world.lines(&mut source).await;
+    world.queue.deny(Operation::Delete);
+    world.checkpoint(&mut source, 1).await;
+    let error = world.next(&mut source, Duration::from_secs(1)).await.expect("an event").expect_err("a failure");
+    assert_eq!(error.kind, SourceErrorKind::Denied, "{error}");
+    assert!(world.drain(&mut source).await.is_err(), "a drain must not hide it");
+}
+
+#[tokio::test]
+async fn transient_failures_never_end_a_run_and_are_paced() {
+    let world = World::new();
+    let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
+    let mut rates = FaultRates::none();
+    rates.request_lost = 1_000;
+    let faulty = Faulty::new(world.queue.clone(), &world.clock, 7, rates);
+    let faulty = Arc::new(faulty);
+    let opening = QueueSource::open(Arc::clone(&faulty) as Arc<dyn headwater_core::Queue>, clock, World::config());
+    tokio::pin!(opening);
+    tokio::select! { biased; _ = &mut opening => panic!("opened without an answer"), () = pass(&world.clock, Duration::from_secs(60)) => {} }
+    let calls = faulty.counts().calls;
+    assert!((3..60).contains(&calls), "{calls} calls in a minute of failures");
+    faulty.set_rates(FaultRates::none());
+    let mut source = tokio::select! { biased; s = &mut opening => s.expect("a source"), () = pass(&world.clock, Duration::from_secs(30)) => panic!("never opened") };
+    world.queue.send("a");
+    assert_eq!(world.lines(&mut source).await, ["a"]);
+}
+
+#[tokio::test]
+async fn idleness_begins_after_the_last_lease() {
+    let world = World::new();
+    let mut source = world.source(World::config()).await;
+    world.queue.send("a");
+    world.lines(&mut source).await;
+    assert_eq!(source.status().idle_since, None, "a message is uncommitted");
+    world.checkpoint(&mut source, 1).await;
+    let idle = source.status().idle_since.expect("idle");
+    assert!(idle <= world.clock.now(), "its delete is confirmed, no lease is left");
+
+    let mut config = World::config();
+    config.unclean_start = true;
+    let again = world.source(config).await;
+    let floor = again.status().idle_since.expect("a floor");
+    assert_eq!(floor, world.clock.now() + Duration::from_secs(30), "an unclean start waits for one lease");
+    assert!(floor > Mono::default());
+}
