@@ -69,7 +69,9 @@ async fn a_second_lost_connection_is_an_error() {
 
 #[tokio::test]
 async fn a_send_is_never_made_twice_on_a_doubt() {
-    let server = Server::start(vec![vec![Step::Say(attributes()), Step::Close]]).await;
+    let sent = "<Message><MessageId>m</MessageId><MessageBodyMD5>x</MessageBodyMD5></Message>";
+    let taken = || Step::Say(raw(201, "", sent));
+    let server = Server::start(vec![vec![Step::Say(attributes()), Step::Close], vec![taken()]]).await;
     let client = server.client();
     client.queue_attributes("q").await.unwrap();
     let failed = client.send("q", NewMessage::new("b")).await.unwrap_err();
@@ -77,8 +79,7 @@ async fn a_send_is_never_made_twice_on_a_doubt() {
     assert_eq!(server.connections(), [0, 0]);
     // Turned away for rate, it certainly was not taken.
     let busy = || Step::Say(error(ErrorCode::TooManyRequests));
-    let sent = "<Message><MessageId>m</MessageId><MessageBodyMD5>x</MessageBodyMD5></Message>";
-    let server = Server::start(vec![vec![busy(), busy(), Step::Say(raw(201, "", sent))]]).await;
+    let server = Server::start(vec![vec![busy(), busy(), taken()]]).await;
     assert_eq!(server.client().send("q", NewMessage::new("b")).await.unwrap().id, "m");
     assert_eq!(server.all_asked().len(), 3);
 }
