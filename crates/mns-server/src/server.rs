@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{Clock, ManualClock, SystemClock};
-use headwater_mns_proto::{AccessKey, NewMessage, QueueSettings, Signer};
+use headwater_mns_proto::{AccessKey, NewMessage, Operation, QueueSettings, Signer};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -303,7 +303,19 @@ impl ServerHandle {
         self.shared.lock().lines.waiting(queue)
     }
 
-    /// What was asked so far and what came of it.
+    /// How many requests for `operation` were answered (or dropped) so far. A poll counts when it ends.
+    #[must_use]
+    pub fn requests(&self, operation: Operation) -> u64 {
+        self.shared.lock().router.journal.requests(operation)
+    }
+
+    /// The ids of the messages deleted from `queue` so far, in order (at most the latest million).
+    #[must_use]
+    pub fn deleted(&self, queue: &str) -> Vec<String> {
+        self.shared.lock().router.journal.deleted(queue)
+    }
+
+    /// A copy of the whole journal: what was asked so far and what came of it.
     #[must_use]
     pub fn journal(&self) -> Journal {
         self.shared.lock().router.journal.clone()

@@ -469,6 +469,16 @@ fn errors_close_the_connection_where_asked() {
 }
 
 #[test]
+fn a_name_can_be_kept_free_for_a_while() {
+    let mut bench = Bench::open(Faults::default());
+    bench.router.account.refuse_recently_deleted(Some(10_000));
+    bench.expect("DELETE", "/queues/q", "", 204, "");
+    bench.expect("PUT", "/queues/q", "", 400, "QueueDeletedRecently");
+    bench.now += 10_000;
+    bench.expect("PUT", "/queues/q", "", 201, "");
+}
+
+#[test]
 fn account_attributes_are_kept() {
     let mut bench = Bench::open(Faults::default());
     bench.expect("PUT", "/?accountmeta=true", "<Account><LoggingBucket>logs</LoggingBucket></Account>", 204, "");
