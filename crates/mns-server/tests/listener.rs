@@ -274,7 +274,8 @@ async fn deleting_the_queue_ends_its_polls() {
     }
     let mut client = Client::connect(server.address()).await;
     assert_eq!(client.call(&Request::DeleteQueue { queue: "q".into() }).await.unwrap().status, 204);
-    while let Some(reply) = polls.join_next().await {
+    let limit = Duration::from_secs(20);
+    while let Some(reply) = tokio::time::timeout(limit, polls.join_next()).await.expect("a poll was not woken") {
         let failure = received(&reply.unwrap()).unwrap_err();
         assert_eq!(failure.service().unwrap().code, ErrorCode::QueueNotExist);
     }
