@@ -177,8 +177,8 @@ impl Received {
     }
 }
 
-/// One delivery of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One delivery of one message. `Debug` shows the body's size, never the body: it holds other people's data.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
     /// The id it keeps over redeliveries.
@@ -201,6 +201,19 @@ pub struct Message {
     pub group: Option<Arc<str>>,
     /// The sender's properties.
     pub properties: Vec<Property>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("id", &self.id)
+            .field("handle", &self.handle)
+            .field("body_bytes", &self.body.len())
+            .field("dequeue_count", &self.dequeue_count)
+            .field("enqueued", &self.enqueued)
+            .field("next_visible", &self.next_visible)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Message {
