@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use headwater_core::{OptionError, OptionErrors, Options, QueueIdentity, SourceRequest, parse_duration};
 use headwater_formats::{DecoderFactory, Format, LogicalType, MessageEncoding, RowType};
+use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
 use headwater_queue_source::{BadRecords, SkippedByTime, SourceConfig};
 
@@ -35,9 +36,11 @@ impl MnsConfig {
         reader.region(endpoint.as_ref());
         let credentials = reader.credentials();
         let decoder = reader.decoder(&request.columns);
-        let source = decoder.map(|decoder| reader.source(request, decoder));
-        match (endpoint, queue, source) {
-            (Some(endpoint), Some(queue), Some(source)) if reader.errors.is_empty() => {
+        let mut settings = Settings::default();
+        reader.settings(request, &mut settings);
+        match (endpoint, queue, decoder) {
+            (Some(endpoint), Some(queue), Some(decoder)) if reader.errors.is_empty() => {
+                let source = settings.config(request, decoder);
                 Ok(Self { endpoint, queue, credentials, source, notices: reader.notices })
             }
             _ => Err(OptionErrors(reader.errors)),
@@ -56,7 +59,7 @@ impl<'a> Reader<'a> {
     fn new(options: &'a Options) -> Self {
         let mut reader = Self { options, format_options: BTreeMap::new(), errors: Vec::new(), notices: Vec::new() };
         for (name, value) in options.iter() {
-            if name.contains('.') {
+            if Format::owns(name) {
                 reader.format_options.insert(name.to_owned(), value.to_owned());
             } else if !MNS_OPTIONS.iter().any(|o| o.name == name) {
                 reader.errors.push(OptionError::unknown(name, MNS_OPTIONS.iter().map(|o| o.name)));
@@ -186,36 +189,38 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn source(&mut self, request: &SourceRequest, decoder: Arc<dyn DecoderFactory>) -> SourceConfig {
-        let mut config = SourceConfig::new(&request.table, decoder);
-        config.job.clone_from(&request.context.job);
-        config.metadata.clone_from(&request.metadata);
-        config.unclean_start = request.context.unclean_start;
-        config.encoding = MessageEncoding::named(self.word("messageEncoding")).unwrap_or_default();
+    /// Everything that does not depend on the format, so that its mistakes show even when the format has some.
+    fn settings(&mut self, request: &SourceRequest, settings: &mut Settings) {
+        settings.encoding = MessageEncoding::named(self.word("messageEncoding")).unwrap_or_default();
         // The raw format with one column of bytes or a number reads bytes, everything else reads text.
         let text = |t: &LogicalType| matches!(t, LogicalType::String | LogicalType::VarChar(_) | LogicalType::Char(_));
-        config.binary_bodies = self.options.get("format") == Some("raw")
+        settings.binary_bodies = self.options.get("format") == Some("raw")
             && !request.columns.fields().iter().any(|f| text(&f.data_type.logical));
-        config.bad_records = if self.word("badRecords") == "skip" { BadRecords::Skip } else { BadRecords::Fail };
-        config.declared_lease = self.duration("visibilityTimeout");
-        config.start_time = self.integer("startTimeMs");
-        config.skipped_by_time =
-            if self.word("startTimeSkipped") == "leave" { SkippedByTime::Leave } else { SkippedByTime::Delete };
-        if let Some(wait) = self.duration("pollingWaitTime") {
-            config.wait = request.context.max_poll_wait.map_or(wait, |max| wait.min(max));
+        if self.word("badRecords") == "skip" {
+            settings.bad_records = BadRecords::Skip;
         }
-        let mut number = |name| self.integer(name).and_then(|n| u32::try_from(n).ok());
-        if let Some(n) = number("pollers") {
-            config.pollers = n as usize;
+        if self.word("startTimeSkipped") == "leave" {
+            settings.skipped_by_time = SkippedByTime::Leave;
         }
-        let limits = &mut config.limits;
+        settings.declared_lease = self.duration("visibilityTimeout");
+        settings.start_time = self.integer("startTimeMs");
+        settings.wait = self.duration("pollingWaitTime");
+        settings.pollers = self.number("pollers");
+        self.limits(request, &mut settings.limits);
+    }
+
+    fn number(&mut self, name: &str) -> Option<u32> {
+        self.integer(name).and_then(|n| u32::try_from(n).ok())
+    }
+
+    fn limits(&mut self, request: &SourceRequest, limits: &mut Limits) {
         limits.checkpoint_interval = request.context.checkpoint_interval;
-        limits.batch_max = number("batchSize").unwrap_or(limits.batch_max);
-        limits.delete_max_retries = number("deleteMaxRetries").unwrap_or(limits.delete_max_retries);
-        limits.undeleted_max = number("undeletedMax").unwrap_or(limits.undeleted_max);
-        limits.ledger_max_ids = number("ledgerMaxIds").unwrap_or(limits.ledger_max_ids);
+        limits.batch_max = self.number("batchSize").unwrap_or(limits.batch_max);
+        limits.delete_max_retries = self.number("deleteMaxRetries").unwrap_or(limits.delete_max_retries);
+        limits.undeleted_max = self.number("undeletedMax").unwrap_or(limits.undeleted_max);
+        limits.ledger_max_ids = self.number("ledgerMaxIds").unwrap_or(limits.ledger_max_ids);
         limits.checkpoint_max_messages =
-            number("checkpointMaxMessages").unwrap_or_else(|| limits.undeleted_max.div_ceil(2));
+            self.number("checkpointMaxMessages").unwrap_or_else(|| limits.undeleted_max.div_ceil(2));
         let bytes = self.integer("checkpointMaxBytes").and_then(|n| u64::try_from(n).ok());
         limits.checkpoint_max_bytes = bytes.unwrap_or(limits.checkpoint_max_bytes);
         limits.bytes_max = limits.checkpoint_max_bytes.saturating_mul(2).max(1 << 20);
@@ -223,10 +228,42 @@ impl<'a> Reader<'a> {
             self.errors.extend(errors.into_iter().map(|e| OptionError::new(e.option, e.problem)));
         }
         if limits.batch_max == 1 {
-            self.notices.push(
-                "`batchSize` is 1, the SMQ connector's default: 16 would save 15 of 16 billed receive calls".into(),
-            );
+            let notice = "`batchSize` is 1, the SMQ connector's default: 16 would save 15 of 16 billed receive calls";
+            self.notices.push(notice.into());
         }
+    }
+}
+
+/// The options of the source itself.
+#[derive(Default)]
+struct Settings {
+    encoding: MessageEncoding,
+    binary_bodies: bool,
+    bad_records: BadRecords,
+    skipped_by_time: SkippedByTime,
+    declared_lease: Option<Duration>,
+    start_time: Option<i64>,
+    wait: Option<Duration>,
+    pollers: Option<u32>,
+    limits: Limits,
+}
+
+impl Settings {
+    fn config(self, request: &SourceRequest, decoder: Arc<dyn DecoderFactory>) -> SourceConfig {
+        let mut config = SourceConfig::new(&request.table, decoder);
+        config.job.clone_from(&request.context.job);
+        config.metadata.clone_from(&request.metadata);
+        config.unclean_start = request.context.unclean_start;
+        config.encoding = self.encoding;
+        config.binary_bodies = self.binary_bodies;
+        config.bad_records = self.bad_records;
+        config.skipped_by_time = self.skipped_by_time;
+        config.declared_lease = self.declared_lease;
+        config.start_time = self.start_time;
+        let wait = self.wait.unwrap_or(config.wait);
+        config.wait = request.context.max_poll_wait.map_or(wait, |max| wait.min(max));
+        config.pollers = self.pollers.map_or(config.pollers, |n| n as usize);
+        config.limits = self.limits;
         config
     }
 }

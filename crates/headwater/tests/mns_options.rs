@@ -1,0 +1,103 @@
+//! The `mns` connector's options: everything wrong at once, by name; defaults; what is never shown.
+
+use std::time::Duration;
+
+use headwater::{
+    JobContext, MnsSource, MnsSourceFactory, Options, RowType, SourceErrorKind, SourceFactory, SourceRequest,
+};
+
+fn request(options: &[(&str, &str)]) -> SourceRequest {
+    SourceRequest {
+        table: "orders".into(),
+        columns: "id BIGINT, name STRING".parse::<RowType>().expect("a row type"),
+        metadata: Vec::new(),
+        options: options.iter().copied().collect::<Options>(),
+        context: JobContext::new("job", Duration::from_secs(10)),
+    }
+}
+
+const GOOD: [(&str, &str); 5] = [
+    ("endpoint", "http://123456789.mns.cn-hangzhou.aliyuncs.com"),
+    ("queueName", "orders"),
+    ("accessKeyId", "id"),
+    ("accessKeySecret", "hunter2"),
+    ("format", "json"),
+];
+
+fn with(more: &[(&'static str, &'static str)]) -> SourceRequest {
+    let mut options = GOOD.to_vec();
+    options.retain(|(name, _)| !more.iter().any(|(n, _)| n == name));
+    options.extend_from_slice(more);
+    request(&options)
+}
+
+fn errors(request: &SourceRequest) -> Vec<String> {
+    match MnsSourceFactory::new().check(request) {
+        Ok(check) => panic!("accepted: {check:?}"),
+        Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let wrong = [
+        ("endpoint", "ftp://example.com"),
+        ("queueName", "bad name"),
+        ("accessKeyId", "id"),
+        ("batchsize", "16"),
+        ("batchSize", "17"),
+        ("pollingWaitTime", "31s"),
+        ("messageEncoding", "base32"),
+        ("json.ignore-parse-error", "true"),
+        ("format", "json"),
+    ];
+    let errors = errors(&request(&wrong));
+    for part in [
+        "`endpoint`",
+        "`queueName` is `bad name`",
+        "`accessKeySecret` is missing beside `accessKeyId`",
+        "`batchsize` is no option here; did you mean `batchSize`?",
+        "`batchSize` is `17`: it takes a whole number from 1 to 16",
+        "`pollingWaitTime` is `31s`: it takes a duration from 0 s to 30 s",
+        "`messageEncoding` is `base32`: it takes one of auto, base64, raw",
+        "did you mean 'json.ignore-parse-errors'?",
+    ] {
+        assert!(errors.iter().any(|e| e.contains(part)), "`{part}` is missing in {errors:#?}");
+    }
+    assert_eq!(errors.len(), 8, "{errors:#?}");
+}
+
+#[test]
+fn what_is_required_is_named() {
+    let errors = errors(&request(&[]));
+    assert_eq!(errors, ["`endpoint` is required", "`queueName` is required", "`format` is required"]);
+}
+
+#[test]
+fn a_good_table_has_an_identity_and_a_word_on_its_cost() {
+    let check = MnsSourceFactory::new().check(&with(&[])).expect("a good table");
+    assert_eq!(check.identity, "123456789/orders");
+    assert!(check.notices.iter().any(|n| n.contains("`batchSize` is 1")), "{:?}", check.notices);
+    let check = MnsSourceFactory::new().check(&with(&[("batchSize", "16"), ("region", "cn-beijing")])).expect("good");
+    assert_eq!(check.notices.len(), 1, "{:?}", check.notices);
+    assert!(check.notices[0].contains("the endpoint decides"), "{:?}", check.notices);
+}
+
+#[test]
+fn limits_are_checked_against_each_other() {
+    let errors = errors(&with(&[("undeletedMax", "100"), ("checkpointMaxMessages", "101")]));
+    assert_eq!(errors, ["`checkpointMaxMessages` must lie between 1 and undeletedMax (100)"]);
+}
+
+#[tokio::test]
+async fn the_builder_says_it_too_and_shows_no_secret() {
+    let builder = MnsSource::builder().option("accessKeySecret", "hunter2").option("accessKeyID", "x");
+    assert!(!format!("{builder:?}").contains("hunter2"));
+    let error = builder.build().await.expect_err("nothing is configured");
+    assert_eq!(error.kind, SourceErrorKind::Configuration);
+    let text = error.to_string();
+    for part in ["`schema` is required", "`endpoint` is required", "`accessKeyID`", "did you mean `accessKeyId`?"] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert!(!text.contains("hunter2"));
+}
