@@ -1,7 +1,7 @@
 //! The `json` format, reading and writing, as Flink 2.3 does it.
 //!
 //! Reading order: [`JsonOptions`] (what can be set), `scan` (the parser), `read` and `leaf` (values into columns),
-//! [`RowBuilder`] (a message into rows).
+//! [`RowBuilder`] (a message into rows), [`JsonEncoder`] (rows into JSON).
 //!
 //! # Where it differs from Flink's default decoder, on purpose
 //!
@@ -22,6 +22,7 @@
 //! both.
 
 mod decode;
+mod encode;
 mod leaf;
 mod options;
 mod pattern;
@@ -33,7 +34,8 @@ mod text;
 mod unicode;
 
 pub(crate) use decode::JsonFactory;
-pub use options::{JsonOptions, MapNullKey, OPTIONS, TimestampFormat};
+pub use encode::{EncodeError, JsonEncoder, JsonRows};
+pub use options::{JsonOptions, OPTIONS, TimestampFormat};
 pub use pattern::TimestampPattern;
 pub use read::Stop;
 pub use rows::RowBuilder;

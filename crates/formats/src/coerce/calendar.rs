@@ -17,7 +17,6 @@ pub(crate) fn days_from_date(year: i64, month: u32, day: u32) -> i64 {
 }
 
 /// The date that many days after 1970-01-01: year, month, day.
-#[cfg(test)]
 pub(crate) fn date_from_days(days: i64) -> (i64, u32, u32) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

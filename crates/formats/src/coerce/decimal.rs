@@ -92,25 +92,6 @@ fn parse_exponent(text: &[u8]) -> Result<i64, Reason> {
     i32::try_from(value).map(i64::from).map_err(|_| EXPONENT)
 }
 
-/// Appends an unscaled value as plain digits with `scale` of them after the point.
-#[cfg(test)]
-pub(crate) fn print(value: i128, scale: u8, out: &mut Vec<u8>) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    let digits = value.unsigned_abs().to_string().into_bytes();
-    let scale = usize::from(scale);
-    let padding = (scale + 1).saturating_sub(digits.len());
-    let digits = std::iter::repeat_n(b'0', padding).chain(digits.iter().copied());
-    let whole = digits.clone().count() - scale;
-    for (i, digit) in digits.enumerate() {
-        if i == whole {
-            out.push(b'.');
-        }
-        out.push(digit);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,16 +137,5 @@ mod tests {
         let widest = "99999999999999999999999999999999999999";
         assert_eq!(parse(widest.as_bytes(), 38, 0), Ok(widest.parse().ok()));
         assert_eq!(parse(format!("{widest}.5").as_bytes(), 38, 0), Ok(None));
-    }
-
-    #[test]
-    fn printing() {
-        for (value, scale, text) in
-            [(1234, 2, "12.34"), (-5, 2, "-0.05"), (0, 2, "0.00"), (7, 0, "7"), (i128::MIN, 0, &i128::MIN.to_string())]
-        {
-            let mut out = Vec::new();
-            print(value, scale, &mut out);
-            assert_eq!(String::from_utf8(out).expect("ASCII"), text);
-        }
     }
 }

@@ -151,7 +151,6 @@ pub(crate) fn print_f64(value: f64, out: &mut Vec<u8>) {
 }
 
 /// As [`print_f64`], for `Float.toString`.
-#[cfg(test)]
 pub(crate) fn print_f32(value: f32, out: &mut Vec<u8>) {
     print(
         value.is_nan(),

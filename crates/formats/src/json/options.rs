@@ -48,13 +48,13 @@ pub static OPTIONS: &[OptionSpec] = &[
         OptionKind::Text,
         Some("FAIL"),
         "When writing, what becomes of a NULL key: FAIL, DROP or LITERAL, in any letter case. Not looked at when \
-         reading.",
+         reading; without effect otherwise, since Arrow's maps have no NULL keys.",
     ),
     OptionSpec::new(
         "map-null-key.literal",
         OptionKind::Text,
         Some("null"),
-        "When writing, the key that stands for NULL with map-null-key.mode LITERAL.",
+        "When writing, the key that stands for NULL with map-null-key.mode LITERAL; without effect as well.",
     ),
     OptionSpec::new(
         "encode.decimal-as-plain-number",
@@ -82,8 +82,6 @@ pub struct JsonOptions {
     pub timestamps: TimestampFormat,
     /// `decode.json-parser.enabled` is false
     pub tree: bool,
-    /// `map-null-key.mode`, `None` for a value that only writing would refuse
-    pub map_null_key: Option<MapNullKey>,
     /// `encode.decimal-as-plain-number`
     pub decimal_as_plain_number: bool,
     /// `encode.ignore-null-fields`
@@ -103,37 +101,40 @@ pub enum TimestampFormat {
     Pattern(TimestampPattern),
 }
 
-/// What becomes of a NULL key when a map is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MapNullKey {
-    /// An error.
-    Fail,
-    /// The entry is left out.
-    Drop,
-    /// The key is this text.
-    Literal(String),
-}
-
 impl JsonOptions {
     /// Reads options as they stand in `WITH`, each key with `json.` in front.
     ///
     /// # Errors
-    /// Everything that is wrong with them.
+    /// Everything that is wrong with them, apart from a bad `map-null-key.mode`: as in Flink, reading does not mind.
     pub fn read(given: &BTreeMap<String, String>) -> Result<Self, FormatErrors> {
+        Self::read_for(given, false)
+    }
+
+    /// [`JsonOptions::read`] for a table that is written to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn read_for_writing(given: &BTreeMap<String, String>) -> Result<Self, FormatErrors> {
+        Self::read_for(given, true)
+    }
+
+    fn read_for(given: &BTreeMap<String, String>, writing: bool) -> Result<Self, FormatErrors> {
         let mut reader = OptionReader::new("json", OPTIONS, given);
         let options = Self {
             fail_on_missing_field: reader.boolean("fail-on-missing-field"),
             ignore_parse_errors: reader.boolean("ignore-parse-errors"),
             timestamps: timestamps(&mut reader),
             tree: !reader.boolean("decode.json-parser.enabled"),
-            map_null_key: map_null_key(&mut reader),
             decimal_as_plain_number: reader.boolean("encode.decimal-as-plain-number"),
             ignore_null_fields: reader.boolean("encode.ignore-null-fields"),
         };
         if options.fail_on_missing_field && options.ignore_parse_errors {
             let reason = "one asks for an error where the other asks for NULL; set one of them to false";
             reader.conflict("fail-on-missing-field", "ignore-parse-errors", reason);
+        }
+        let mode = reader.text("map-null-key.mode").unwrap_or_default();
+        if writing && !["FAIL", "DROP", "LITERAL"].iter().any(|known| known.eq_ignore_ascii_case(mode)) {
+            reader.bad_value("map-null-key.mode", "it takes one of FAIL, DROP, LITERAL");
         }
         if reader.errors.is_empty() { Ok(options) } else { Err(FormatErrors(reader.errors)) }
     }
@@ -146,7 +147,6 @@ impl Default for JsonOptions {
             ignore_parse_errors: false,
             timestamps: TimestampFormat::Standard(TimestampStandard::Sql),
             tree: false,
-            map_null_key: Some(MapNullKey::Fail),
             decimal_as_plain_number: false,
             ignore_null_fields: false,
         }
@@ -166,16 +166,6 @@ fn timestamps(reader: &mut OptionReader<'_>) -> TimestampFormat {
             TimestampFormat::Standard(standard)
         }
         None => TimestampFormat::Standard(standard),
-    }
-}
-
-fn map_null_key(reader: &mut OptionReader<'_>) -> Option<MapNullKey> {
-    let literal = reader.text("map-null-key.literal").unwrap_or_default();
-    match reader.text("map-null-key.mode").unwrap_or_default().to_ascii_uppercase().as_str() {
-        "FAIL" => Some(MapNullKey::Fail),
-        "DROP" => Some(MapNullKey::Drop),
-        "LITERAL" => Some(MapNullKey::Literal(literal.to_owned())),
-        _ => None,
     }
 }
 
@@ -202,9 +192,11 @@ mod tests {
         .expect("good options");
         assert!(options.ignore_parse_errors && options.tree && options.ignore_null_fields);
         assert_eq!(options.timestamps, TimestampFormat::Standard(TimestampStandard::Iso8601));
-        assert_eq!(options.map_null_key, Some(MapNullKey::Literal("NIL".to_owned())));
         // Only writing looks at it.
-        assert_eq!(read(&[("map-null-key.mode", "nonsense")]).map(|o| o.map_null_key), Ok(None));
+        let nonsense = [("json.map-null-key.mode".to_owned(), "nonsense".to_owned())].into();
+        assert!(JsonOptions::read(&nonsense).is_ok());
+        let errors = JsonOptions::read_for_writing(&nonsense).expect_err("no such mode").to_string();
+        assert!(errors.contains("one of FAIL, DROP, LITERAL"), "{errors}");
         let options = read(&[("timestamp-format.pattern", "yyyy/MM/dd HH:mm:ss")]).expect("a good pattern");
         assert!(matches!(options.timestamps, TimestampFormat::Pattern(_)));
     }

@@ -1,7 +1,8 @@
 //! `timestamp-format.pattern`: timestamps in a form of one's own, by the common letters of Java's patterns.
 
+use super::encode::padded;
 use crate::coerce::Reason;
-use crate::coerce::calendar::{DAY_SECONDS, days_from_date, days_of_month};
+use crate::coerce::calendar::{DAY_SECONDS, date_from_days, days_from_date, days_of_month};
 use crate::coerce::time::Moment;
 
 const NO_MATCH: Reason = "a string that does not match timestamp-format.pattern";
@@ -41,6 +42,9 @@ impl TimestampPattern {
     /// # Errors
     /// What is wrong with it, and which letters there are.
     pub fn parse(pattern: &str) -> Result<Self, String> {
+        if pattern.contains(|c: char| c < ' ' || c == '"' || c == '\\') {
+            return Err("it cannot hold double quotes, backslashes or control characters".to_owned());
+        }
         let mut items = Vec::new();
         let mut rest = pattern;
         while let Some(letter) = rest.chars().next() {
@@ -72,6 +76,40 @@ impl TimestampPattern {
     /// The moment that a text in this form stands for.
     pub(crate) fn read(&self, text: &[u8]) -> Result<Moment, Reason> {
         self.read_all(text).ok_or(NO_MATCH)
+    }
+
+    /// Appends the moment in this form, in UTC. Fraction digits beyond the pattern's are cut.
+    pub(super) fn print(&self, moment: Moment, out: &mut Vec<u8>) {
+        let (year, month, day) = date_from_days(moment.seconds.div_euclid(DAY_SECONDS));
+        // Below the seconds of a day.
+        let second = moment.seconds.rem_euclid(DAY_SECONDS) as u64;
+        for item in &self.items {
+            match item {
+                Item::Literal(literal) => out.extend_from_slice(literal),
+                Item::Year => {
+                    if year < 0 {
+                        out.push(b'-');
+                    }
+                    padded(year.unsigned_abs(), 4, out);
+                }
+                Item::Number(part, least, _) => {
+                    let value = match part {
+                        Part::Month => month.into(),
+                        Part::Day => day.into(),
+                        Part::Hour => second / 3_600,
+                        Part::Minute => second / 60 % 60,
+                        Part::Second => second % 60,
+                    };
+                    padded(value, *least, out);
+                }
+                Item::Fraction(digits) => {
+                    let start = out.len();
+                    padded(moment.nanos.into(), 9, out);
+                    out.truncate(start + digits);
+                }
+                Item::Offset(_) => out.push(b'Z'),
+            }
+        }
     }
 
     fn read_all(&self, text: &[u8]) -> Option<Moment> {
@@ -223,6 +261,9 @@ mod tests {
             ("yyyy年MM月dd日 HH:mm:ss", "2024年03月10日 12:34:56"),
         ] {
             assert_eq!(seconds(pattern, text), moment, "{pattern}");
+            let (form, mut out) = (TimestampPattern::parse(pattern).expect("a pattern"), Vec::new());
+            form.print(Moment { seconds: 1_710_074_096, nanos: 789_000_000 }, &mut out);
+            assert_eq!(seconds(pattern, std::str::from_utf8(&out).expect("UTF-8")), moment, "{pattern}");
         }
         assert_eq!(seconds("yyyy-MM-dd HH:mm:ss.SSS", "2024-03-10 12:34:56.789"), Some((1_710_074_096, 789_000_000)));
         assert_eq!(seconds("yyyy-MM-dd", "1970-01-02"), Some((86_400, 0)));
@@ -253,6 +294,7 @@ mod tests {
             ("yyyy-MM-dd'T", "not closed"),
             ("yyyy-MM-dd[ HH]", "`[` has no meaning"),
             ("", "needs a year"),
+            ("yyyy\"MM'\"'dd", "cannot hold double quotes"),
         ] {
             let error = TimestampPattern::parse(pattern).expect_err(pattern);
             assert!(error.contains(part), "{pattern}: {error}");

@@ -12,23 +12,39 @@ const FEW_KEYS: usize = 16;
 
 /// Reads the value that comes next and appends it to `out` as compact JSON: numbers with a fraction or exponent as
 /// Java prints doubles, the last of repeated keys in the place of the first, escapes only where JSON needs them.
+///
+/// Without recursion, since it is the body that says how deep it nests.
 pub(crate) fn reprint(scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), ScanError> {
-    match scanner.peek()? {
-        Kind::Object => object(scanner, out),
-        Kind::Array => {
-            scanner.enter()?;
-            out.push(b'[');
-            let mut first = true;
-            while scanner.next_item(first)? {
-                if !first {
-                    out.push(b',');
-                }
-                reprint(scanner, out)?;
-                first = false;
+    let mut open: Vec<Container> = Vec::new();
+    loop {
+        match scanner.peek()? {
+            Kind::Object => {
+                scanner.enter()?;
+                open.push(Container::Object(Object { start: out.len(), ..Object::default() }));
             }
-            out.push(b']');
-            Ok(())
+            Kind::Array => {
+                scanner.enter()?;
+                open.push(Container::Array { first: true });
+            }
+            scalar => self::scalar(scanner, scalar, out)?,
         }
+        // On to the next value of the innermost container that has one.
+        loop {
+            let more = match open.last_mut() {
+                Some(Container::Object(object)) => object.next(scanner, out)?,
+                Some(Container::Array { first }) => next_item(scanner, first, out)?,
+                None => return Ok(()),
+            };
+            if more {
+                break;
+            }
+            open.pop();
+        }
+    }
+}
+
+fn scalar(scanner: &mut Scanner<'_>, kind: Kind, out: &mut Vec<u8>) -> Result<(), ScanError> {
+    match kind {
         Kind::String => {
             let text = scanner.string()?;
             string(text, out)
@@ -48,6 +64,24 @@ pub(crate) fn reprint(scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<()
             Ok(())
         }
     }
+}
+
+/// A container that is open in the output.
+enum Container {
+    Array { first: bool },
+    Object(Object),
+}
+
+fn next_item(scanner: &mut Scanner<'_>, first: &mut bool, out: &mut Vec<u8>) -> Result<bool, ScanError> {
+    let more = scanner.next_item(*first)?;
+    match (more, *first) {
+        (true, true) => out.push(b'['),
+        (true, false) => out.push(b','),
+        (false, true) => out.extend_from_slice(b"[]"),
+        (false, false) => out.push(b']'),
+    }
+    *first = false;
+    Ok(more)
 }
 
 /// A number as Jackson's tree prints it: an integer of any length without a minus before zero, anything else through
@@ -73,57 +107,76 @@ fn f64_of(number: Number<'_>) -> f64 {
     float::parse_f64(number.raw).expect("JSON's numbers are all numbers to Java")
 }
 
-fn object(scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), ScanError> {
-    scanner.enter()?;
-    let open = out.len();
-    let mut members: Vec<Member> = Vec::new();
-    let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
-    let (mut first, mut repeated) = (true, false);
-    while let Some(key) = scanner.next_key(first)? {
-        first = false;
+/// An object that is open in the output, and what it holds so far.
+#[derive(Default)]
+struct Object {
+    start: usize,
+    members: Vec<Member>,
+    /// The positions in `members`, once they are many.
+    by_key: HashMap<Vec<u8>, usize>,
+    /// The key whose value is being printed.
+    pending: Option<Range<usize>>,
+    repeated: bool,
+}
+
+impl Object {
+    /// Takes note of the value printed last, and prints the next key, or the end.
+    fn next(&mut self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<bool, ScanError> {
+        let first = self.pending.is_none();
+        if let Some(key) = self.pending.take() {
+            self.member(key, out);
+        }
+        let Some(key) = scanner.next_key(first)? else {
+            self.close(out);
+            return Ok(false);
+        };
         // Either the opening brace or a comma, so that without repeated keys the text is right as it grows.
-        out.push(if members.is_empty() { b'{' } else { b',' });
+        out.push(if first { b'{' } else { b',' });
         let start = out.len();
         string(key, out)?;
-        let key = start..out.len();
+        self.pending = Some(start..out.len());
         out.push(b':');
-        let start = out.len();
-        reprint(scanner, out)?;
-        let value = start..out.len();
-        let earlier = if members.len() <= FEW_KEYS {
-            members.iter().position(|m| out[m.key.clone()] == out[key.clone()])
+        Ok(true)
+    }
+
+    fn member(&mut self, key: Range<usize>, out: &[u8]) {
+        let value = key.end + 1..out.len();
+        let earlier = if self.members.len() <= FEW_KEYS {
+            self.members.iter().position(|m| out[m.key.clone()] == out[key.clone()])
         } else {
-            if by_key.is_empty() {
-                by_key.extend(members.iter().enumerate().map(|(i, m)| (out[m.key.clone()].to_vec(), i)));
+            if self.by_key.is_empty() {
+                self.by_key.extend(self.members.iter().enumerate().map(|(i, m)| (out[m.key.clone()].to_vec(), i)));
             }
-            by_key.get(&out[key.clone()]).copied()
+            self.by_key.get(&out[key.clone()]).copied()
         };
         if let Some(i) = earlier {
-            members[i].value = value;
-            repeated = true;
-        } else {
-            if !by_key.is_empty() {
-                by_key.insert(out[key.clone()].to_vec(), members.len());
+            self.members[i].value = value;
+            self.repeated = true;
+            return;
+        }
+        if !self.by_key.is_empty() {
+            self.by_key.insert(out[key.clone()].to_vec(), self.members.len());
+        }
+        self.members.push(Member { key, value });
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if self.members.is_empty() {
+            out.push(b'{');
+        }
+        if self.repeated {
+            let mut text = Vec::with_capacity(out.len() - self.start);
+            for member in &self.members {
+                text.push(if text.is_empty() { b'{' } else { b',' });
+                text.extend_from_slice(&out[member.key.clone()]);
+                text.push(b':');
+                text.extend_from_slice(&out[member.value.clone()]);
             }
-            members.push(Member { key, value });
+            out.truncate(self.start);
+            out.extend_from_slice(&text);
         }
+        out.push(b'}');
     }
-    if members.is_empty() {
-        out.push(b'{');
-    }
-    if repeated {
-        let mut text = Vec::with_capacity(out.len() - open);
-        for member in members {
-            text.push(if text.is_empty() { b'{' } else { b',' });
-            text.extend_from_slice(&out[member.key]);
-            text.push(b':');
-            text.extend_from_slice(&out[member.value]);
-        }
-        out.truncate(open);
-        out.extend_from_slice(&text);
-    }
-    out.push(b'}');
-    Ok(())
 }
 
 /// Where a member's key, in quotes, and the last value it had stand in the output.
