@@ -7,12 +7,12 @@ use arrow_array::builder::StringBuilder;
 use headwater_formats::{DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, OnBadRow, RowType};
 
 #[derive(Debug)]
-pub struct Lines {
+pub(crate) struct Lines {
     row_type: RowType,
 }
 
 impl Lines {
-    pub fn factory() -> Arc<dyn DecoderFactory> {
+    pub(crate) fn factory() -> Arc<dyn DecoderFactory> {
         Arc::new(Self { row_type: "line STRING".parse().expect("a row type") })
     }
 }
