@@ -34,6 +34,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Server(ServerArgs),
+    Decode(DecodeArgs),
     Send(SendArgs),
     Peek(PeekArgs),
 }
@@ -89,6 +90,35 @@ pub(crate) struct ServerArgs {
     /// What is to go wrong, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
+}
+
+const DECODE_EXAMPLES: &str = "\
+Examples:
+  echo '{\"id\": \"7\", \"at\": \"2024-03-10 12:34:56\"}' |
+    headwater decode --table \"CREATE TABLE t (id BIGINT, at TIMESTAMP(3)) WITH ('format' = 'json')\"
+  headwater decode --table @schema.sql body1.json body2.json
+
+Values are written so that nothing is lost: floats and decimals as text, nine decimals of a second, bytes as base64,
+maps as sorted pairs. An error names the row, the byte and the column. Exit code 5 if there was any.";
+
+/// Try a table definition on message bodies, without a queue
+///
+/// Prints one JSON line for each body: its rows, and what is wrong with it. Of the table's options, `format`, the
+/// format's own, and `messageEncoding` are used.
+#[derive(Args, Debug)]
+#[command(after_help = DECODE_EXAMPLES)]
+pub(crate) struct DecodeArgs {
+    /// The statement, or @FILE that holds it
+    #[arg(long, value_name = "CREATE TABLE …", required_unless_present = "cases")]
+    pub(crate) table: Option<String>,
+
+    /// Files that are one body each; without any, each line of standard input is one
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Answer every case of a cases.json with one JSON object, id to rows, error or unsupported
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "files"])]
+    pub(crate) cases: Option<PathBuf>,
 }
 
 const SEND_EXAMPLES: &str = "\

@@ -4,6 +4,7 @@
 
 mod args;
 mod connect;
+mod decode;
 mod exit;
 mod input;
 mod logs;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
 async fn command(command: Command) -> Result<Exit, Stop> {
     match command {
         Command::Server(args) => server::run(args).await,
+        Command::Decode(args) => decode::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Peek(args) => peek::run(args).await,
     }

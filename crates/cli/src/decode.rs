@@ -1,0 +1,113 @@
+//! `headwater decode`: what a table definition makes of message bodies, without any queue.
+
+mod cases;
+mod table;
+mod value;
+
+use std::path::Path;
+
+use headwater_formats::{DecodeError, Decoder, OnBadRow, Place};
+
+use self::table::Table;
+use crate::args::DecodeArgs;
+use crate::exit::{Exit, Failure};
+use crate::input;
+use crate::output::{self, Stop};
+
+/// The largest body read: what the formats take at most.
+const BODY_MAX: u64 = 16 << 20;
+
+/// Prints what becomes of each body.
+pub(crate) async fn run(args: DecodeArgs) -> Result<Exit, Stop> {
+    if let Some(cases) = &args.cases {
+        output::line(&cases::answers(cases)?)?;
+        return Ok(Exit::Done);
+    }
+    // Clap lets one of the two through.
+    let statement = args.table.as_deref().unwrap_or_default();
+    let table = Table::read(&statement_of(statement)?).map_err(Failure::from)?;
+    for notice in &table.notices {
+        tracing::info!("{notice}");
+    }
+    let mut attempt = Attempt { decoder: table.factory.decoder(), table, buffer: Vec::new(), bad: 0 };
+    for path in &args.files {
+        let body = input::read_bytes(path, BODY_MAX)?;
+        attempt.body(&path.display().to_string(), &body)?;
+    }
+    if args.files.is_empty() {
+        let mut lines = input::lines_of_stdin(BODY_MAX);
+        while let Some(line) = lines.recv().await {
+            let line = line?;
+            attempt.body(&format!("line {}", line.number), &line.bytes)?;
+        }
+    }
+    Ok(if attempt.bad == 0 { Exit::Done } else { Exit::BadData })
+}
+
+/// A statement, or the file that holds it: `@schema.sql`.
+fn statement_of(text: &str) -> Result<String, Failure> {
+    match text.strip_prefix('@') {
+        Some(path) => input::read_text(Path::new(path), BODY_MAX),
+        None => Ok(text.to_owned()),
+    }
+}
+
+struct Attempt {
+    table: Table,
+    decoder: Box<dyn Decoder>,
+    buffer: Vec<u8>,
+    bad: u64,
+}
+
+impl Attempt {
+    fn body(&mut self, input: &str, body: &[u8]) -> Result<(), Stop> {
+        let Self { table, decoder, buffer, .. } = self;
+        let errors = match table.encoding.decode(body, table.binary, buffer) {
+            Ok((body, _)) => match decoder.decode(body, OnBadRow::Salvage) {
+                Ok(decoded) => decoded.bad,
+                Err(error) => vec![error],
+            },
+            Err(error) => vec![error],
+        };
+        let mut line = String::from("{\"input\":");
+        value::push_text(&mut line, input);
+        line.push_str(",\"rows\":");
+        value::push_rows(&mut line, table.factory.row_type(), &decoder.flush());
+        if !errors.is_empty() {
+            self.bad += 1;
+            line.push_str(",\"errors\":[");
+            for (i, error) in errors.iter().enumerate() {
+                if i > 0 {
+                    line.push(',');
+                }
+                line.push_str(&shown(error).to_string());
+            }
+            line.push(']');
+        }
+        line.push('}');
+        output::line(&line)
+    }
+}
+
+/// An error with its coordinates, each by its name.
+fn shown(error: &DecodeError) -> serde_json::Value {
+    let mut shown = serde_json::json!({ "message": error.to_string() });
+    if let Some(row) = error.row() {
+        shown["row"] = row.into();
+    }
+    match error.place() {
+        Some(Place::Byte(at)) => shown["byte"] = at.into(),
+        Some(Place::Line(line, column)) => {
+            shown["line"] = line.into();
+            shown["lineColumn"] = column.into();
+        }
+        _ => {}
+    }
+    if !error.path().is_empty() {
+        shown["column"] = error.path().into();
+    }
+    if let Some(expected) = error.expected() {
+        shown["expected"] = expected.into();
+    }
+    shown
+}

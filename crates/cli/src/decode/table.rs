@@ -1,0 +1,82 @@
+//! A `CREATE TABLE` as far as decoding goes: columns, format, options. What a queue would do with it is ignored.
+
+use std::sync::Arc;
+
+use headwater_formats::{DecoderFactory, Field, Format, FormatError, FormatErrors, MessageEncoding, RowType};
+use headwater_sql::{ColumnKind, NoVariables, Script, TableDef};
+
+use crate::exit::{Exit, Failure};
+
+/// What a table says about the bodies of its messages.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) factory: Arc<dyn DecoderFactory>,
+    pub(super) encoding: MessageEncoding,
+    /// Whether the format reads bytes rather than text.
+    pub(super) binary: bool,
+    /// Things in the statement that decoding passes over.
+    pub(super) notices: Vec<String>,
+}
+
+/// Why a table cannot be used.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// The format is one that is not built in.
+    Unsupported(String),
+    /// It is wrong.
+    Wrong(String),
+}
+
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        let (Unusable::Unsupported(text) | Unusable::Wrong(text)) = unusable;
+        Self::new(Exit::Usage, text)
+    }
+}
+
+impl From<FormatErrors> for Unusable {
+    fn from(errors: FormatErrors) -> Self {
+        Self::Wrong(errors.to_string())
+    }
+}
+
+/// Formats that Flink has and that are not built in.
+const NOT_BUILT: [&str; 4] = ["avro", "csv", "orc", "parquet"];
+
+impl Table {
+    /// Reads a statement.
+    pub(super) fn read(statement: &str) -> Result<Self, Unusable> {
+        let script = Script::parse(statement, &NoVariables).map_err(|errors| Unusable::Wrong(errors.to_string()))?;
+        let mut tables = script.tables();
+        match (tables.next(), tables.next()) {
+            (Some(table), None) => Self::of(table),
+            _ => Err(Unusable::Wrong("one CREATE TABLE statement is wanted".into())),
+        }
+    }
+
+    fn of(table: &TableDef) -> Result<Self, Unusable> {
+        let mut columns = Vec::new();
+        let mut notices = Vec::new();
+        for column in &table.columns {
+            match &column.kind {
+                ColumnKind::Physical(data_type) => columns.push(Field::new(&column.name, data_type.clone())),
+                _ => notices.push(format!("column `{}` does not come from the body and is left out", column.name)),
+            }
+        }
+        let option = |name: &str| table.options.iter().find(|o| o.key == name).map(|o| o.value.reveal());
+        let name = option("format").ok_or_else(|| Unusable::Wrong("the option `format` is missing".into()))?;
+        let given = table.options.iter().filter(|o| o.key.contains('.'));
+        let given = given.map(|o| (o.key.clone(), o.value.reveal().to_owned())).collect();
+        let encoding = option("messageEncoding").unwrap_or(MessageEncoding::default().name());
+        let encoding = MessageEncoding::named(encoding)
+            .ok_or_else(|| Unusable::Wrong(format!("`messageEncoding` is auto, base64 or raw, not `{encoding}`")))?;
+        let factory = Format::create(name, &RowType::new(columns), &given).map_err(|errors| {
+            let unknown = errors.0.iter().any(|error| matches!(error, FormatError::UnknownFormat { .. }));
+            match NOT_BUILT.iter().find(|known| unknown && **known == name) {
+                Some(known) => Unusable::Unsupported(format!("the format `{known}` is not built into this release")),
+                None => errors.into(),
+            }
+        })?;
+        Ok(Self { factory, encoding, binary: name != "json" && name != "csv", notices })
+    }
+}

@@ -1,0 +1,95 @@
+//! `headwater decode`: bodies to rows without a queue.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{run, run_with_input, write};
+
+const TABLE: &str = "CREATE TABLE t (`id` BIGINT, `at` TIMESTAMP(3), `tags` ARRAY<STRING>) WITH ('format' = 'json')";
+
+fn json_lines(lines: &[String]) -> Vec<Value> {
+    lines.iter().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+}
+
+#[test]
+fn lines_become_rows_or_errors_with_coordinates() {
+    let input = concat!(
+        r#"{"id": "7", "at": "2024-03-10 12:34:56.5", "tags": ["a", null]}"#,
+        "\n",
+        r#"[{"id": 1}, {"id": 2, "tags": "b"}, {"id": 3}]"#,
+        "\n\neyJpZCI6IDl9\n",
+    );
+    let finished = run_with_input(["decode", "--table", TABLE], input.as_bytes()).code(5);
+    let lines = json_lines(&finished.stdout);
+    assert_eq!(lines[0]["rows"], json!([{"id": 7, "at": "2024-03-10T12:34:56.500000000", "tags": ["a", null]}]));
+    assert_eq!(lines[0].get("errors"), None);
+    let ids: Vec<_> = lines[1]["rows"].as_array().expect("rows").iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(ids, [1, 3], "good rows around a bad one are shown");
+    let error = &lines[1]["errors"][0];
+    assert_eq!((&error["row"], &error["column"]), (&json!(1), &json!("tags")));
+    assert_eq!((&error["byte"], &error["expected"]), (&json!(30), &json!("ARRAY<STRING>")));
+    assert_eq!(
+        (&lines[2]["input"], &lines[2]["rows"][0]["id"]),
+        (&json!("line 4"), &json!(9)),
+        "base64 is seen through"
+    );
+}
+
+#[test]
+fn files_are_whole_bodies_and_the_statement_may_be_one_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let body = write(dir.path(), "body.txt", "two\nlines");
+    let schema = write(
+        dir.path(),
+        "schema.sql",
+        "CREATE TABLE t (`text` STRING, `size` AS CHAR_LENGTH(`text`)) WITH ('connector' = 'mns', 'queueName' = 'q', 'format' = 'raw');",
+    );
+    let finished = run(["decode", "--table", &format!("@{schema}"), &body]).code(0).says(["column `size`"]);
+    assert_eq!(json_lines(&finished.stdout), [json!({"input": body, "rows": [{"text": "two\nlines"}]})]);
+}
+
+#[test]
+fn what_is_wrong_with_the_table_is_said_all_at_once() {
+    let table = "CREATE TABLE t (a INT) WITH ('format' = 'json', 'json.ignore-parse-error' = 'true', 'json.fail-on-missing-field' = 'maybe')";
+    run_with_input(["decode", "--table", table], b"").code(2).says(["'json.ignore-parse-errors'", "true or false"]);
+    for (table, says) in [
+        ("CREATE TABLE t (a INT)", "`format` is missing"),
+        ("CREATE TABLE t (a INT) WITH ('format' = 'jsom')", "did you mean 'json'"),
+        ("CREATE TABLE t (a INT) WITH ('format' = 'avro')", "not built into this release"),
+        ("CREATE TABLE t (a INTEGR) WITH ('format' = 'json')", "line 1"),
+        ("CREATE TABLE t (a INT) WITH ('format' = 'json', 'messageEncoding' = 'rot13')", "auto, base64 or raw"),
+        ("SELECT 1", "line 1"),
+        ("", "one CREATE TABLE"),
+        ("@/no/such/file", "/no/such/file"),
+    ] {
+        run_with_input(["decode", "--table", table], b"").code(2).says([says]);
+    }
+    run(["decode"]).code(2).says(["--table"]);
+}
+
+#[test]
+fn cases_are_answered_in_one_object() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cases = json!([
+        {"id": "rows", "group": "g", "format": "json", "columns": "d DOUBLE, m MAP<STRING, INT>, b BYTES", "options": {},
+         "body_base64": "eyJkIjogMC4xLCAibSI6IHsieiI6IDEsICJhIjogMn0sICJiIjogIkFRST0ifQ=="},
+        {"id": "bad body", "format": "json", "columns": "a INT", "options": {}, "body_base64": "ew=="},
+        {"id": "bad option", "format": "json", "columns": "a INT", "options": {"json.zzz": "it's"}, "body_base64": "e30="},
+        {"id": "bad columns", "format": "json", "columns": "a", "options": {}, "body_base64": "e30="},
+        {"id": "no body", "format": "raw", "columns": "a STRING", "options": {}, "body_base64": null},
+        {"id": "skipped", "format": "json", "columns": "a INT", "options": {"json.ignore-parse-errors": "true"}, "body_base64": "ew=="},
+        {"id": "not built", "format": "avro", "columns": "a INT", "options": {}, "body_base64": "AA=="},
+    ]);
+    let cases = write(dir.path(), "cases.json", &cases.to_string());
+    let answers: Value =
+        serde_json::from_str(&run(["decode", "--cases", &cases]).code(0).stdout.join("\n")).expect("JSON");
+    assert_eq!(answers["rows"], json!({"rows": [{"d": "0.1", "m": [["a", 2], ["z", 1]], "b": "AQI="}]}));
+    for id in ["bad body", "bad option", "bad columns"] {
+        assert!(answers[id]["error"].is_string(), "{id}: {answers}");
+    }
+    assert_eq!(answers["no body"], json!({"rows": [{"a": null}]}));
+    assert_eq!(answers["skipped"], json!({"rows": []}));
+    assert!(answers["not built"]["unsupported"].is_string());
+    let broken = write(dir.path(), "broken.json", "{}");
+    run(["decode", "--cases", &broken]).code(2).says(["no list of cases"]);
+}
