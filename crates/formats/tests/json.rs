@@ -163,8 +163,8 @@ fn limits_are_errors_that_name_themselves() {
     let mut decoder = decoder_of(&format, &wide.join(", "));
     for (body, name) in [
         (" ".repeat(1_001), "body_bytes = 1000"),
-        (format!("[{}]", vec!["7"; 11].join(",")), "rows = 10"),
-        (format!("[{}]", vec!["{}"; 6].join(",")), "decoded_bytes = 4000"),
+        (format!("[{}]", ["7"; 11].join(",")), "rows = 10"),
+        (format!("[{}]", ["{}"; 6].join(",")), "decoded_bytes = 4000"),
     ] {
         // A limit is never passed over, whatever the options say, and leaves nothing behind.
         let error = decoder.decode(body.as_bytes(), OnBadRow::Fail).expect_err(name);
@@ -176,7 +176,7 @@ fn limits_are_errors_that_name_themselves() {
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(20), "]".repeat(20));
     assert_eq!(decoder.decode(deep.as_bytes(), OnBadRow::Fail).map(|d| d.ignored), Ok(1));
     let mut nested = decoder_of(&Format::json().limits(limits), "l ARRAY<ROW<a BIGINT, b BIGINT, c BIGINT, d BIGINT>>");
-    let many = format!("{{\"l\":[{}]}}", vec!["{}"; 200].join(","));
+    let many = format!("{{\"l\":[{}]}}", ["{}"; 200].join(","));
     assert!(nested.decode(many.as_bytes(), OnBadRow::Fail).is_err());
 }
 

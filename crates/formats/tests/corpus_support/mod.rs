@@ -49,7 +49,7 @@ pub(crate) struct Expected {
     #[serde(default)]
     pub(crate) first_null_at: usize,
     #[serde(default)]
-    pub(crate) variants: BTreeMap<String, Expected>,
+    pub(crate) variants: BTreeMap<String, Self>,
 }
 
 impl Display for Expected {
