@@ -118,6 +118,16 @@ pub enum FormatError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A column that does not exist in a format whose columns have given names.
+    #[error("the format '{format}' has no column `{column}`{}", suggestion(nearest.as_deref()))]
+    UnknownColumn {
+        /// The format.
+        format: &'static str,
+        /// As declared.
+        column: String,
+        /// The nearest one there is.
+        nearest: Option<String>,
+    },
     /// The columns as a whole do not suit the format.
     #[error("the format '{format}' cannot give these columns: {reason}")]
     UnsupportedColumns {

@@ -133,6 +133,18 @@ impl RowBuilder {
         }
     }
 
+    /// Writes NULL to a column because what is at that place cannot be its value; an error of the row unless the
+    /// options say otherwise.
+    ///
+    /// # Panics
+    /// When there is no such column.
+    pub fn misfit(&mut self, column: usize, at: usize, reason: &'static str) {
+        let before = self.reader.error.take();
+        self.reader.reject(&mut self.row.fields[column], at, reason);
+        let error = self.reader.error.take().map(|e| e.within(self.row.names.name(column)));
+        self.reader.error = before.or(error);
+    }
+
     /// Ends a row: it stays if every value fitted.
     ///
     /// # Errors

@@ -60,6 +60,20 @@ pub struct Text<'a> {
     pub at: usize,
 }
 
+impl Text<'_> {
+    /// Appends the text that this stands for, as UTF-8.
+    ///
+    /// # Errors
+    /// Where an escape is none of JSON's, or bytes are not UTF-8.
+    pub fn decode(&self, out: &mut Vec<u8>) -> Result<(), ScanError> {
+        if self.plain {
+            out.extend_from_slice(self.raw);
+            return Ok(());
+        }
+        text::decode(self.raw, out).map_err(|e| Scanner::text_error(*self, e))
+    }
+}
+
 /// A number as it stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number<'a> {

@@ -1,0 +1,276 @@
+//! The decoder: a notification to the rows of its events.
+
+use std::collections::BTreeMap;
+use std::mem::take;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use headwater_formats::json::{
+    JsonOptions, Kind, RowBuilder, ScanError, Scanner, Stop, TimestampFormat, TimestampStandard,
+};
+use headwater_formats::{
+    DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, MessageEncoding,
+    OnBadRow, RowType,
+};
+
+use crate::columns::{self, COLUMNS};
+use crate::locate::{Found, Paths, Place};
+
+/// Which events of a notification become rows (`ossEvents`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OssEvents {
+    /// The first of `events`, as Flink's connector does. OSS is not known to send more than one.
+    #[default]
+    First,
+    /// All of them, in order.
+    All,
+}
+
+/// The option values of [`OssEvents`].
+pub const OSS_EVENTS: &[&str] = &["first", "all"];
+
+impl OssEvents {
+    /// What an option value names, in any letter case; see [`OSS_EVENTS`].
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::First, Self::All].into_iter().find(|events| events.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The option value that names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Makes decoders of OSS notifications for a table.
+#[derive(Debug)]
+pub struct OssFactory {
+    row_type: RowType,
+    /// Per column of the table its position in [`COLUMNS`].
+    columns: Vec<usize>,
+    paths: Paths,
+    options: JsonOptions,
+    events: OssEvents,
+    limits: Limits,
+}
+
+impl OssFactory {
+    /// Checks a table's columns and its `json.*` options as they stand in `WITH`, other options left out.
+    ///
+    /// `json.fail-on-missing-field` and `json.ignore-parse-errors` mean what they mean for the `json` format.
+    /// `eventTime` is read as ISO-8601 with or without a zone unless `json.timestamp-format.standard` names another
+    /// standard or `json.timestamp-format.pattern` gives a pattern.
+    ///
+    /// # Errors
+    /// Everything that is wrong: names that are none of [`COLUMNS`], types that a column cannot have, bad options.
+    pub fn create(
+        row_type: &RowType,
+        json_options: &BTreeMap<String, String>,
+        events: OssEvents,
+    ) -> Result<Arc<Self>, FormatErrors> {
+        let mut errors: Vec<FormatError> = row_type.check().into_iter().map(FormatError::Type).collect();
+        let options = JsonOptions::read(json_options).unwrap_or_else(|more| {
+            errors.extend(more);
+            JsonOptions::default()
+        });
+        let mut columns = Vec::with_capacity(row_type.fields().len());
+        for field in row_type.fields() {
+            match columns::find(&field.name).and_then(|i| COLUMNS[i].check(&field.name, &field.data_type).map(|()| i)) {
+                Ok(column) => columns.push(column),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(FormatErrors(errors));
+        }
+        let options = with_event_times(options, json_options);
+        let (paths, row_type) = (Paths::of(columns.iter().copied()), row_type.clone());
+        Ok(Arc::new(Self { row_type, columns, paths, options, events, limits: Limits::default() }))
+    }
+}
+
+/// ISO-8601 is the standard here, and it is taken as liberally as producers write it.
+fn with_event_times(mut options: JsonOptions, given: &BTreeMap<String, String>) -> JsonOptions {
+    let chosen = given.contains_key("json.timestamp-format.standard");
+    match options.timestamps {
+        TimestampFormat::Standard(TimestampStandard::Sql) if chosen => {}
+        TimestampFormat::Standard(_) => options.timestamps = TimestampFormat::AnyIso,
+        _ => {}
+    }
+    options
+}
+
+impl DecoderFactory for OssFactory {
+    fn row_type(&self) -> &RowType {
+        &self.row_type
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(OssDecoder {
+            rows: RowBuilder::new(&self.row_type, self.options.clone(), self.limits),
+            reader: EventReader {
+                columns: self.columns.clone(),
+                paths: self.paths.clone(),
+                events: self.events,
+                root: Found::nothing(),
+                event: Found::nothing(),
+            },
+            buffer: Vec::new(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct OssDecoder {
+    rows: RowBuilder,
+    reader: EventReader,
+    /// A body decoded from base64.
+    buffer: Vec<u8>,
+}
+
+impl Decoder for OssDecoder {
+    fn decode(&mut self, body: &[u8], on_bad: OnBadRow) -> Result<Decoded, DecodeError> {
+        let mut buffer = take(&mut self.buffer);
+        let result = self.rows.begin(body.len(), on_bad).and_then(|()| {
+            // A source has undone base64 by now unless it was told not to; a notification begins with a brace.
+            let decoded = MessageEncoding::Auto.decode(body, false, &mut buffer).map_err(Stop::Bad)?;
+            self.reader.body(decoded.0, &mut self.rows)
+        });
+        self.buffer = buffer;
+        self.rows.end(result)
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.bytes()
+    }
+
+    fn flush(&mut self) -> RecordBatch {
+        self.rows.flush()
+    }
+}
+
+/// Finds the events of a body and reads them.
+#[derive(Debug)]
+struct EventReader {
+    columns: Vec<usize>,
+    paths: Paths,
+    events: OssEvents,
+    /// What was found when the body itself is taken for an event, and in the event being read.
+    root: Found,
+    event: Found,
+}
+
+/// What the body's outermost object holds.
+#[derive(Default)]
+struct Shape {
+    /// Where `events` and `data` are, and what they are.
+    events: Option<(usize, Kind)>,
+    data: Option<(usize, Kind)>,
+}
+
+impl EventReader {
+    fn body(&mut self, text: &[u8], rows: &mut RowBuilder) -> Result<(), Stop> {
+        let mut scanner = Scanner::new(text, rows.limits());
+        let at = scanner.position();
+        if scanner.peek()? != Kind::Object {
+            scanner.skip()?;
+            return rows.bad_row(no_event("the body is not a JSON object", at));
+        }
+        let shape = self.root(&mut scanner)?;
+        match shape {
+            Shape { events: Some((at, Kind::Array)), .. } => self.list(scanner.again(at), rows),
+            Shape { events: Some((at, _)), .. } => rows.bad_row(no_event("`events` is not a list", at)),
+            _ if self.root.is_event => self.row(&scanner, Which::Root, rows),
+            Shape { data: Some((at, Kind::Object)), .. } => self.one(scanner.again(at), NO_EVENT_IN_DATA, rows),
+            _ => rows.bad_row(no_event(NO_NOTIFICATION, at)),
+        }
+    }
+
+    fn root(&mut self, scanner: &mut Scanner<'_>) -> Result<Shape, ScanError> {
+        let mut shape = Shape::default();
+        let mut first = true;
+        self.root.clear();
+        scanner.enter()?;
+        while let Some(key) = scanner.next_key(first)? {
+            first = false;
+            let place = (scanner.position(), scanner.peek()?);
+            match key.raw {
+                b"events" => {
+                    shape.events = Some(place);
+                    scanner.skip()?;
+                }
+                b"data" => {
+                    shape.data = Some(place);
+                    scanner.skip()?;
+                }
+                _ => self.paths.member(key, scanner, &mut self.root, 0)?,
+            }
+        }
+        Ok(shape)
+    }
+
+    fn list(&mut self, mut scanner: Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
+        let mut first = true;
+        scanner.enter()?;
+        while scanner.next_item(first)? {
+            first = false;
+            let at = scanner.position();
+            self.one(scanner.again(at), NO_EVENT_IN_LIST, rows)?;
+            if self.events == OssEvents::First {
+                return Ok(());
+            }
+            scanner.skip()?;
+        }
+        Ok(())
+    }
+
+    /// Reads the event that comes next; `otherwise` says what is wrong when it is none.
+    fn one(&mut self, mut scanner: Scanner<'_>, otherwise: &'static str, rows: &mut RowBuilder) -> Result<(), Stop> {
+        let at = scanner.position();
+        if scanner.peek()? != Kind::Object {
+            return rows.bad_row(no_event(otherwise, at));
+        }
+        self.paths.event(&mut scanner, &mut self.event)?;
+        if !self.event.is_event {
+            return rows.bad_row(no_event(otherwise, at));
+        }
+        self.row(&scanner, Which::Event, rows)
+    }
+
+    fn row(&self, scanner: &Scanner<'_>, which: Which, rows: &mut RowBuilder) -> Result<(), Stop> {
+        let found = match which {
+            Which::Root => &self.root,
+            Which::Event => &self.event,
+        };
+        rows.begin_row()?;
+        for (i, column) in self.columns.iter().enumerate() {
+            match found.place(*column) {
+                Place::Value(at) | Place::Null(at) => rows.value(&mut scanner.again(at), i)?,
+                Place::NoObject(at) => rows.misfit(i, at, "a value where the event has an object"),
+                Place::Missing => rows.missing(i),
+            }
+        }
+        rows.end_row()
+    }
+}
+
+enum Which {
+    Root,
+    Event,
+}
+
+const NO_NOTIFICATION: &str = "the body is no OSS notification: it has none of `events`, `data`, `eventName` and `oss`";
+const NO_EVENT_IN_DATA: &str = "`data` is no OSS event: it has neither `eventName` nor `oss`";
+const NO_EVENT_IN_LIST: &str = "an element of `events` is no OSS event: it has neither `eventName` nor `oss`";
+const HINT: &str = "use 'messageType' = 'RAW' for queues that hold other messages";
+
+fn no_event(what: &'static str, at: usize) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::NotARow(what)).at_byte(at).with_hint(HINT)
+}
