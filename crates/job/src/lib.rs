@@ -32,7 +32,11 @@
 //! # Reading order
 //! [`store`] (its page has the layout and the order of writes), [`fs`].
 
+pub mod coordinator;
 pub mod fs;
 pub mod store;
 
+pub use coordinator::{
+    BadRows, Guarantee, Input, JobError, JobErrorKind, JobReport, Part, Progress, RunOptions, Runner, Stopper,
+};
 pub use store::{KEPT_CHECKPOINTS, Lineage, LocalStore, RESERVED_IDS, StoreOptions};

@@ -1,0 +1,71 @@
+//! The end of a run: the save on its way, a last checkpoint, deletes and releases, sinks closed.
+
+use super::{JobError, JobReport, Runner, Saving};
+
+impl Runner {
+    /// Ends a run that came to its end or failed. After a failure everything that is still possible is done, since it
+    /// spares the next run work, but the failure is what counts.
+    pub(super) async fn finish(
+        mut self,
+        saving: Option<Saving>,
+        outcome: Result<(), JobError>,
+    ) -> Result<JobReport, JobError> {
+        let outcome = match (outcome, self.settle(saving).await) {
+            (Ok(()), settled) => settled,
+            (failed, Ok(())) => failed,
+            (failed, Err(also)) => {
+                tracing::warn!(error = %also, "after the failure");
+                failed
+            }
+        };
+        let last = match &outcome {
+            Ok(()) => self.last_checkpoint().await,
+            Err(_) => Ok(()),
+        };
+        let drained = self.drain().await;
+        let mut closed = Ok(());
+        for (_, sink) in &mut self.sinks {
+            let result = sink.close().await.map_err(JobError::from);
+            closed = closed.and(result);
+        }
+        outcome.and(last).and(drained).and(closed)?;
+        Ok(self.report)
+    }
+
+    /// Waits for a save on its way and takes its outcome.
+    async fn settle(&mut self, saving: Option<Saving>) -> Result<(), JobError> {
+        let Some(Saving { id, begun, done }) = saving else { return Ok(()) };
+        let (store, result) = done.await;
+        self.store = Some(store);
+        self.saved(id, begun, result).await
+    }
+
+    /// Takes checkpoints until one is saved. A failed one is repeated after a pause, as often as during the run.
+    async fn last_checkpoint(&mut self) -> Result<(), JobError> {
+        loop {
+            let Saving { id, begun, done } = self.begin("stop").await?;
+            let (store, result) = done.await;
+            self.store = Some(store);
+            let failed = result.is_err();
+            self.saved(id, begun, result).await?;
+            if !failed {
+                return Ok(());
+            }
+            self.clock.sleep(RETRY).await;
+        }
+    }
+
+    async fn drain(&mut self) -> Result<(), JobError> {
+        let mut outcome = Ok(());
+        for input in &mut self.inputs {
+            match input.source.drain(self.options.drain_deadline).await {
+                Ok(report) => self.report.sources.push((input.source.identity(), input.source.status(), report)),
+                Err(error) => outcome = outcome.and(Err(JobError::from(error))),
+            }
+        }
+        outcome
+    }
+}
+
+/// The pause before the last checkpoint is tried again. 1 s, as for those of the run.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);

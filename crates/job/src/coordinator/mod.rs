@@ -1,0 +1,295 @@
+//! The coordinator: sources → plan → sinks → commit, epoch by epoch.
+//!
+//! The order is the promise. Per epoch: rows are written to sinks as they come → **barrier** of all sources → sinks
+//! **pre-commit** (durable, not visible) → the checkpoint is **saved** (sources' states and everything sinks have staged)
+//! → sinks **commit** → sources **commit** → sources delete. On a start: restore → sinks recover and commit what the
+//! checkpoint lists → sources commit.
+//!
+//! At most one checkpoint is in flight; while it is being saved, the next epoch's rows flow. A save that fails is
+//! indeterminate: nothing staged is discarded, and the next checkpoint lists it again.
+
+mod checkpoint;
+mod error;
+mod finish;
+mod guarantee;
+mod report;
+mod rows;
+mod start;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt, select_all};
+use headwater_core::{
+    CheckpointId, CheckpointStore, Clock, Committable, Event, Mono, Plan, Sink, Source, SourceError, StoreError,
+};
+use tokio::sync::watch;
+
+pub use error::{JobError, JobErrorKind};
+pub use guarantee::{Guarantee, Part};
+pub use report::{JobReport, Progress};
+
+/// What happens to a row on which an expression fails.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum BadRows {
+    /// The job ends with an error that names the message and the expression. Nothing is lost.
+    #[default]
+    Fail,
+    /// The row is left out and counted.
+    Skip,
+}
+
+/// One input of a job.
+#[derive(Debug)]
+pub struct Input {
+    /// The table's name.
+    pub table: String,
+    /// Where its rows come from.
+    pub source: Box<dyn Source>,
+    /// What happens to its rows when an expression fails on them.
+    pub bad_rows: BadRows,
+}
+
+/// How a job runs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RunOptions {
+    /// End when nothing has come for this long and nothing is left to do. `None`: run until stopped.
+    pub until_idle: Option<Duration>,
+    /// Checkpoints that may fail in a row before the job ends. 10: with a pause of a second or more between them, a
+    /// disk that is full or gone for a moment does not end a job, one that stays so does.
+    pub failed_saves_max: u32,
+    /// How long the end of a run may take: polls that run out, deletes, releases. 60 s: twice the longest poll.
+    pub drain_deadline: Duration,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { until_idle: None, failed_saves_max: 10, drain_deadline: Duration::from_secs(60) }
+    }
+}
+
+/// Ends a job from outside: the first call drains it.
+#[derive(Clone, Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// Ends receiving; what was received is finished, checkpointed and deleted.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// A job, ready to run.
+pub struct Runner {
+    inputs: Vec<Input>,
+    plan: Box<dyn Plan>,
+    sinks: Vec<(String, Box<dyn Sink>)>,
+    /// Away while a save is running: the save owns it.
+    store: Option<Box<dyn CheckpointStore>>,
+    clock: Arc<dyn Clock>,
+    options: RunOptions,
+    stop: watch::Receiver<bool>,
+    stopper: Stopper,
+    observer: Box<dyn FnMut(&Progress) + Send>,
+    // The state of a run.
+    live: Vec<bool>,
+    turn: usize,
+    stopping: bool,
+    /// What sinks have staged and not committed for certain.
+    pending: Vec<(String, Committable)>,
+    wanted: Option<&'static str>,
+    failed_saves: u32,
+    quiet_since: Mono,
+    report: JobReport,
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").field("inputs", &self.inputs).field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// A save on its way.
+struct Saving {
+    id: CheckpointId,
+    begun: Mono,
+    done: BoxFuture<'static, (Box<dyn CheckpointStore>, Result<(), StoreError>)>,
+}
+
+/// What the loop woke up for.
+enum Wake {
+    Stop,
+    Saved(Box<dyn CheckpointStore>, Result<(), StoreError>),
+    Event(usize, Result<Option<Event>, SourceError>),
+    Look,
+}
+
+impl Runner {
+    /// A job of these parts. The plan's inputs are `inputs` by position, its outputs are `sinks` by name.
+    ///
+    /// # Errors
+    /// When an output has no sink.
+    pub fn new(
+        inputs: Vec<Input>,
+        plan: Box<dyn Plan>,
+        sinks: Vec<(String, Box<dyn Sink>)>,
+        store: Box<dyn CheckpointStore>,
+        clock: Arc<dyn Clock>,
+        options: RunOptions,
+    ) -> Result<Self, JobError> {
+        if let Some(output) = plan.outputs().iter().find(|o| !sinks.iter().any(|(name, _)| *name == o.sink)) {
+            let text = format!("the plan writes to `{}`, which is no sink of this job", output.sink);
+            return Err(JobError::new(JobErrorKind::Configuration, text));
+        }
+        let (sender, stop) = watch::channel(false);
+        Ok(Self {
+            live: vec![true; inputs.len()],
+            inputs,
+            plan,
+            sinks,
+            store: Some(store),
+            quiet_since: clock.now(),
+            clock,
+            options,
+            stop,
+            stopper: Stopper(sender),
+            observer: Box::new(|_| {}),
+            turn: 0,
+            stopping: false,
+            pending: Vec::new(),
+            wanted: None,
+            failed_saves: 0,
+            report: JobReport::default(),
+        })
+    }
+
+    /// Tells `observer` what happens. It must return at once.
+    #[must_use]
+    pub fn observed(mut self, observer: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.observer = Box::new(observer);
+        self
+    }
+
+    /// What ends the job from outside.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Runs the job to its end: until stopped, until idle, or until it fails.
+    ///
+    /// # Errors
+    /// Why it failed. Rows that were not committed are not lost: their messages are still in the queue.
+    pub async fn run(mut self) -> Result<JobReport, JobError> {
+        self.restore().await?;
+        let mut saving = None;
+        let outcome = self.turn_over(&mut saving).await;
+        self.finish(saving, outcome).await
+    }
+
+    /// The loop. Returns when every source has ended.
+    async fn turn_over(&mut self, saving: &mut Option<Saving>) -> Result<(), JobError> {
+        while self.live.iter().any(|live| *live) {
+            match self.wait(saving).await {
+                Wake::Stop => self.stop_sources("stopped").await,
+                Wake::Saved(store, result) => {
+                    self.store = Some(store);
+                    if let Some(save) = saving.take() {
+                        self.saved(save.id, save.begun, result).await?;
+                    }
+                }
+                Wake::Event(input, event) => self.take(input, event?).await?,
+                Wake::Look => {}
+            }
+            if saving.is_none() {
+                self.look_for_idleness().await;
+                if let Some(reason) = self.wanted.take() {
+                    *saving = Some(self.begin(reason).await?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self, saving: &mut Option<Saving>) -> Wake {
+        // Each source gets its turn to be asked first, so that a busy one does not starve the others.
+        self.turn = (self.turn + 1) % self.inputs.len().max(1);
+        let turn = self.turn;
+        let live = &self.live;
+        let mut asked: Vec<(usize, BoxFuture<'_, _>)> = Vec::with_capacity(self.inputs.len());
+        for (i, input) in self.inputs.iter_mut().enumerate().filter(|(i, _)| live[*i]) {
+            asked.push((i, input.source.next().boxed()));
+        }
+        asked.sort_by_key(|(i, _)| (*i + live.len() - turn) % live.len());
+        let numbers: Vec<usize> = asked.iter().map(|(i, _)| *i).collect();
+        let look = self.options.until_idle.map(|period| (period / 10).clamp(LOOK_MIN, LOOK_MAX));
+        let stopping = self.stopping;
+        let stop = &mut self.stop;
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop), if !stopping => Wake::Stop,
+            (store, result) = async { match saving { Some(save) => (&mut save.done).await, None => std::future::pending().await } } => {
+                Wake::Saved(store, result)
+            }
+            (event, at, _) = select_all(asked.into_iter().map(|(_, next)| next)) => Wake::Event(numbers[at], event),
+            () = async { match look { Some(pause) => self.clock.sleep(pause).await, None => std::future::pending().await } } => Wake::Look,
+        }
+    }
+
+    async fn take(&mut self, input: usize, event: Option<Event>) -> Result<(), JobError> {
+        match event {
+            Some(Event::Batch(batch)) => {
+                self.quiet_since = self.clock.now();
+                self.write(input, &batch).await
+            }
+            Some(Event::CheckpointDue(reason)) => {
+                self.wanted = Some(reason.as_str());
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.live[input] = false;
+                Ok(())
+            }
+        }
+    }
+
+    async fn stop_sources(&mut self, reason: &'static str) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            (self.observer)(&Progress::Stopping { reason });
+            for input in &mut self.inputs {
+                input.source.stop().await;
+            }
+        }
+    }
+
+    /// Ends an idle job, and brings the last checkpoint forward when only that stands in the way.
+    async fn look_for_idleness(&mut self) {
+        let Some(period) = self.options.until_idle else { return };
+        if self.stopping || !self.pending.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        let statuses: Vec<_> = self.inputs.iter().map(|input| input.source.status()).collect();
+        if statuses.iter().all(|status| status.idle_since.is_some_and(|since| now.since(since) >= period)) {
+            self.stop_sources("idle").await;
+        } else if self.wanted.is_none()
+            && now.since(self.quiet_since) >= period.min(QUIET)
+            && statuses.iter().all(|status| status.buffered == 0)
+            && statuses.iter().any(|status| status.uncommitted > 0)
+        {
+            self.quiet_since = now;
+            self.wanted = Some("idle");
+        }
+    }
+}
+
+/// How often idleness is looked for, at the least and at the most: a tenth of the period within these bounds.
+const LOOK_MIN: Duration = Duration::from_millis(20);
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// With `until_idle`, a checkpoint is brought forward after this long without a row.
+const QUIET: Duration = Duration::from_secs(1);

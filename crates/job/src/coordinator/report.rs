@@ -1,0 +1,68 @@
+//! What a job tells while it runs and when it ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use headwater_core::{CheckpointId, DrainReport, SourceStatus};
+
+/// Something worth showing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Progress {
+    /// The job goes on from a saved checkpoint.
+    Restored {
+        /// Which one.
+        checkpoint: CheckpointId,
+        /// Sink commits that were repeated.
+        recommitted: usize,
+    },
+    /// Rows were written to a sink (staged, if it commits with checkpoints).
+    Rows {
+        /// The sink's table name.
+        sink: String,
+        /// How many.
+        rows: usize,
+    },
+    /// A checkpoint is being taken.
+    CheckpointBegun {
+        /// Which one.
+        checkpoint: CheckpointId,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A checkpoint is durable, its sinks have committed, and its messages may be deleted.
+    CheckpointCommitted {
+        /// Which one.
+        checkpoint: CheckpointId,
+        /// From its barrier to its commit.
+        took: Duration,
+    },
+    /// A checkpoint could not be saved for certain; the next one covers it.
+    CheckpointFailed {
+        /// Which one.
+        checkpoint: CheckpointId,
+        /// Why.
+        error: String,
+    },
+    /// The job is coming to its end.
+    Stopping {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct JobReport {
+    /// Rows by sink.
+    pub rows: BTreeMap<String, u64>,
+    /// Rows left out because an expression failed on them.
+    pub bad_rows: u64,
+    /// Checkpoints committed.
+    pub checkpoints: u64,
+    /// The newest committed checkpoint.
+    pub last_checkpoint: Option<CheckpointId>,
+    /// Each source: its identity, its totals, its drain.
+    pub sources: Vec<(String, SourceStatus, DrainReport)>,
+}

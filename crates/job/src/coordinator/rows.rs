@@ -1,0 +1,58 @@
+//! Rows through the plan into the sinks, and what becomes of rows on which an expression fails.
+
+use headwater_core::{BadRow, Batch};
+
+use super::{BadRows, JobError, JobErrorKind, Progress, Runner};
+
+/// Bad rows logged one by one before they are only counted: enough to find the cause, too few to flood a log.
+const BAD_LOGGED: u64 = 20;
+
+impl Runner {
+    pub(super) async fn write(&mut self, input: usize, batch: &Batch) -> Result<(), JobError> {
+        let processed = self.plan.process(input, batch, self.clock.wall())?;
+        for bad in &processed.bad {
+            self.bad_row(input, batch, bad)?;
+        }
+        for (output, records) in processed.rows {
+            if records.num_rows() == 0 {
+                continue;
+            }
+            let name = &self.plan.outputs()[output].sink;
+            let Some((_, sink)) = self.sinks.iter_mut().find(|(sink, _)| sink == name) else { continue };
+            sink.write(&records).await?;
+            let rows = records.num_rows();
+            *self.report.rows.entry(name.clone()).or_default() += rows as u64;
+            metrics::counter!("headwater_sink_rows_total", "table" => name.clone()).increment(rows as u64);
+            (self.observer)(&Progress::Rows { sink: name.clone(), rows });
+        }
+        Ok(())
+    }
+
+    fn bad_row(&mut self, input: usize, batch: &Batch, bad: &BadRow) -> Result<(), JobError> {
+        let table = &self.inputs[input].table;
+        let meta = batch.message_of(bad.row);
+        let id = meta.map_or("unknown", |m| &m.id);
+        let tries = meta.map_or(0, |m| m.dequeue_count);
+        let sink = &self.plan.outputs()[bad.output].sink;
+        let (expression, cause) = (&bad.expression, &bad.cause);
+        match self.inputs[input].bad_rows {
+            BadRows::Fail => {
+                let text = format!(
+                    "table `{table}`: message {id} (delivered {tries} times), row {} of its batch: `{expression}` for `{sink}` \
+                     fails: {cause}. Nothing is lost: the message stays in the queue. Mend the expression (TRY_CAST gives NULL \
+                     instead of failing), or set `badRecords` to `skip`",
+                    bad.row
+                );
+                Err(JobError::new(JobErrorKind::BadData, text))
+            }
+            BadRows::Skip => {
+                self.report.bad_rows += 1;
+                metrics::counter!("headwater_bad_rows_total", "table" => table.clone()).increment(1);
+                if self.report.bad_rows <= BAD_LOGGED {
+                    tracing::warn!(%table, message_id = id, row = bad.row, %expression, %sink, %cause, "bad row skipped");
+                }
+                Ok(())
+            }
+        }
+    }
+}
