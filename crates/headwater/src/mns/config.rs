@@ -184,6 +184,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[cfg(feature = "oss")]
+    fn oss_decoder(&mut self, format: &str, events: &str, columns: &RowType) -> Option<Arc<dyn DecoderFactory>> {
+        if format != "json" {
+            self.wrong("format", format!("is `{format}`: OSS events are JSON, so `messageType` = `OSS` needs `json`"));
+            return None;
+        }
+        let events = headwater_oss::OssEvents::named(events).unwrap_or_default();
+        match headwater_oss::OssFactory::create(columns, &self.format_options, events) {
+            Ok(decoder) => Some(decoder),
+            Err(errors) => {
+                self.errors.extend(errors.into_iter().map(|e| OptionError::new("messageType", format!("OSS: {e}"))));
+                None
+            }
+        }
+    }
+
+    #[cfg(not(feature = "oss"))]
     fn oss_decoder(&mut self, _format: &str, _events: &str, _columns: &RowType) -> Option<Arc<dyn DecoderFactory>> {
         self.wrong("messageType", "`OSS` needs the feature `oss` of the crate `headwater`");
         None
