@@ -2,8 +2,6 @@
 //!
 //! Nothing here decides anything, and nothing in production reads it.
 
-use std::fmt::Write;
-
 use crate::entry::{Operation, Stage, Wait};
 use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
 use crate::ledger::Ledger;
@@ -72,35 +70,58 @@ impl Ledger {
         out
     }
 
-    /// Everything by which two states can behave differently while the clock stands still. Tickets, tokens and stays
-    /// appear by their order alone, so that two histories which lead to the same place are seen to.
+    /// Appends everything by which two states can behave differently while the clock stands still and no delivery tells
+    /// its lease. Tickets, tokens and stays appear by their order alone, so that two histories which lead to the same
+    /// place are seen to.
     #[doc(hidden)]
-    #[must_use]
-    pub fn fingerprint(&self) -> u128 {
-        let mut text = String::with_capacity(1024);
-        // Writing to a String cannot fail. A handle is written whole: its Debug form shows only its head.
+    pub fn fingerprint(&self, out: &mut Vec<u8>) {
+        let put = |out: &mut Vec<u8>, numbers: &[u128]| {
+            numbers.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+        };
+        let id = |checkpoint: Option<CheckpointId>| checkpoint.map_or(0, |c| u128::from(c.0) + 1);
         for view in self.ids() {
-            let handle = view.handle.as_ref().map(Handle::as_str);
-            let _ = write!(text, "{:?}{}{:?}{handle:?}", view.key, view.stage, view.checkpoint);
-            let _ = write!(text, "{:?}{}{}{:?};", view.rank, view.doing, view.attempts, view.saved);
+            let (count, own, ServerMs(visible)) = view.rank;
+            put(out, &[view.key.0, id(view.checkpoint), count.into(), own.into(), view.attempts.into()]);
+            out.extend_from_slice(&visible.to_le_bytes());
+            for text in [view.stage, view.doing, view.handle.as_ref().map_or("", Handle::as_str)] {
+                out.extend_from_slice(text.as_bytes());
+                out.push(0);
+            }
+            out.extend([view.saved.0, view.saved.1].map(u8::from));
         }
-        let _ = write!(text, "{:?}{:?}{:?}", self.receives.values(), self.ready, self.retries);
-        for (key, handle) in self.deleting.values().flatten() {
-            let _ = write!(text, "{key:?}{}", handle.as_str());
+        for (kind, list) in [(1, self.ready.iter().collect::<Vec<_>>()), (2, self.open.iter().collect())] {
+            out.push(kind);
+            list.iter().for_each(|key| put(out, &[key.0]));
         }
-        let _ = write!(text, "{:?}", self.deleting.values().map(Vec::len).collect::<Vec<_>>());
+        for reservation in self.receives.values() {
+            put(out, &[3, reservation.messages.into(), u128::from(reservation.screening)]);
+        }
+        for call in self.deleting.values() {
+            put(out, &[4]);
+            for (key, handle) in call {
+                put(out, &[key.0]);
+                out.extend_from_slice(handle.as_str().as_bytes());
+            }
+        }
         for stone in &self.deleted {
             let current = matches!(self.entries.get(&stone.key).map(|e| e.stage),
                 Some(Stage::Deleted { stay, .. }) if stay == stone.stay);
-            let _ = write!(text, "{:?}{current}{};", stone.key, self.receives.range(..stone.ticket).count());
+            put(out, &[5, stone.key.0, u128::from(current), self.receives.range(..stone.ticket).count() as u128]);
         }
-        let _ = write!(text, "{:?}{:?}{:?}", self.open, self.sealed, self.last_barrier);
-        let _ = write!(text, "{:?}{:?}{}", self.in_flight, self.committed_through, self.unsaved);
-        let _ = write!(text, "{:?}{:?}", sorted(&self.changed), sorted(&self.forgotten));
+        for (checkpoint, keys) in &self.sealed {
+            put(out, &[6, checkpoint.0.into()]);
+            keys.iter().for_each(|key| put(out, &[key.0]));
+        }
+        let [barrier, flight, done] = [self.last_barrier, self.in_flight, self.committed_through].map(id);
+        put(out, &[7, barrier, flight, done, u128::from(self.unsaved)]);
+        for keys in [&self.changed, &self.forgotten] {
+            put(out, &[8]);
+            sorted(keys).iter().for_each(|key| put(out, &[key.0]));
+        }
         for segment in &self.chain {
-            let _ = write!(text, "{:x}", segment.meaning());
+            put(out, &[9]);
+            segment.meaning(out);
         }
-        twox_hash::XxHash3_128::oneshot(text.as_bytes())
     }
 }
 

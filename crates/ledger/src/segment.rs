@@ -57,14 +57,18 @@ impl Segment {
         self.hash
     }
 
-    /// A hash of what it says, without the numbers that only name it: sequence and the hash of the segment before.
-    pub(crate) fn meaning(&self) -> u128 {
-        const NUMBERS: [std::ops::Range<usize>; 2] = [8..16, 40..56];
-        let mut bytes = self.bytes.to_vec();
-        let end = bytes.len().saturating_sub(4); // The checksum covers those numbers too.
-        bytes.truncate(end);
-        NUMBERS.into_iter().for_each(|range| bytes[range].fill(0)); // A segment is longer than its header.
-        hash(&bytes)
+    /// Appends what it says, without what only names it: its sequence number and the hash of the segment before.
+    pub(crate) fn meaning(&self, out: &mut Vec<u8>) {
+        let numbers = [8..16, 40..56];
+        let end = self.bytes.len().saturating_sub(4); // The checksum covers those numbers too.
+        out.extend(
+            self.bytes
+                .iter()
+                .take(end)
+                .enumerate()
+                .filter(|(at, _)| !numbers.iter().any(|n| n.contains(at)))
+                .map(|(_, byte)| byte),
+        );
     }
 
     pub(crate) fn content(&self) -> Result<Content, SegmentError> {
