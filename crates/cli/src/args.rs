@@ -98,8 +98,8 @@ Examples:
     headwater decode --table \"CREATE TABLE t (id BIGINT, at TIMESTAMP(3)) WITH ('format' = 'json')\"
   headwater decode --table @schema.sql body1.json body2.json
 
-Values are written so that nothing is lost: floats and decimals as text, nine decimals of a second, bytes as base64,
-maps as sorted pairs. An error names the row, the byte and the column. Exit code 5 if there was any.";
+Rows are written as the connector `print` writes them. An error names the row, the byte and the column; exit code 5 if
+there was any.";
 
 /// Try a table definition on message bodies, without a queue
 ///

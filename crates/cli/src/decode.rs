@@ -6,6 +6,7 @@ mod value;
 
 use std::path::Path;
 
+use headwater_formats::json::{JsonEncoder, JsonOptions};
 use headwater_formats::{DecodeError, Decoder, OnBadRow, Place};
 
 use self::table::Table;
@@ -29,7 +30,11 @@ pub(crate) async fn run(args: DecodeArgs) -> Result<Exit, Stop> {
     for notice in &table.notices {
         tracing::info!("{notice}");
     }
-    let mut attempt = Attempt { decoder: table.factory.decoder(), table, buffer: Vec::new(), bad: 0 };
+    let schema = table.factory.row_type().to_arrow();
+    let encoder = JsonEncoder::new(&schema, JsonOptions::default())
+        .map_err(|error| Failure::because(Exit::Usage, "rows of this table cannot be shown as JSON", &error))?;
+    let decoder = table.factory.decoder();
+    let mut attempt = Attempt { table, decoder, encoder, buffer: Vec::new(), bad: 0 };
     for path in &args.files {
         let body = input::read_bytes(path, BODY_MAX)?;
         attempt.body(&path.display().to_string(), &body)?;
@@ -55,13 +60,14 @@ fn statement_of(text: &str) -> Result<String, Failure> {
 struct Attempt {
     table: Table,
     decoder: Box<dyn Decoder>,
+    encoder: JsonEncoder,
     buffer: Vec<u8>,
     bad: u64,
 }
 
 impl Attempt {
     fn body(&mut self, input: &str, body: &[u8]) -> Result<(), Stop> {
-        let Self { table, decoder, buffer, .. } = self;
+        let Self { table, decoder, encoder, buffer, .. } = self;
         let errors = match table.encoding.decode(body, table.binary, buffer) {
             Ok((body, _)) => match decoder.decode(body, OnBadRow::Salvage) {
                 Ok(decoded) => decoded.bad,
@@ -69,10 +75,23 @@ impl Attempt {
             },
             Err(error) => vec![error],
         };
+        let batch = decoder.flush();
+        let rows = encoder
+            .rows(&batch)
+            .map_err(|error| Failure::because(Exit::Failed, "a row cannot be shown as JSON", &error))?;
+        let mut shown_rows = Vec::new();
+        for row in 0..rows.len() {
+            if row > 0 {
+                shown_rows.push(b',');
+            }
+            rows.encode(row, &mut shown_rows);
+        }
         let mut line = String::from("{\"input\":");
         value::push_text(&mut line, input);
-        line.push_str(",\"rows\":");
-        value::push_rows(&mut line, table.factory.row_type(), &decoder.flush());
+        line.push_str(",\"rows\":[");
+        // The encoder writes UTF-8: JSON knows nothing else.
+        line.push_str(&String::from_utf8_lossy(&shown_rows));
+        line.push(']');
         if !errors.is_empty() {
             self.bad += 1;
             line.push_str(",\"errors\":[");
