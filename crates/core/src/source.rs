@@ -189,6 +189,8 @@ pub struct SourceStatus {
     pub deletable: u64,
     /// Committed messages whose delete is unconfirmed.
     pub unconfirmed: u64,
+    /// How old the newest message was when it was handed out, by the queue's clock; `None` before the first.
+    pub lag: Option<Duration>,
     /// Since when, on the source's monotonic clock, every poll has ended empty or is parked and nothing is buffered,
     /// uncommitted, about to be deleted or leased; `None` while that is not so.
     pub idle_since: Option<headwater_ledger::Mono>,

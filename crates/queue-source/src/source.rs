@@ -159,7 +159,12 @@ impl QueueSource {
         state.totals.rows += rows as u64;
         state.last_activity = self.shared.clock.now();
         self.shared.meter.gauges(&state.ledger.counts());
-        let server_now = state.server_now;
+        let newest = decoded.batch.messages().iter().filter_map(|m| m.meta.enqueued).max();
+        if let (Some(now), Some(enqueued)) = (state.server_now, newest) {
+            let lag = Duration::from_millis(u64::try_from(now.0 - enqueued.0).unwrap_or(0));
+            state.totals.lag = Some(lag);
+            self.shared.meter.lag.set(lag.as_secs_f64());
+        }
         drop(state);
         if let Some(error) = decoded.failure {
             self.shared.fail(error);
@@ -167,10 +172,6 @@ impl QueueSource {
         let meter = &self.shared.meter;
         meter.emitted_rows.increment(rows as u64);
         meter.emitted_bytes.increment(bytes as u64);
-        let newest = decoded.batch.messages().iter().filter_map(|m| m.meta.enqueued).max();
-        if let (Some(now), Some(enqueued)) = (server_now, newest) {
-            meter.lag.set((now.0 - enqueued.0).max(0) as f64 / 1_000.0);
-        }
         (rows > 0).then_some(Step::Event(Event::Batch(decoded.batch)))
     }
 }
@@ -333,6 +334,7 @@ impl Source for QueueSource {
         status.uncommitted = counts.uncommitted;
         status.deletable = counts.deletable;
         status.unconfirmed = counts.unconfirmed;
+        status.lag = state.totals.lag;
         if counts.buffered == 0 && counts.uncommitted == 0 && counts.deletable == 0 && state.failure.is_none() {
             let leases = state.ledger.latest_lease_end().unwrap_or_default();
             status.idle_since = Some(state.last_activity.max(self.idle_floor).max(leases));

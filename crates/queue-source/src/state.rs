@@ -53,13 +53,15 @@ pub(crate) struct State {
     pub(crate) totals: Totals,
 }
 
-/// Sums since the start.
+/// Sums since the start, and the latest lag.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Totals {
     pub(crate) received: u64,
     pub(crate) duplicates: u64,
     pub(crate) rows: u64,
     pub(crate) deleted: u64,
+    /// How old the newest message was when it was last handed out.
+    pub(crate) lag: Option<Duration>,
 }
 
 impl Shared {

@@ -103,6 +103,8 @@ pub struct Runner {
     wanted: Option<&'static str>,
     failed_saves: u32,
     quiet_since: Mono,
+    /// When the observer was last told where the sources stand.
+    told: Mono,
     report: JobReport,
 }
 
@@ -152,6 +154,7 @@ impl Runner {
             sinks,
             store: Some(store),
             quiet_since: clock.now(),
+            told: clock.now(),
             clock,
             options,
             stop,
@@ -204,6 +207,7 @@ impl Runner {
                 Wake::Event(input, event) => self.take(input, event?).await?,
                 Wake::Look => {}
             }
+            self.tell_status();
             if saving.is_none() {
                 self.look_for_idleness().await;
                 if let Some(reason) = self.wanted.take() {
@@ -225,7 +229,7 @@ impl Runner {
         }
         asked.sort_by_key(|(i, _)| (*i + live.len() - turn) % live.len());
         let numbers: Vec<usize> = asked.iter().map(|(i, _)| *i).collect();
-        let look = self.options.until_idle.map(|period| (period / 10).clamp(LOOK_MIN, LOOK_MAX));
+        let look = self.options.until_idle.map_or(LOOK_MAX, |period| (period / 10).clamp(LOOK_MIN, LOOK_MAX));
         let stopping = self.stopping;
         let stop = &mut self.stop;
         tokio::select! {
@@ -235,7 +239,7 @@ impl Runner {
                 Wake::Saved(store, result)
             }
             (event, at, _) = select_all(asked.into_iter().map(|(_, next)| next)) => Wake::Event(numbers[at], event),
-            () = async { match look { Some(pause) => self.clock.sleep(pause).await, None => std::future::pending().await } } => Wake::Look,
+            () = self.clock.sleep(look) => Wake::Look,
         }
     }
 
@@ -254,6 +258,15 @@ impl Runner {
                 self.live[input] = false;
                 Ok(())
             }
+        }
+    }
+
+    fn tell_status(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.told) >= LOOK_MAX {
+            self.told = now;
+            let sources = self.inputs.iter().map(|input| (input.table.clone(), input.source.status()));
+            (self.observer)(&Progress::Status { sources: sources.collect() });
         }
     }
 
@@ -287,7 +300,8 @@ impl Runner {
     }
 }
 
-/// How often idleness is looked for, at the least and at the most: a tenth of the period within these bounds.
+/// How long the loop waits before it looks around: for idleness a tenth of the period within these bounds, and for
+/// telling the status the longer one.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_secs(1);
 

@@ -44,6 +44,11 @@ pub enum Progress {
         /// Why.
         error: String,
     },
+    /// Where the sources stand, about once a second.
+    Status {
+        /// Each source's table and status, in the job's order.
+        sources: Vec<(String, SourceStatus)>,
+    },
     /// The job is coming to its end.
     Stopping {
         /// Why.
