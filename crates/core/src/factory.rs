@@ -111,7 +111,7 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
 /// A table to write to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkRequest {
-    /// The table's name; part of nothing durable but the list of pending commits.
+    /// The table's name, by which the list of pending commits knows it; a sink may name what it makes by it too.
     pub table: String,
     /// Its columns.
     pub columns: RowType,

@@ -1,8 +1,10 @@
-//! Epochs without SQL: where checkpoints are kept, and (in later modules) the sinks and the runner.
+//! Epochs without SQL: where checkpoints are kept, where rows go, and what joins them to sources.
 //!
 //! # What this is
 //! [`LocalStore`] keeps a job's checkpoints in a directory, durably and for one owner at a time. All its file work goes
 //! through [`fs::FileSystem`], whose simulated form [`fs::MemoryFs`] loses, tears and fails what tests tell it to.
+//! [`sinks`] write rows in two phases, so that a row is shown with its checkpoint. [`Runner`] drives sources, a plan and sinks
+//! from checkpoint to checkpoint.
 //!
 //! # What it deliberately does not know
 //! SQL, any queue, any engine, any clock but the one it is given.
@@ -30,10 +32,12 @@
 //! ```
 //!
 //! # Reading order
-//! [`store`] (its page has the layout and the order of writes), [`fs`].
+//! [`coordinator`], [`store`] (its page has the layout and the order of writes), [`sinks`], [`fs`].
 
+mod codec;
 pub mod coordinator;
 pub mod fs;
+pub mod sinks;
 pub mod store;
 
 pub use coordinator::{

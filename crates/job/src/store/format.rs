@@ -1,8 +1,8 @@
 //! The bytes of a checkpoint file.
 //!
-//! Little-endian: magic `HWCP`, version u16, reserved u16, checkpoint u64; number of sources u32, each: identity, number of
+//! A durable form of `codec`, magic `HWCP`: checkpoint u64; number of sources u32, each: identity, number of
 //! parts u32, each part: name, length u64, hash u128; number of pending commits u32, each: sink, checkpoint u64, bytes.
-//! Texts and bytes are a length u32 and the bytes. The manifest holds the checksum of the whole.
+//! The manifest holds the checksum of the whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use headwater_core::{CheckpointId, Committable, JobState};
 
 use super::files::Sum;
+use crate::codec::{Reader, Unusable, Writer};
 
 const MAGIC: [u8; 4] = *b"HWCP";
 /// The version written. Readers take every version up to this one.
@@ -26,23 +27,13 @@ pub(super) struct Listing {
     pub(super) pending: Vec<(String, Committable)>,
 }
 
-/// Why bytes are no usable checkpoint.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Unusable {
-    Newer(u16),
-    Damaged(&'static str),
-}
-
 /// The parts of all sources' states, by name.
 pub(super) type Parts = BTreeMap<String, Arc<[u8]>>;
 
 /// The bytes of a checkpoint's file, and its parts.
 pub(super) fn encode(state: &JobState) -> Result<(Vec<u8>, Parts), String> {
-    let mut out = Writer(Vec::new());
+    let mut out = Writer::new(MAGIC, VERSION);
     let mut parts = Parts::new();
-    out.0.extend(MAGIC);
-    out.0.extend(VERSION.to_le_bytes());
-    out.0.extend([0, 0]);
     out.u64(state.checkpoint.0);
     out.count(state.sources.len())?;
     for source in &state.sources {
@@ -53,7 +44,7 @@ pub(super) fn encode(state: &JobState) -> Result<(Vec<u8>, Parts), String> {
             let sum = Sum::of(&part.bytes);
             out.bytes(part.name.as_bytes())?;
             out.u64(sum.len);
-            out.0.extend(sum.hash.to_le_bytes());
+            out.u128(sum.hash);
             if parts.insert(part.name.clone(), Arc::clone(&part.bytes)).is_some_and(|other| other != part.bytes) {
                 return Err(format!("two different parts of a source's state are both named `{}`", part.name));
             }
@@ -65,7 +56,7 @@ pub(super) fn encode(state: &JobState) -> Result<(Vec<u8>, Parts), String> {
         out.u64(committable.checkpoint.0);
         out.bytes(&committable.bytes)?;
     }
-    Ok((out.0, parts))
+    Ok((out.into_bytes(), parts))
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -80,16 +71,7 @@ fn check_name(name: &str) -> Result<(), String> {
 
 /// Reads a checkpoint file.
 pub(super) fn decode(bytes: &[u8]) -> Result<Listing, Unusable> {
-    let mut input = Reader(bytes);
-    if input.take(4)? != MAGIC {
-        return Err(Unusable::Damaged("it does not begin as a checkpoint"));
-    }
-    match u16::from_le_bytes(input.array()?) {
-        VERSION => {}
-        newer if newer > VERSION => return Err(Unusable::Newer(newer)),
-        _ => return Err(Unusable::Damaged("its version is 0")),
-    }
-    input.take(2)?;
+    let mut input = Reader::new(bytes, MAGIC, VERSION)?;
     let checkpoint = CheckpointId(input.u64()?);
     let mut sources = Vec::new();
     for _ in 0..input.u32()? {
@@ -99,7 +81,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Listing, Unusable> {
             let name = input.text()?;
             check_name(&name).map_err(|_| Unusable::Damaged("it names an impossible part"))?;
             let len = input.u64()?;
-            parts.push((name, Sum { len, hash: u128::from_le_bytes(input.array()?) }));
+            parts.push((name, Sum { len, hash: input.u128()? }));
         }
         sources.push((identity, parts));
     }
@@ -107,64 +89,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Listing, Unusable> {
     for _ in 0..input.u32()? {
         let sink = input.text()?;
         let checkpoint = CheckpointId(input.u64()?);
-        let len = input.u32()? as usize;
-        pending.push((sink, Committable { checkpoint, bytes: input.take(len)?.into() }));
+        pending.push((sink, Committable { checkpoint, bytes: input.bytes()?.into() }));
     }
-    if input.0.is_empty() {
-        Ok(Listing { checkpoint, sources, pending })
-    } else {
-        Err(Unusable::Damaged("it goes on after its end"))
-    }
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn u64(&mut self, value: u64) {
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn count(&mut self, value: usize) -> Result<(), String> {
-        let value = u32::try_from(value).map_err(|_| format!("{value} is more than a checkpoint can hold"))?;
-        self.0.extend(value.to_le_bytes());
-        Ok(())
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.count(bytes.len())?;
-        self.0.extend(bytes);
-        Ok(())
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Unusable> {
-        let (head, rest) = self.0.split_at_checked(len).ok_or(Unusable::Damaged("it is cut off"))?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unusable> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.take(N)?);
-        Ok(out)
-    }
-
-    fn u32(&mut self) -> Result<u32, Unusable> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, Unusable> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    fn text(&mut self) -> Result<String, Unusable> {
-        let len = self.u32()? as usize;
-        let bytes = self.take(len)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| Unusable::Damaged("a text in it is not UTF-8"))
-    }
+    input.end()?;
+    Ok(Listing { checkpoint, sources, pending })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::files::{self, Dir, Kind, Sum, failed};
 use super::format::{self, Listing};
 use super::manifest::{self, Manifest, STATE_VERSION};
 use super::{Inner, KEPT_CHECKPOINTS, Kept, RESERVED_IDS, StoreOptions};
+use crate::codec::Unusable;
 use crate::fs::{FileSystem, LockError, create_dirs};
 
 pub(super) fn open(
@@ -136,8 +137,8 @@ pub(super) fn load(dir: &Dir, manifest: &Manifest) -> Result<Option<Loaded>, Sto
 
 fn decode(dir: &Dir, file: &str, bytes: &[u8]) -> Result<Listing, StoreError> {
     format::decode(bytes).map_err(|unusable| match unusable {
-        format::Unusable::Newer(found) => newer(&dir.path, u64::from(found), u64::from(format::VERSION)),
-        format::Unusable::Damaged(why) => damaged(&dir.path, file, why),
+        Unusable::Newer(found) => newer(&dir.path, u64::from(found), u64::from(format::VERSION)),
+        Unusable::Damaged(why) => damaged(&dir.path, file, why),
     })
 }
 

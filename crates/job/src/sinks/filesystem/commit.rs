@@ -1,0 +1,220 @@
+//! Making staged files visible, and tidying up after an earlier process. Both work in a process that never wrote.
+//!
+//! # SUBTLE: a file that is not there
+//! A commit that is repeated after a crash may find neither the staged file nor the finished one. Either the first try
+//! renamed it and a reader has already taken it away, which is what readers do; or somebody removed the hidden file, and
+//! rows are lost. So before its first rename a commit leaves a **marker**, an empty hidden file: with it, a missing file
+//! was delivered; without it, it is an error. The marker stays until the next commit, which begins only after a checkpoint
+//! that no longer lists this one.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use headwater_core::{CheckpointId, Committable, SinkError};
+use twox_hash::xxhash3_128::Hasher;
+
+use super::failed;
+use super::names::Names;
+use super::part::Staged;
+use crate::codec::{Reader, Unusable, Writer};
+use crate::fs::FileSystem;
+
+const MAGIC: [u8; 4] = *b"HWFC";
+const VERSION: u16 = 1;
+
+/// What one checkpoint has staged: the content of a committable. Holds whole paths, so that a table whose `path` has
+/// changed since still completes what it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    pub(super) checkpoint: CheckpointId,
+    pub(super) base: PathBuf,
+    pub(super) marker: String,
+    pub(super) files: Vec<(Staged, String)>,
+}
+
+impl Epoch {
+    pub(super) fn encode(&self) -> Result<Committable, SinkError> {
+        let mut out = Writer::new(MAGIC, VERSION);
+        let base = self.base.to_str().ok_or_else(|| SinkError::new("the path is not UTF-8"))?;
+        let fill = |out: &mut Writer| {
+            out.bytes(base.as_bytes())?;
+            out.bytes(self.marker.as_bytes())?;
+            out.count(self.files.len())?;
+            for (staged, done) in &self.files {
+                out.bytes(staged.dir.as_bytes())?;
+                out.bytes(staged.name.as_bytes())?;
+                out.bytes(done.as_bytes())?;
+                out.u64(staged.len);
+                out.u128(staged.hash);
+            }
+            Ok(())
+        };
+        fill(&mut out).map_err(|problem: String| SinkError::new(format!("too much is staged: {problem}")))?;
+        Ok(Committable { checkpoint: self.checkpoint, bytes: out.into_bytes().into() })
+    }
+
+    pub(super) fn decode(committable: &Committable) -> Result<Self, SinkError> {
+        Self::read(committable).map_err(|unusable| {
+            let why = match unusable {
+                Unusable::Newer(found) => format!("is of version {found}, written by a later release: use that one"),
+                Unusable::Damaged(why) => format!(
+                    "is not a filesystem sink's ({why}): if the table had another connector before, run the job once with it"
+                ),
+            };
+            SinkError::new(format!("what checkpoint {} left to commit {why}", committable.checkpoint))
+        })
+    }
+
+    fn read(committable: &Committable) -> Result<Self, Unusable> {
+        let mut input = Reader::new(&committable.bytes, MAGIC, VERSION)?;
+        let base = input.text()?.into();
+        let marker = input.text()?;
+        let mut files = Vec::new();
+        for _ in 0..input.u32()? {
+            let (dir, name, done) = (input.text()?, input.text()?, input.text()?);
+            files.push((Staged { dir, name, len: input.u64()?, hash: input.u128()? }, done));
+        }
+        input.end()?;
+        Ok(Self { checkpoint: committable.checkpoint, base, marker, files })
+    }
+
+    fn dirs(&self) -> BTreeSet<PathBuf> {
+        self.files.iter().map(|(staged, _)| self.base.join(&staged.dir)).collect()
+    }
+}
+
+/// Makes an epoch's files visible, durably. Repeating it changes nothing.
+pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError> {
+    let marker = epoch.base.join(&epoch.marker);
+    let begun = len(fs, &marker)?.is_some();
+    let mut renames = Vec::new();
+    for (staged, done) in &epoch.files {
+        let dir = epoch.base.join(&staged.dir);
+        let (from, to) = (dir.join(&staged.name), dir.join(done));
+        match (len(fs, &from)?, len(fs, &to)?) {
+            (Some(found), None) if found == staged.len => renames.push((from, to)),
+            (Some(_), None) => return Err(changed(&from, epoch.checkpoint)),
+            (None, Some(found)) if found == staged.len => {}
+            (Some(_), Some(_)) if hash(fs, &to)? == (staged.len, staged.hash) => {
+                fs.remove(&from).map_err(|error| failed("remove", &from, error))?;
+            }
+            (_, Some(_)) => return Err(occupied(&to, epoch.checkpoint)),
+            (None, None) if begun => {}
+            (None, None) => return Err(missing(&from, &marker, epoch.checkpoint)),
+        }
+    }
+    if !renames.is_empty() && !begun {
+        mark(fs, &epoch.base, &marker)?;
+    }
+    for (from, to) in &renames {
+        fs.rename(from, to).map_err(|error| failed("complete", to, error))?;
+    }
+    // Also when nothing was renamed: an earlier process may have died between its renames and this.
+    for dir in epoch.dirs() {
+        match fs.sync_dir(&dir) {
+            // A reader may take away a directory with its files.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && renames.is_empty() => {}
+            other => other.map_err(|error| failed("sync", &dir, error))?,
+        }
+    }
+    Ok(())
+}
+
+fn mark(fs: &dyn FileSystem, base: &Path, marker: &Path) -> Result<(), SinkError> {
+    let make = || {
+        fs.create(marker)?.sync()?;
+        fs.sync_dir(base)
+    };
+    make().map_err(|error| failed("write", marker, error))
+}
+
+/// Removes the markers of earlier epochs, which no durable checkpoint lists any more.
+pub(super) fn unmark(fs: &dyn FileSystem, base: &Path, names: &Names, keep: &str) {
+    for entry in fs.list(base).unwrap_or_default() {
+        if names.is_marker(&entry.name) && entry.name != keep {
+            // One that stays does no harm: it is removed by the next commit or start.
+            let _ = fs.remove(&base.join(&entry.name));
+        }
+    }
+}
+
+/// Removes what an earlier process of this lineage and sink staged and no checkpoint lists. Other lineages' files stay:
+/// their job may be alive.
+pub(super) fn recover(fs: &dyn FileSystem, base: &Path, names: &Names, pending: &[Epoch]) -> Result<(), SinkError> {
+    let mut listed: BTreeSet<PathBuf> = BTreeSet::new();
+    for epoch in pending {
+        listed.insert(epoch.base.join(&epoch.marker));
+        listed.extend(epoch.files.iter().map(|(staged, _)| epoch.base.join(&staged.dir).join(&staged.name)));
+    }
+    let mut dirs = vec![base.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        let mut removed = false;
+        for entry in fs.list(&dir).map_err(|error| failed("read", &dir, error))? {
+            let path = dir.join(&entry.name);
+            if entry.is_dir {
+                // Only partitions are ours; what else lies below may be anybody's, and large.
+                if entry.name.contains('=') {
+                    dirs.push(path);
+                }
+            } else if (names.is_staged(&entry.name) || names.is_marker(&entry.name)) && !listed.contains(&path) {
+                fs.remove(&path).map_err(|error| failed("remove", &path, error))?;
+                removed = true;
+            }
+        }
+        if removed {
+            fs.sync_dir(&dir).map_err(|error| failed("sync", &dir, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn len(fs: &dyn FileSystem, path: &Path) -> Result<Option<u64>, SinkError> {
+    match fs.metadata(path) {
+        Ok(found) => Ok(Some(found.len)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("examine", path, error)),
+    }
+}
+
+fn hash(fs: &dyn FileSystem, path: &Path) -> Result<(u64, u128), SinkError> {
+    let read = || {
+        let (mut hasher, mut len) = (Hasher::new(), 0);
+        let mut file = fs.open(path)?;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok((len, hasher.finish_128())),
+                n => {
+                    hasher.write(&buffer[..n]);
+                    len += n as u64;
+                }
+            }
+        }
+    };
+    read().map_err(|error| failed("read", path, error))
+}
+
+fn occupied(path: &Path, checkpoint: CheckpointId) -> SinkError {
+    SinkError::new(format!(
+        "`{}` exists and is not what checkpoint {checkpoint} wrote: it is not replaced. Move it away and start again",
+        path.display()
+    ))
+}
+
+fn changed(path: &Path, checkpoint: CheckpointId) -> SinkError {
+    SinkError::new(format!(
+        "`{}` is not as long as when checkpoint {checkpoint} staged it: the disk or somebody has changed it. Put it back \
+         as it was and start again",
+        path.display()
+    ))
+}
+
+fn missing(path: &Path, marker: &Path, checkpoint: CheckpointId) -> SinkError {
+    SinkError::new(format!(
+        "`{}` is gone: checkpoint {checkpoint} staged it, and it was removed before it was committed, so its rows are \
+         missing from the output. Put it back and start again; to go on without these rows, make an empty file `{}`",
+        path.display(),
+        marker.display()
+    ))
+}
