@@ -73,7 +73,7 @@ pub(crate) struct Row {
 }
 
 /// The most that a buffer is made large in advance, in items: what the previous batch had, but no more than this.
-const MAX_PRESIZE: usize = 1 << 20;
+const MAX_PRESIZE: usize = 1 << 22;
 
 impl Column {
     pub(crate) fn new(logical: &LogicalType) -> Self {

@@ -15,6 +15,12 @@ pub trait DecoderFactory: Send + Sync + Debug {
     /// The columns of the batches.
     fn row_type(&self) -> &RowType;
 
+    /// Whether bodies are bytes rather than text, so that the body layer must not expect UTF-8 of them; see
+    /// [`MessageEncoding::decode`](crate::MessageEncoding::decode).
+    fn is_binary(&self) -> bool {
+        false
+    }
+
     /// A decoder with empty builders.
     fn decoder(&self) -> Box<dyn Decoder>;
 }

@@ -95,6 +95,13 @@ impl DecoderFactory for RawFactory {
         &self.row_type
     }
 
+    /// Text in another charset than UTF-8 counts as bytes as well.
+    fn is_binary(&self) -> bool {
+        let row = Row::new(&self.row_type);
+        let text = row.fields.first().is_some_and(|column| matches!(column.data, Data::Text(_)));
+        !text || self.charset != Charset::Utf8
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(RawDecoder {
             row: Row::new(&self.row_type),
@@ -220,4 +227,45 @@ fn number<const N: usize>(body: &[u8], little_endian: bool) -> [u8; N] {
         bytes.reverse();
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn factory(column: &str, options: &[(&str, &str)]) -> Arc<RawFactory> {
+        let row_type = column.parse().expect("a column");
+        let given = options.iter().map(|(k, v)| (format!("raw.{k}"), (*v).to_owned())).collect();
+        RawFactory::create(&row_type, &given, Limits::default()).expect("a good format")
+    }
+
+    #[test]
+    fn bytes_are_told_from_text() {
+        for (column, options, binary) in [
+            ("f STRING", &[][..], false),
+            ("f VARCHAR(5)", &[("charset", "utf8")], false),
+            ("f STRING", &[("charset", "GBK")], true),
+            ("f BYTES", &[], true),
+            ("f INT", &[], true),
+        ] {
+            assert_eq!(factory(column, options).is_binary(), binary, "{column} {options:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_body_leaves_no_trace_and_names_its_length() {
+        let mut decoder = factory("f INT", &[]).decoder();
+        decoder.decode(&[0, 0, 0, 1], OnBadRow::Fail).expect("four bytes");
+        let error = decoder.decode(b"12", OnBadRow::Fail).expect_err("two bytes");
+        assert_eq!(error.to_string(), "row 0, column `f`: the body has 2 bytes, expected 4 for INT");
+        let salvaged = decoder.decode(b"12", OnBadRow::Salvage).expect("salvage never fails");
+        assert_eq!((salvaged.rows, salvaged.bad), (0, vec![error]));
+        assert_eq!(decoder.decode_absent().rows, 1);
+        let batch = decoder.flush();
+        assert_eq!((batch.num_rows(), batch.column(0).null_count()), (2, 1));
+        let mut text = factory("f STRING", &[]).decoder();
+        let error = text.decode(b"ab\xffc", OnBadRow::Fail).expect_err("no UTF-8");
+        assert!(error.to_string().starts_with("row 0, byte 2, column `f`: bytes that are not UTF-8; "), "{error}");
+        assert_eq!((text.rows(), text.bytes(), text.flush().num_rows()), (0, 0, 0));
+    }
 }

@@ -116,6 +116,7 @@ impl DecoderFactory for OssFactory {
                 paths: self.paths.clone(),
                 events: self.events,
                 root: Found::nothing(),
+                data: Found::nothing(),
                 event: Found::nothing(),
             },
             buffer: Vec::new(),
@@ -157,22 +158,42 @@ impl Decoder for OssDecoder {
 }
 
 /// Finds the events of a body and reads them.
+///
+/// A notification is gone through once: whatever of its three shapes it turns out to have, the places of its values
+/// are known then. Only further events of a list are gone through again.
 #[derive(Debug)]
 struct EventReader {
     columns: Vec<usize>,
     paths: Paths,
     events: OssEvents,
-    /// What was found when the body itself is taken for an event, and in the event being read.
+    /// What was found when the body itself is taken for an event, in its `data`, and in one of its `events`.
     root: Found,
+    data: Found,
     event: Found,
 }
 
 /// What the body's outermost object holds.
 #[derive(Default)]
 struct Shape {
-    /// Where `events` and `data` are, and what they are.
-    events: Option<(usize, Kind)>,
-    data: Option<(usize, Kind)>,
+    events: Option<List>,
+    /// Where `data` is, if it is an object.
+    data: Option<usize>,
+}
+
+/// What `events` is.
+enum List {
+    /// Something else, there.
+    Other(usize),
+    Empty,
+    /// Where the list and its first event are.
+    Events(usize, Candidate),
+}
+
+/// Something that should be an event: where it is, and whether it is an object that was gone through.
+#[derive(Clone, Copy)]
+struct Candidate {
+    at: usize,
+    object: bool,
 }
 
 impl EventReader {
@@ -185,10 +206,15 @@ impl EventReader {
         }
         let shape = self.root(&mut scanner)?;
         match shape {
-            Shape { events: Some((at, Kind::Array)), .. } => self.list(scanner.again(at), rows),
-            Shape { events: Some((at, _)), .. } => rows.bad_row(no_event("`events` is not a list", at)),
-            _ if self.root.is_event => self.row(&scanner, Which::Root, rows),
-            Shape { data: Some((at, Kind::Object)), .. } => self.one(scanner.again(at), NO_EVENT_IN_DATA, rows),
+            Shape { events: Some(List::Empty), .. } => Ok(()),
+            Shape { events: Some(List::Other(at)), .. } => rows.bad_row(no_event("`events` is not a list", at)),
+            Shape { events: Some(List::Events(at, first)), .. } => {
+                self.listed(first, &scanner, rows)?;
+                if self.events == OssEvents::All { self.others(scanner.again(at), rows) } else { Ok(()) }
+            }
+            _ if self.root.is_event => self.row(&self.root, &scanner, rows),
+            Shape { data: Some(_), .. } if self.data.is_event => self.row(&self.data, &scanner, rows),
+            Shape { data: Some(at), .. } => rows.bad_row(no_event(NO_EVENT_IN_DATA, at)),
             _ => rows.bad_row(no_event(NO_NOTIFICATION, at)),
         }
     }
@@ -200,14 +226,19 @@ impl EventReader {
         scanner.enter()?;
         while let Some(key) = scanner.next_key(first)? {
             first = false;
-            let place = (scanner.position(), scanner.peek()?);
-            match key.raw {
-                b"events" => {
-                    shape.events = Some(place);
+            let (at, kind) = (scanner.position(), scanner.peek()?);
+            match (key.raw, kind) {
+                (b"events", Kind::Array) => shape.events = Some(self.list(scanner)?),
+                (b"events", _) => {
+                    shape.events = Some(List::Other(at));
                     scanner.skip()?;
                 }
-                b"data" => {
-                    shape.data = Some(place);
+                (b"data", Kind::Object) => {
+                    shape.data = Some(at);
+                    self.paths.event(scanner, &mut self.data)?;
+                }
+                (b"data", _) => {
+                    shape.data = None;
                     scanner.skip()?;
                 }
                 _ => self.paths.member(key, scanner, &mut self.root, 0)?,
@@ -216,39 +247,51 @@ impl EventReader {
         Ok(shape)
     }
 
-    fn list(&mut self, mut scanner: Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
-        let mut first = true;
+    /// Goes through the first event of the list that comes next and passes over the others.
+    fn list(&mut self, scanner: &mut Scanner<'_>) -> Result<List, ScanError> {
+        let at = scanner.position();
         scanner.enter()?;
-        while scanner.next_item(first)? {
-            first = false;
-            let at = scanner.position();
-            self.one(scanner.again(at), NO_EVENT_IN_LIST, rows)?;
-            if self.events == OssEvents::First {
-                return Ok(());
-            }
+        if !scanner.next_item(true)? {
+            return Ok(List::Empty);
+        }
+        let first = self.candidate(scanner)?;
+        while scanner.next_item(false)? {
             scanner.skip()?;
+        }
+        Ok(List::Events(at, first))
+    }
+
+    /// Reads all events of a list but the first.
+    fn others(&mut self, mut scanner: Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
+        scanner.enter()?;
+        scanner.next_item(true)?;
+        scanner.skip()?;
+        while scanner.next_item(false)? {
+            let candidate = self.candidate(&mut scanner)?;
+            self.listed(candidate, &scanner, rows)?;
         }
         Ok(())
     }
 
-    /// Reads the event that comes next; `otherwise` says what is wrong when it is none.
-    fn one(&mut self, mut scanner: Scanner<'_>, otherwise: &'static str, rows: &mut RowBuilder) -> Result<(), Stop> {
-        let at = scanner.position();
-        if scanner.peek()? != Kind::Object {
-            return rows.bad_row(no_event(otherwise, at));
+    /// Goes through what comes next and should be an event.
+    fn candidate(&mut self, scanner: &mut Scanner<'_>) -> Result<Candidate, ScanError> {
+        let (at, object) = (scanner.position(), scanner.peek()? == Kind::Object);
+        if object {
+            self.paths.event(scanner, &mut self.event)?;
+        } else {
+            scanner.skip()?;
         }
-        self.paths.event(&mut scanner, &mut self.event)?;
-        if !self.event.is_event {
-            return rows.bad_row(no_event(otherwise, at));
-        }
-        self.row(&scanner, Which::Event, rows)
+        Ok(Candidate { at, object })
     }
 
-    fn row(&self, scanner: &Scanner<'_>, which: Which, rows: &mut RowBuilder) -> Result<(), Stop> {
-        let found = match which {
-            Which::Root => &self.root,
-            Which::Event => &self.event,
-        };
+    fn listed(&self, candidate: Candidate, scanner: &Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
+        if candidate.object && self.event.is_event {
+            return self.row(&self.event, scanner, rows);
+        }
+        rows.bad_row(no_event(NO_EVENT_IN_LIST, candidate.at))
+    }
+
+    fn row(&self, found: &Found, scanner: &Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
         rows.begin_row()?;
         for (i, column) in self.columns.iter().enumerate() {
             match found.place(*column) {
@@ -259,11 +302,6 @@ impl EventReader {
         }
         rows.end_row()
     }
-}
-
-enum Which {
-    Root,
-    Event,
 }
 
 const NO_NOTIFICATION: &str = "the body is no OSS notification: it has none of `events`, `data`, `eventName` and `oss`";
