@@ -13,15 +13,17 @@
 //! # Ok::<(), headwater_sql::ScriptErrors>(())
 //! ```
 
-#![expect(dead_code, reason = "planning, the next step, reads what the front end keeps")]
-
+mod bound;
 mod error;
 mod functions;
 mod parse;
+mod plan;
 mod settings;
+mod types;
 mod variables;
 
 pub use error::{Notice, Position, ScriptError, ScriptErrorKind, ScriptErrors};
 pub use parse::{ColumnDef, ColumnKind, OptionDef, Script, TableDef};
+pub use plan::{Job, PlannedJob, PlannedSink, PlannedSource, StatelessPlan};
 pub use settings::Settings;
 pub use variables::{MapVariables, NoVariables, OptionValue, Variables};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater_core::{Delivery, nearest};
 
 use crate::error::{Notice, Position, ScriptError, ScriptErrorKind, did_you_mean};
-use crate::functions::zone::Zone;
+use crate::functions::time::zone::Zone;
 use crate::variables::OptionValue;
 
 const NAME: &str = "pipeline.name";
@@ -71,6 +71,8 @@ pub struct Settings {
     pub delivery: Option<Delivery>,
     /// `table.local-time-zone`: in which zone `TIMESTAMP_LTZ` is read and written; UTC unless set.
     pub(crate) zone: Zone,
+    /// Where `delivery` is set.
+    pub(crate) delivery_at: Option<Position>,
 }
 
 impl Settings {
@@ -106,7 +108,10 @@ impl SettingsReader {
             NAME => self.values.pipeline_name = Some(text.to_owned()),
             INTERVAL => self.values.checkpoint_interval = Some(interval(text).map_err(bad)?),
             ZONE => self.values.zone = Zone::parse(text).map_err(bad)?,
-            DELIVERY => self.values.delivery = Some(text.to_ascii_lowercase().parse().map_err(bad)?),
+            DELIVERY => {
+                self.values.delivery = Some(text.to_ascii_lowercase().parse().map_err(bad)?);
+                self.values.delivery_at = Some(key_position);
+            }
             _ => return self.other(key, key_position),
         }
         Ok(None)
@@ -118,7 +123,10 @@ impl SettingsReader {
             Some(NAME) => self.values.pipeline_name = None,
             Some(INTERVAL) => self.values.checkpoint_interval = None,
             Some(ZONE) => self.values.zone = Zone::default(),
-            Some(DELIVERY) => self.values.delivery = None,
+            Some(DELIVERY) => {
+                self.values.delivery = None;
+                self.values.delivery_at = None;
+            }
             Some(_) => {}
         }
     }

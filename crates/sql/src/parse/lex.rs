@@ -3,6 +3,7 @@
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::dialect::FlinkDialect;
+use super::types::is_word;
 use crate::error::{Position, ScriptError, ScriptErrorKind};
 
 /// The longest script. People write scripts of a few kilobytes, generators of a few hundred; this bounds the memory
@@ -55,6 +56,9 @@ fn finish(current: &mut Vec<TokenWithSpan>, end: Location, chunks: &mut Vec<Chun
     chunks.push(Chunk { start, tokens: std::mem::take(current) });
 }
 
+/// The table functions that cut a stream into windows; the parser does not know their syntax.
+const WINDOWS: [&str; 4] = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
+
 /// What must not reach the parser, which would pass over it in silence or complain of something else.
 fn check(chunk: &Chunk, errors: &mut Vec<ScriptError>) {
     for pair in chunk.tokens.windows(2) {
@@ -69,6 +73,14 @@ fn check(chunk: &Chunk, errors: &mut Vec<ScriptError>) {
                 errors.push(syntax(start, "text stands in single quotes ('…'), names in backticks (`…`)"));
             }
             _ => {}
+        }
+    }
+    for three in chunk.tokens.windows(3) {
+        let window = WINDOWS.iter().any(|w| is_word(&three[2], w));
+        if is_word(&three[0], "TABLE") && three[1].token == Token::LParen && window {
+            let message =
+                "windows collect rows over time, and every row is handled by itself here; aggregate downstream";
+            errors.push(ScriptError::new(ScriptErrorKind::Unsupported, three[0].span.start.into(), message));
         }
     }
 }

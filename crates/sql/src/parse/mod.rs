@@ -7,7 +7,7 @@ mod lex;
 mod statement;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 
 use sqlparser::keywords::Keyword;
@@ -15,10 +15,12 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use self::cursor::Cursor;
+pub(crate) use self::cursor::check_namespace;
 use self::dialect::FlinkDialect;
 use self::lex::Chunk;
 pub use self::statement::{ColumnDef, ColumnKind, OptionDef, TableDef};
 pub(crate) use self::statement::{DropDef, InsertDef, Statement, ViewDef};
+pub(crate) use self::table::read_type;
 use crate::error::{Notice, Position, ScriptError, ScriptErrorKind, ScriptErrors};
 use crate::settings::{Settings, SettingsReader};
 use crate::variables::{OptionValue, Variables};
@@ -36,7 +38,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// Reads a script. Names are not looked up yet: that is planning.
+    /// Reads a script. Names are not looked up yet: that is [`Job::plan`](crate::Job::plan).
     ///
     /// # Errors
     /// Every mistake, each with line and column: a statement that is wrong does not hide those after it.

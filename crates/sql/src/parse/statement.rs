@@ -1,6 +1,7 @@
 //! What a script says, statement by statement, before any name is looked up.
 
-use headwater_formats::DataType;
+use headwater_core::{MetadataColumn, Options};
+use headwater_formats::{DataType, Field, RowType};
 use sqlparser::ast::{Expr, Ident, Query};
 
 use crate::error::Position;
@@ -30,7 +31,44 @@ pub struct TableDef {
     pub(crate) if_not_exists: bool,
     pub(crate) primary_key: Option<Position>,
     pub(crate) watermark: Option<Position>,
-    pub(crate) partitioned_by: Option<Position>,
+    /// The columns of `PARTITIONED BY`, with where each is named.
+    pub(crate) partitioned_by: Vec<(String, Position)>,
+}
+
+impl TableDef {
+    /// The columns that come from message bodies, or go into a sink, in order.
+    pub fn physical_columns(&self) -> RowType {
+        RowType::new(self.columns.iter().filter_map(|c| match &c.kind {
+            ColumnKind::Physical(data_type) => Some(Field::new(c.name.clone(), data_type.clone())),
+            _ => None,
+        }))
+    }
+
+    /// The columns that come from the messages around the bodies, in order.
+    pub fn metadata_columns(&self) -> Vec<MetadataColumn> {
+        let column = |c: &ColumnDef| match &c.kind {
+            ColumnKind::Metadata { data_type, key, .. } => {
+                Some(MetadataColumn { name: c.name.clone(), key: key.clone(), data_type: data_type.clone() })
+            }
+            _ => None,
+        };
+        self.columns.iter().filter_map(column).collect()
+    }
+
+    /// The value of `'connector'`.
+    pub fn connector(&self) -> Option<&str> {
+        self.option("connector").map(|o| o.value.reveal())
+    }
+
+    /// The options without `'connector'`.
+    pub fn connector_options(&self) -> Options {
+        let others = self.options.iter().filter(|o| o.key != "connector");
+        others.map(|o| (o.key.as_str(), o.value.reveal())).collect()
+    }
+
+    pub(crate) fn option(&self, key: &str) -> Option<&OptionDef> {
+        self.options.iter().find(|o| o.key == key)
+    }
 }
 
 /// A column of a `CREATE TABLE`.

@@ -40,7 +40,7 @@ impl<'v> TableReader<'v> {
             if_not_exists,
             primary_key: None,
             watermark: None,
-            partitioned_by: None,
+            partitioned_by: Vec::new(),
         };
         Ok(Self { variables, def, mentioned: Vec::new(), errors: Vec::new() })
     }
@@ -140,11 +140,11 @@ impl<'v> TableReader<'v> {
 
     fn clauses(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ScriptError> {
         comment(cursor)?;
-        let position = cursor.position();
         if cursor.eat_words(&["PARTITIONED", "BY"]) {
             let columns = cursor.list(Cursor::identifier)?;
-            self.mentioned.extend(columns.into_iter().map(|c| (c.value, c.span.start.into())));
-            self.def.partitioned_by = Some(position);
+            let columns: Vec<_> = columns.into_iter().map(|c| (c.value, c.span.start.into())).collect();
+            self.mentioned.extend(columns.iter().cloned());
+            self.def.partitioned_by = columns;
         }
         for (words, way_out) in [
             (&["DISTRIBUTED"][..], "leave DISTRIBUTED out: there are no buckets"),

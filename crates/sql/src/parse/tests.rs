@@ -1,7 +1,26 @@
 //! What the front end takes, what it refuses, and where it says so.
 
+use sqlparser::ast::Expr;
+use sqlparser::tokenizer::Tokenizer;
+
 use super::*;
 use crate::variables::{MapVariables, NoVariables};
+
+/// An expression alone, for the tests of other modules.
+pub(crate) fn expression(text: &str) -> Result<Expr, String> {
+    let dialect = FlinkDialect::default();
+    let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(|e| e.to_string())?;
+    let expr = parser.parse_expr().map_err(|e| e.to_string())?;
+    match &parser.peek_token_ref().token {
+        Token::EOF => Ok(expr),
+        other => Err(format!("{other} is left over")),
+    }
+}
+
+/// The tokens of a text, white space included.
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
+    Tokenizer::new(&FlinkDialect::default(), text).tokenize().expect(text)
+}
 
 fn parse(text: &str) -> Result<Script, ScriptErrors> {
     Script::parse(text, &NoVariables)
