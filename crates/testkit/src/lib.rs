@@ -1,7 +1,8 @@
 //! For authors of queues and sources: prove an implementation right.
 //!
 //! # What this is
-//! * [`queue_conformance`]: the promises of [`Queue`](headwater_core::Queue), each tried by itself on a fresh queue.
+//! * [`queue_conformance`] and [`source_conformance`]: the promises of [`Queue`](headwater_core::Queue) and
+//!   [`Source`](headwater_core::Source), each tried by itself on a fresh subject.
 //! * [`MemoryQueue`], a strict queue in memory on a manual clock; [`Faulty`], a wrapper that makes any queue fail by a seed;
 //!   [`pass`], which lets time pass on a manual clock in the order in which things fall due.
 //!
@@ -42,13 +43,21 @@
 //! What a harness cannot do (look behind the queue, name a missing one) has a default, and the trials that need it are
 //! printed as skipped. Run the suite once more on `Faulty::new(queue, …, FaultRates::even(50))` with `settings().faults` set.
 //!
+//! A source on any queue is tried likewise; [`source_conformance::MemorySourceHarness`] needs two closures: how to open it, and
+//! how a body carries rows.
+//!
+//! The suites are tried themselves: `tests/broken_queues.rs` and `tests/broken_sources.rs` hold implementations with one
+//! flaw each, and every trial must reject at least one of them.
+//!
 //! # Reading order
-//! [`queue_conformance::QueueHarness`], then a file of trials (`delete.rs`), [`MemoryQueue`], [`Faulty`].
+//! [`queue_conformance::QueueHarness`], then a file of trials (`delete.rs`), [`MemoryQueue`], [`Faulty`];
+//! [`source_conformance::SourceHarness`], then `job.rs`: the books that every batch and every delete is held against.
 
 mod faulty;
 mod memory_queue;
 pub mod queue_conformance;
 mod random;
+pub mod source_conformance;
 mod time;
 mod trial;
 

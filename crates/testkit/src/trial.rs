@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
+use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -145,7 +146,13 @@ pub(crate) struct Plan {
 #[expect(clippy::print_stdout, reason = "the names of trials are the output of a suite; a test runner captures it")]
 pub(crate) async fn run_all<H: ?Sized + Sync>(trials: Vec<Trial<H>>, harness: &H, plan: Plan) -> Report {
     let plan_ref = &plan;
+    // One at a time, a name is printed before its trial: a subject that never returns is known by it.
+    let alone = plan.parallel <= 1;
     let run_one = |trial: Trial<H>| async move {
+        if alone {
+            print!("{}: {} ... ", plan_ref.subject, trial.name);
+            _ = std::io::stdout().flush();
+        }
         let outcome = if plan_ref.faults && !trial.under_faults {
             Outcome::Skipped("makes no promise under faults".into())
         } else {
@@ -161,7 +168,11 @@ pub(crate) async fn run_all<H: ?Sized + Sync>(trials: Vec<Trial<H>>, harness: &H
             Outcome::Skipped(why) => format!("skipped: {why}"),
             Outcome::Failed(why) => format!("FAILED: {why}"),
         };
-        println!("{}: {name} ... {said}", plan.subject);
+        if alone {
+            println!("{said}");
+        } else {
+            println!("{}: {name} ... {said}", plan.subject);
+        }
         results.push((name, outcome));
     }
     drop(running);
