@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use headwater_core::parse_duration;
 
 use crate::connect::ConnectArgs;
+use crate::connectors::options_help;
 use crate::exit;
 use crate::logs::LogFormat;
+use crate::secrets::definition;
 use crate::server::{QueueSpec, queue_spec};
 
 const ABOUT: &str = "Where a stream begins: a cloud message queue as exactly-once rows";
@@ -33,11 +35,95 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    Run(RunArgs),
+    Demo(DemoArgs),
     Server(ServerArgs),
     Decode(DecodeArgs),
     Send(SendArgs),
     Peek(PeekArgs),
 }
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  headwater run uploads.sql --secrets keys.txt
+  headwater run uploads.sql -D queue=uploads-test --until-idle 5s
+  headwater run uploads.sql --dry-run
+
+A job is a script of CREATE TABLE, CREATE VIEW, SET and INSERT INTO … SELECT statements as Flink has them:
+  CREATE TABLE events (`userId` BIGINT, `action` STRING) WITH (
+      'connector' = 'mns', 'endpoint' = '…', 'queueName' = '${queue}', 'format' = 'json',
+      'accessKeyId' = '${secret_values.ak_id}', 'accessKeySecret' = '${secret_values.ak_secret}');
+  CREATE TABLE out (`userId` BIGINT) WITH ('connector' = 'filesystem', 'path' = '/data/out', 'format' = 'json');
+  INSERT INTO out SELECT userId FROM events WHERE action = 'buy';
+
+${name} in an option is replaced by -D, else by the environment; ${secret_values.name} by the line name=value of the
+secrets file, else by the environment. The settings pipeline.name, execution.checkpointing.interval,
+table.local-time-zone and delivery have an effect; the command line wins.
+
+SIGINT or SIGTERM ends the job in order: what was received is written, checkpointed and deleted. A second one ends it at
+once; nothing is lost, and rows that were not committed come again.";
+
+/// Run an SQL script as a job: exactly once from queue to sink
+///
+/// --help lists the options of all connectors and formats.
+#[derive(Args, Debug)]
+#[command(after_help = RUN_EXAMPLES, after_long_help = run_long_help())]
+pub(crate) struct RunArgs {
+    /// The script
+    #[arg(value_name = "JOB.sql")]
+    pub(crate) job: PathBuf,
+
+    /// Where checkpoints are kept; by default .headwater/<job name>, the name being pipeline.name or the script's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// The time between checkpoints; by default the script's, or 10s
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
+    pub(crate) checkpoint_interval: Option<Duration>,
+
+    /// End once nothing has come for so long and nothing is left to do
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
+    pub(crate) until_idle: Option<Duration>,
+
+    /// The value of ${NAME} in the script; repeatable
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = definition)]
+    pub(crate) define: Vec<(String, String)>,
+
+    /// Lines of name=value for ${secret_values.name}; refused when others can read it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+
+    /// Serve Prometheus metrics on /metrics and the job's health on /health
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<SocketAddr>,
+
+    /// Parse, plan, check and say the guarantee; receive nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Go on from a copied state directory, although rows may then be lost or repeated
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+}
+
+fn run_long_help() -> String {
+    format!("{RUN_EXAMPLES}\n\n{}\n{}", options_help(), exit::HELP)
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("longer than 0 is needed".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// Watch the main job on a local server: OSS upload events become rows, exactly once
+///
+/// Starts the embedded server, publishes invented events, runs the SQL job of the SMQ connector's documentation on them,
+/// and checks what came out. Needs no account and no network, writes only to a temporary directory, ends by itself; exit
+/// code 1 if what it promises did not hold.
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {}
 
 const SERVER_EXAMPLES: &str = "\
 Examples:

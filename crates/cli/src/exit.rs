@@ -59,12 +59,14 @@ impl Failure {
 
     /// A failure with a cause that the text does not repeat.
     pub(crate) fn because(exit: Exit, message: impl Into<String>, cause: &(dyn Error + 'static)) -> Self {
-        Self { exit, message: message.into(), causes: chain(Some(cause)) }
+        let message = message.into();
+        Self { exit, causes: chain(&message, Some(cause)), message }
     }
 
     /// A failure whose text is the error's own.
     pub(crate) fn of(exit: Exit, error: &(dyn Error + 'static)) -> Self {
-        Self { exit, message: error.to_string(), causes: chain(error.source()) }
+        let message = error.to_string();
+        Self { exit, causes: chain(&message, error.source()), message }
     }
 
     /// Message and causes, one a line.
@@ -78,12 +80,12 @@ impl Failure {
     }
 }
 
-fn chain(mut next: Option<&(dyn Error + 'static)>) -> Vec<String> {
+fn chain(message: &str, mut next: Option<&(dyn Error + 'static)>) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
     while let Some(error) = next {
         let text = error.to_string();
-        // Transparent wrappers say what they wrap; once is enough.
-        if causes.last() != Some(&text) {
+        // Wrappers that only change the type say what they wrap; once is enough.
+        if causes.last().map_or(message, String::as_str) != text {
             causes.push(text);
         }
         next = error.source();
@@ -143,5 +145,8 @@ mod tests {
         let cause = std::io::Error::other("the disk is full");
         let error = StoreError::new(StoreErrorKind::Io, "cannot write a checkpoint").with_source(cause);
         assert_eq!(Failure::from(error).text(), "cannot write a checkpoint\n  because: the disk is full");
+        let cause = StoreError::new(StoreErrorKind::Io, "the same");
+        let wrapper = StoreError::new(StoreErrorKind::Io, "the same").with_source(cause);
+        assert_eq!(Failure::from(wrapper).text(), "the same");
     }
 }

@@ -3,14 +3,15 @@
 
 mod line;
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
+use headwater::job::sinks::print::PrintFactory;
 use serde_json::Value;
-use tracing::Subscriber;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -45,13 +46,44 @@ struct Shared {
 }
 
 impl Logs {
-    /// Starts logging to standard error: what RUST_LOG admits, or else everything from `info` on.
-    pub(crate) fn start(format: LogFormat) -> Self {
+    /// Starts logging to standard error: what RUST_LOG admits, or else everything from `level` on.
+    pub(crate) fn start(format: LogFormat, level: Level) -> Self {
         let logs = Self { format, shared: Arc::default() };
-        let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+        let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
         // Fails only where a subscriber is set already, and this is called once.
         let _ = tracing_subscriber::registry().with(filter).with(logs.clone()).try_init();
         logs
+    }
+
+    /// Every line from here on belongs to this job, and to this queue where the job reads only one.
+    pub(crate) fn belong_to(&self, job: &str, queue: Option<&str>) {
+        let mut shared = self.lock();
+        shared.job = Some(job.to_owned());
+        shared.queue = queue.map(str::to_owned);
+    }
+
+    /// Lines from here on carry this checkpoint, unless they name another.
+    pub(crate) fn checkpoint(&self, id: u64) {
+        self.lock().checkpoint = Some(id);
+    }
+
+    /// Whether lines are for people.
+    pub(crate) fn is_text(&self) -> bool {
+        self.format == LogFormat::Text
+    }
+
+    /// Shows `text` at the bottom of the terminal, in place of what stood there; empty removes it.
+    pub(crate) fn live(&self, text: &str) {
+        let mut shared = self.lock();
+        let mut err = io::stderr().lock();
+        // Nobody can be told that standard error is closed.
+        let _ = write!(err, "{}{text}", shared.erase()).and_then(|()| err.flush());
+        text.clone_into(&mut shared.live);
+    }
+
+    /// The `print` connector on standard output, clear of the live line.
+    pub(crate) fn print_factory(&self) -> PrintFactory {
+        PrintFactory::new(Rows(self.clone()), io::stderr())
     }
 
     /// Says why the process ends.
@@ -90,7 +122,7 @@ impl Logs {
     /// Writes whole lines above the live one.
     fn put(&self, lines: &str) {
         let shared = self.lock();
-        let mut err = std::io::stderr().lock();
+        let mut err = io::stderr().lock();
         let _ = write!(err, "{}{lines}{}", shared.erase(), shared.live);
     }
 }
@@ -99,6 +131,28 @@ impl Shared {
     /// What removes the live line: back to the first column, erase to the end.
     fn erase(&self) -> &'static str {
         if self.live.is_empty() { "" } else { "\r\x1b[K" }
+    }
+}
+
+/// Standard output for rows. Where it and the live line share a terminal, rows go above the line.
+struct Rows(Logs);
+
+impl Write for Rows {
+    fn write(&mut self, rows: &[u8]) -> io::Result<usize> {
+        if io::stdout().is_terminal() {
+            let shared = self.0.lock();
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "{}", shared.erase()).and_then(|()| err.flush());
+            let written = io::stdout().write(rows).and_then(|n| io::stdout().flush().map(|()| n));
+            let _ = write!(err, "{}", shared.live).and_then(|()| err.flush());
+            return written;
+        }
+        // Not under the lock: a reader that is slow must not hold up log lines.
+        io::stdout().write(rows)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
     }
 }
 

@@ -4,12 +4,17 @@
 
 mod args;
 mod connect;
+mod connectors;
 mod decode;
+mod demo;
 mod exit;
 mod input;
 mod logs;
+mod metrics;
 mod output;
 mod peek;
+mod run;
+mod secrets;
 mod send;
 mod server;
 mod signals;
@@ -18,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use tracing::Level;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -29,10 +35,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
     };
-    let logs = Logs::start(cli.log_format);
+    // The demo tells its own story.
+    let level = if matches!(cli.command, Command::Demo(_)) { Level::WARN } else { Level::INFO };
+    let logs = Logs::start(cli.log_format, level);
     let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let result = runtime.block_on(command(cli.command));
+            let result = runtime.block_on(command(cli.command, &logs));
             // A blocked read of standard input must not hold up the end.
             runtime.shutdown_background();
             result
@@ -50,8 +58,10 @@ fn main() -> ExitCode {
     .into()
 }
 
-async fn command(command: Command) -> Result<Exit, Stop> {
+async fn command(command: Command, logs: &Logs) -> Result<Exit, Stop> {
     match command {
+        Command::Run(args) => run::run(args, logs).await,
+        Command::Demo(_) => demo::run(logs).await,
         Command::Server(args) => server::run(args).await,
         Command::Decode(args) => decode::run(args).await,
         Command::Send(args) => send::run(args).await,

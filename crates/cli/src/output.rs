@@ -1,6 +1,7 @@
 //! Standard output: rows and machine-readable answers, nothing else. A reader that has gone away ends the command
 //! quietly, as it ends `cat`.
 
+use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 
 use crate::exit::{Exit, Failure};
@@ -33,4 +34,16 @@ pub(crate) fn stop(error: io::Error) -> Stop {
         return Stop::Unread;
     }
     Stop::Failure(Failure::because(Exit::Failed, "cannot write to standard output", &error))
+}
+
+/// Whether an error, or one of its causes, is a closed pipe.
+pub(crate) fn is_unread(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }

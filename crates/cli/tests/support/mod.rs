@@ -1,6 +1,8 @@
 //! Running the real binary and waiting for what it says, never for a time to pass.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod job;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;

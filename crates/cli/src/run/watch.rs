@@ -1,0 +1,74 @@
+//! What a run shows of itself: log lines, health, and the live line of a terminal.
+
+use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use headwater::job::Progress;
+use headwater_core::{Mono, SourceStatus};
+
+use super::live::{Live, Reading};
+use crate::logs::Logs;
+use crate::metrics::{Health, Phase};
+
+/// Takes what the runner tells. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    logs: Logs,
+    health: Health,
+    live: Option<Arc<Mutex<Live>>>,
+}
+
+impl Watch {
+    /// A watch that shows a live line where a person is looking.
+    pub(crate) fn new(logs: Logs, health: Health, now: Mono) -> Self {
+        let live = logs.is_text() && std::io::stderr().is_terminal();
+        Self { logs, health, live: live.then(|| Arc::new(Mutex::new(Live::from(now)))) }
+    }
+
+    /// The run is over.
+    pub(crate) fn ended(&self) {
+        if self.live.is_some() {
+            self.logs.live("");
+        }
+    }
+
+    /// Takes one event. Returns at once.
+    pub(crate) fn take(&self, progress: &Progress, now: Mono) {
+        match progress {
+            Progress::Restored { checkpoint, .. } => {
+                self.logs.checkpoint(checkpoint.0);
+                self.health.checkpoint(checkpoint.0);
+            }
+            Progress::CheckpointCommitted { checkpoint, took } => {
+                self.logs.checkpoint(checkpoint.0);
+                self.health.checkpoint(checkpoint.0);
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(took_ms, "checkpoint committed");
+            }
+            Progress::CheckpointFailed { error, .. } => self.health.problem(error.clone()),
+            Progress::Stopping { reason } => {
+                self.health.enter(Phase::Stopping);
+                tracing::info!(reason, "finishing: no more messages are received");
+            }
+            Progress::Status { sources } => {
+                self.health.alive();
+                self.show(sources, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&self, sources: &[(String, SourceStatus)], now: Mono) {
+        let Some(live) = &self.live else { return };
+        let mut reading = Reading::default();
+        for (_, status) in sources {
+            reading.rows += status.rows;
+            reading.uncommitted += status.uncommitted;
+            reading.ledger += status.uncommitted + status.deletable + status.unconfirmed;
+            reading.lag = reading.lag.max(status.lag);
+        }
+        // A line is made in one go, whatever happened to another one.
+        let line = live.lock().unwrap_or_else(PoisonError::into_inner).line(now, &reading);
+        self.logs.live(&line);
+    }
+}
