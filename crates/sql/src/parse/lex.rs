@@ -4,7 +4,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace
 
 use super::dialect::FlinkDialect;
 use super::types::is_word;
-use crate::error::{Position, ScriptError, ScriptErrorKind};
+use crate::error::{Notice, Position, ScriptError, ScriptErrorKind};
 
 /// The longest script. People write scripts of a few kilobytes, generators of a few hundred; this bounds the memory
 /// that a wrong file can take (tokens cost some fifty times their text).
@@ -14,6 +14,19 @@ const MAX_SCRIPT_BYTES: usize = 4 << 20;
 pub(super) struct Chunk {
     pub(super) start: Position,
     pub(super) tokens: Vec<TokenWithSpan>,
+}
+
+impl Chunk {
+    /// Texts of a query that look as if a variable were replaced in them.
+    pub(super) fn unreplaced(&self) -> Vec<Notice> {
+        let suspects =
+            self.tokens.iter().filter(|t| matches!(&t.token, Token::SingleQuotedString(s) if s.contains("${")));
+        let notice = |t: &TokenWithSpan| Notice {
+            position: t.span.start.into(),
+            message: "`${…}` is replaced in option and SET values only; in a query it stays as it is".to_owned(),
+        };
+        suspects.map(notice).collect()
+    }
 }
 
 /// The statements of a script, and what is wrong with its tokens.

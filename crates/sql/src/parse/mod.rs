@@ -99,6 +99,7 @@ impl<'v> ScriptReader<'v> {
     fn statement(&mut self, chunk: Chunk) -> Result<(), Vec<ScriptError>> {
         let dialect = FlinkDialect::default();
         let position = chunk.start;
+        let unreplaced = chunk.unreplaced();
         let mut cursor = Cursor::new(Parser::new(&dialect), chunk);
         if cursor.eat_words(&["BEGIN", "STATEMENT", "SET"]) {
             self.begin_set(position)?;
@@ -113,6 +114,7 @@ impl<'v> ScriptReader<'v> {
             }
         } else if cursor.eat_words(&["EXECUTE"]) || cursor.peek_words(&["INSERT"]) {
             self.insert(&mut cursor, position)?;
+            self.notices.extend(unreplaced);
         } else if self.set.is_some() {
             return Err(unsupported(position, "a statement set holds INSERT INTO statements only").into());
         } else if cursor.eat_words(&["CREATE"]) {

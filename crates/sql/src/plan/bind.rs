@@ -329,31 +329,22 @@ impl<'s> Binder<'s> {
         let value = self.bind(value)?;
         let list = list.iter().map(|e| self.bind(e)).collect::<Result<Vec<_>, _>>()?;
         let (env, at) = (self.env, self.around);
-        let plain = !value.logical.as_ref().is_some_and(|t| family(t) == Family::Float)
-            && list
-                .iter()
-                .all(|item| item.logical.is_none() || (item.constant().is_some() && item.logical == list[0].logical));
-        if !plain || list.is_empty() {
+        let exact = |b: &Bound| !b.logical.as_ref().is_some_and(|t| family(t) == Family::Float);
+        let fixed = list.iter().all(|item| item.logical.is_none() || item.constant().is_some());
+        let shared = if fixed && exact(&value) && list.iter().all(exact) { shared_type(&list) } else { None };
+        let Some(shared) = shared else { return self.in_comparisons(value, list, negated) };
+        // A set of constants of one type, which is looked up at once however long it is.
+        let typed = |item| cast::implicit(item, &shared, env);
+        let list = list.into_iter().map(typed).collect::<Result<Vec<_>, ScriptError>>()?;
+        let [first, ..] = list.as_slice() else { return self.in_comparisons(value, list, negated) };
+        let (left, first, _) = compare::unify(value.clone(), first.clone(), env, at)?;
+        if left.logical != first.logical || !exact(&left) {
             return self.in_comparisons(value, list, negated);
         }
-        // One type for all: that of the comparison with the first item that has a type.
-        let typed = list.iter().find(|item| item.logical.is_some()).cloned();
-        let Some(typed) = typed else { return self.in_comparisons(value, list, negated) };
-        let (value, first, t) = compare::unify(value, typed, env, at)?;
-        if value.logical != first.logical || family(&t) == Family::Float {
-            return self.in_comparisons(value, list, negated);
-        }
-        let items = list.into_iter().map(|item| match item.logical {
-            None => cast::implicit(item, &t, env),
-            Some(_) => Ok(compare::unify(value.clone(), item, env, at)?.1),
-        });
+        let items = list.into_iter().map(|item| Ok(compare::unify(left.clone(), item, env, at)?.1.expr));
         let items = items.collect::<Result<Vec<_>, ScriptError>>()?;
-        if items.iter().any(|item| item.constant().is_none()) {
-            return self.in_comparisons(value, items, negated);
-        }
-        let fallible = value.fallible;
-        let items = items.into_iter().map(|item| item.expr).collect();
-        let expr = Plan::InList(InList::new(Box::new(value.expr), items, negated));
+        let fallible = left.fallible;
+        let expr = Plan::InList(InList::new(Box::new(left.expr), items, negated));
         Ok(Bound { expr, logical: Some(LogicalType::Boolean), fallible, position: at })
     }
 
@@ -364,6 +355,18 @@ impl<'s> Binder<'s> {
         let comparisons = comparisons.collect::<Result<Vec<_>, _>>()?;
         let neutral = Bound::literal(ScalarValue::Boolean(Some(negated)), LogicalType::Boolean, self.around);
         Ok(operators::balanced(comparisons, negated, self.around).unwrap_or(neutral))
+    }
+}
+
+/// The type that all items of a list have in common; texts of any length are one.
+fn shared_type(list: &[Bound]) -> Option<LogicalType> {
+    let mut types = list.iter().filter_map(|item| item.logical.clone());
+    let first = types.next()?;
+    let shared = types.try_fold(first, |shared, t| common(&shared, &t))?;
+    match family(&shared) {
+        Family::Text => Some(LogicalType::String),
+        Family::Nested => None,
+        _ => Some(shared),
     }
 }
 

@@ -541,7 +541,7 @@ fn what_has_no_effect_is_said_once() {
         COMMENT 'c' PARTITIONED BY (a) WITH ('connector' = 'mns', 'note' = 'batches of 16 are cheaper');
         CREATE TABLE unused (a INT) WITH ('connector' = 'nothing');
         CREATE TABLE k (x INT PRIMARY KEY NOT ENFORCED) PARTITIONED BY (x) WITH ('connector' = 'print');
-        INSERT INTO k SELECT a FROM s; INSERT INTO k SELECT a FROM s";
+        INSERT INTO k SELECT a FROM s; INSERT INTO k SELECT a FROM s WHERE 'x' <> '${var}'";
     let job = plan(sql).expect("planned");
     let notices: Vec<String> = job.notices.iter().map(ToString::to_string).collect();
     let expected = [
@@ -552,6 +552,7 @@ fn what_has_no_effect_is_said_once() {
         "line 3, column 37: table `s`: PARTITIONED BY has no effect",
         "line 4, column 22: the table `unused` is not used",
         "line 5, column 31: PRIMARY KEY has no effect on `k`",
+        "line 6, column 83: `${…}` is replaced in option and SET values only",
     ];
     assert_eq!(notices.len(), expected.len(), "{notices:#?}");
     for (notice, expected) in notices.iter().zip(expected) {
@@ -574,6 +575,11 @@ fn long_conditions_and_deep_expressions_do_not_crash() {
     let condition = |n: usize| vec!["b LIKE 'x%'"; n].join(" OR ");
     let long = format!("INSERT INTO k SELECT a, b FROM s WHERE {}", condition(400));
     assert_eq!(run("a INT, b STRING", "x INT, y STRING", &long, "{\"b\": \"xy\"}"), "k {\"y\":\"xy\"}\n");
+    let names: Vec<String> = (0..5000).map(|i| format!("'n{i}'")).collect();
+    let list =
+        format!("INSERT INTO k SELECT a, b FROM s WHERE b IN ({}) AND a NOT IN (1, 3000000000)", names.join(", "));
+    let rows = "{\"a\": 5, \"b\": \"n42\"}\n{\"a\": 1, \"b\": \"n42\"}\n{\"a\": 5, \"b\": \"m\"}";
+    assert_eq!(run("a INT, b STRING", "x INT, y STRING", &list, rows), "k {\"x\":5,\"y\":\"n42\"}\n");
     let texts = format!("INSERT INTO k SELECT a, {} FROM s", vec!["b"; 500].join(" || "));
     assert!(run("a INT, b STRING", "x INT, y STRING", &texts, "{\"b\": \"z\"}").contains(&"z".repeat(500)));
     let sum = |n: usize| format!("INSERT INTO k SELECT {}, b FROM s", vec!["a"; n].join(" + "));

@@ -56,7 +56,8 @@ fn classify(raw: &str) -> Found<'_> {
 /// A number as `BigDecimal.toString` or `Integer.toString` prints it.
 pub(super) fn number_text(raw: &str) -> Cow<'_, str> {
     let (mantissa, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
-    let (Some(exponent), whole) = (exponent.parse::<i64>().ok(), !raw.contains(['.', 'e', 'E'])) else {
+    // An exponent beyond 32 bits is beyond BigDecimal too; the number stays as it is written.
+    let (Some(exponent), whole) = (exponent.parse::<i32>().ok(), !raw.contains(['.', 'e', 'E'])) else {
         return raw.into();
     };
     if whole {
@@ -73,7 +74,7 @@ pub(super) fn number_text(raw: &str) -> Cow<'_, str> {
         significant => significant,
     };
     let sign = if digits == "0" { "" } else { sign };
-    let scale = fraction.len() as i64 - exponent;
+    let scale = fraction.len() as i64 - i64::from(exponent);
     let adjusted = digits.len() as i64 - 1 - scale;
     if scale >= 0 && adjusted >= -6 {
         // At most six zeros more than there are digits.
@@ -251,6 +252,7 @@ mod tests {
             ("-12.5E-1", "-1.25"),
             ("123456789012345678901234567890", "123456789012345678901234567890"),
             ("0.0", "0.0"),
+            ("1e-9223372036854775808", "1e-9223372036854775808"),
         ] {
             assert_eq!(number_text(raw), expected, "{raw}");
         }
