@@ -22,6 +22,11 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
+/// Test modules in files of their own: tables of cases may be long.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
 fn production(text: &str) -> &str {
     let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
     &text[..end]
@@ -42,9 +47,8 @@ fn all() -> Vec<(String, String)> {
 fn every_file_is_short_and_says_what_it_is() {
     let mut wrong = Vec::new();
     for (path, text) in all() {
-        let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
         let lines = production(&text).lines().count();
-        if lines > FILE_MAX && !is_test {
+        if lines > FILE_MAX && !is_test(&path) {
             wrong.push(format!("{path}: {lines} production lines, at most {FILE_MAX}"));
         }
         if !text.starts_with("//!") && !text.starts_with("#!") {
@@ -88,7 +92,7 @@ fn functions_fit_a_screen_and_nothing_is_left_unfinished() {
                 && line.starts_with(&format!("{}}}", " ".repeat(depth)))
             {
                 let length = number - start + 1;
-                if length > FUNCTION_MAX {
+                if length > FUNCTION_MAX && !is_test(&path) {
                     wrong.push(format!("{path}:{}: {length} lines in `{head_line}`", start + 1));
                 }
                 function = None;
