@@ -1,74 +1,31 @@
 //! What the conformance suite does not ask of every source: bad data, metadata, start time, idleness, pacing.
 
+#[path = "queue_source/drain.rs"]
+mod drain;
+#[path = "queue_source/failures.rs"]
+mod failures;
+#[path = "queue_source/gauges.rs"]
+mod gauges;
+#[path = "queue_source/hooked.rs"]
+mod hooked;
 #[path = "queue_source/lines.rs"]
 mod lines;
+#[path = "queue_source/pacing.rs"]
+mod pacing;
+#[path = "queue_source/world.rs"]
+mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use headwater_core::{
-    CheckpointId, Clock, DrainReport, Event, ManualClock, MetadataColumn, Mono, Source, SourceError, SourceErrorKind,
-    WallMs,
-};
+use headwater_core::{Clock, Event, MetadataColumn, Mono, Source, SourceErrorKind};
 use headwater_formats::RowType;
-use headwater_queue_source::{BadRecords, QueueSource, SkippedByTime, SourceConfig};
-use headwater_testkit::{FaultRates, Faulty, MemoryQueue, MemoryQueueOptions, Operation, pass, settle};
+use headwater_queue_source::{BadRecords, QueueSource, SkippedByTime};
+use headwater_testkit::{FaultRates, Faulty, Operation, pass};
 
-const START: WallMs = WallMs(1_700_000_000_000);
-
-struct World {
-    clock: ManualClock,
-    queue: MemoryQueue,
-}
-
-impl World {
-    fn new() -> Self {
-        let clock = ManualClock::new(START);
-        let queue = MemoryQueue::new(&clock, MemoryQueueOptions::default());
-        Self { clock, queue }
-    }
-
-    fn config() -> SourceConfig {
-        let mut config = SourceConfig::new("t", lines::Lines::factory());
-        config.pollers = 2;
-        config
-    }
-
-    async fn source(&self, config: SourceConfig) -> QueueSource {
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        QueueSource::open(Arc::new(self.queue.clone()), clock, config).await.expect("a source")
-    }
-
-    /// Calls `next` while time passes, for at most `patience`.
-    async fn next(&self, source: &mut QueueSource, patience: Duration) -> Option<Result<Option<Event>, SourceError>> {
-        tokio::select! { biased; event = source.next() => Some(event), () = pass(&self.clock, patience) => None }
-    }
-
-    async fn drain(&self, source: &mut QueueSource) -> Result<DrainReport, SourceError> {
-        tokio::select! {
-            biased;
-            report = source.drain(Duration::from_secs(40)) => report,
-            () = pass(&self.clock, Duration::from_secs(60)) => panic!("the drain has not kept its deadline"),
-        }
-    }
-
-    async fn lines(&self, source: &mut QueueSource) -> Vec<String> {
-        match self.next(source, Duration::from_secs(1)).await {
-            Some(Ok(Some(Event::Batch(batch)))) => {
-                batch.records().column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect()
-            }
-            other => panic!("expected rows, got {other:?}"),
-        }
-    }
-
-    async fn checkpoint(&self, source: &mut QueueSource, id: u64) {
-        source.checkpoint(CheckpointId(id)).await.expect("a checkpoint");
-        source.commit(CheckpointId(id)).await.expect("a commit");
-        settle().await;
-    }
-}
+use crate::world::{START, World};
 
 #[tokio::test]
 async fn one_message_then_silence_is_checkpointed_and_deleted() {
@@ -173,12 +130,12 @@ async fn a_denied_delete_ends_the_source() {
 #[tokio::test]
 async fn transient_failures_never_end_a_run_and_are_paced() {
     let world = World::new();
-    let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let mut rates = FaultRates::none();
     rates.request_lost = 1_000;
     let faulty = Faulty::new(world.queue.clone(), &world.clock, 7, rates);
     let faulty = Arc::new(faulty);
-    let opening = QueueSource::open(Arc::clone(&faulty) as Arc<dyn headwater_core::Queue>, clock, World::config());
+    let opening =
+        QueueSource::open(Arc::clone(&faulty) as Arc<dyn headwater_core::Queue>, world.clock(), World::config());
     tokio::pin!(opening);
     tokio::select! { biased; _ = &mut opening => panic!("opened without an answer"), () = pass(&world.clock, Duration::from_secs(60)) => {} }
     let calls = faulty.counts().calls;
@@ -202,7 +159,8 @@ async fn idleness_begins_after_the_last_lease() {
 
     let mut config = World::config();
     config.unclean_start = true;
-    let again = world.source(config).await;
+    let mut again = world.source(config).await;
+    assert!(world.next(&mut again, Duration::ZERO).await.is_none());
     let floor = again.status().idle_since.expect("a floor");
     assert_eq!(floor, world.clock.now() + Duration::from_secs(30), "an unclean start waits for one lease");
     assert!(floor > Mono::default());

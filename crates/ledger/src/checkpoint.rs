@@ -142,9 +142,15 @@ impl Ledger {
     /// be retried, or [`tick`](Self::tick) has something to do. In the past if that is so now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let retry = self.retries.first().map(|(at, _)| *at);
+        earlier(self.next_deadline_besides_deletes(), self.next_retry())
+    }
+
+    /// As [`next_deadline`](Self::next_deadline), without the retries of deletes: for a driver whose deletes run by
+    /// themselves. (All of them may be busy when a retry is due, and whoever waited for it could only wait again.)
+    #[must_use]
+    pub fn next_deadline_besides_deletes(&self) -> Option<Mono> {
         let scan = (self.counts.unconfirmed > 0).then(|| self.last_scan + crate::forget::RETENTION_SCAN_PERIOD);
-        [self.checkpoint_deadline(), retry, self.forget_deadline(), scan].into_iter().flatten().min()
+        [self.checkpoint_deadline(), self.forget_deadline(), scan].into_iter().flatten().min()
     }
 
     fn checkpoint_deadline(&self) -> Option<Mono> {

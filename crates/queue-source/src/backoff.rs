@@ -13,7 +13,9 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(min: Duration, max: Duration, seed: u64) -> Self {
-        Self { min, max, failures: 0, random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+        // A pause of nothing would be a loop without an end.
+        let min = min.max(Duration::from_millis(1));
+        Self { min, max: max.max(min), failures: 0, random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
     /// The next pause: between half of and all of `min × 2^failures`, at most `max`.

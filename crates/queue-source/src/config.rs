@@ -51,18 +51,20 @@ pub struct SourceConfig {
     pub start_time: Option<i64>,
     /// How they are skipped.
     pub skipped_by_time: SkippedByTime,
-    /// The ledger's bounds. `message_bytes_max` and `retention` are set from the queue's attributes.
+    /// The ledger's bounds. `message_bytes_max` and `retention` are set from the queue's attributes, and `lease_margin` is at
+    /// most a quarter of the lease.
     pub limits: Limits,
     /// Receives that run side by side. 4: a parked poll per poller keeps latency low, and four pollers hide a round
     /// trip of 5 ms up to about 10,000 messages a second.
     pub pollers: usize,
-    /// How long a receive waits for a message. 10 s, the default of the SMQ connector.
+    /// How long a receive waits for a message. 10 s, the default of the SMQ connector. Polls of a queue that does not wait are
+    /// spaced by `backoff_min` up to 1 s.
     pub wait: Duration,
     /// Delete calls that run side by side. 2: one on its way while the next is being filled.
     pub delete_workers: usize,
     /// Rows at which a batch is handed out although more messages are waiting. 8,192, what columnar engines work with.
     pub batch_rows: usize,
-    /// Bytes of bodies at which a batch is handed out. 1 MiB: larger ones fall out of the processor's cache.
+    /// Bytes of bodies, or of the rows made of them, at which a batch is handed out. 1 MiB: larger ones fall out of the processor's cache.
     pub batch_bytes: usize,
     /// The first pause after a failed or too-early-empty receive, doubled up to `backoff_max`. 100 ms.
     pub backoff_min: Duration,
@@ -70,7 +72,7 @@ pub struct SourceConfig {
     pub backoff_max: Duration,
     /// Unreadable answers to a receive of one message, in a row, before the source fails. 5.
     pub unreadable_max: u32,
-    /// Taken off every lease end: the service's clock and ours drift. 1 s.
+    /// Taken off every lease end: the service's clock and ours drift. 1 s, or an eighth of a lease that is known to be short.
     pub lease_margin: Duration,
     /// The queue's lease, for consumers that may not read its attributes. `None`: the first delivery tells it.
     pub declared_lease: Option<Duration>,

@@ -1,5 +1,6 @@
 //! Bodies to batches: transport encoding, format, metadata columns, the policy for bad data.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -38,10 +39,10 @@ pub(crate) struct Decoded {
     pub(crate) batch: Batch,
     /// Messages to be left in the queue.
     pub(crate) left: Vec<MessageKey>,
+    /// Bytes of the bodies of the messages that are handed out.
+    pub(crate) bytes: usize,
     /// The message that ends the source, under [`BadRecords::Fail`].
     pub(crate) failure: Option<SourceError>,
-    /// A message taken that does not fit any more: the first of the next batch.
-    pub(crate) back: Option<Inbound>,
 }
 
 enum Bad {
@@ -69,20 +70,22 @@ impl Decoding {
         &self.schema
     }
 
-    /// Decodes messages in order until the batch is full or they run out; takes what it used from `inbox`.
+    /// Decodes messages in order until the batch is full or they run out; takes what it used from `waiting`.
+    ///
+    /// Bytes are counted before and after decoding: a body of a few bytes can describe many rows.
     pub(crate) fn run(
         &mut self,
         config: &SourceConfig,
         meter: &Meter,
-        mut inbox: impl Iterator<Item = Inbound>,
+        waiting: &mut VecDeque<Inbound>,
     ) -> Result<Decoded, SourceError> {
-        let mut messages = Vec::new();
-        let mut left = Vec::new();
-        let mut failure = None;
-        let mut back = None;
-        let mut at = 0;
-        while self.decoder.rows() < config.batch_rows.max(1)
-            && let Some(inbound) = inbox.next()
+        let mut messages = Vec::with_capacity(waiting.len());
+        let (mut left, mut failure, mut bytes, mut at) = (Vec::new(), None, 0, 0);
+        let (rows_max, bytes_max) = (config.batch_rows.max(1), config.batch_bytes.max(1));
+        while self.decoder.rows() < rows_max
+            && bytes < bytes_max
+            && self.decoder.bytes() < bytes_max
+            && let Some(inbound) = waiting.pop_front()
         {
             let early = config.start_time.is_some_and(|start| inbound.meta.enqueued.is_some_and(|t| t.0 < start));
             if early {
@@ -95,7 +98,7 @@ impl Decoding {
                 match self.body(config, meter, &inbound) {
                     Ok(()) => {}
                     Err(Bad::Full) => {
-                        back = Some(inbound);
+                        waiting.push_front(inbound);
                         break;
                     }
                     Err(Bad::Message(error)) => {
@@ -104,12 +107,13 @@ impl Decoding {
                     }
                 }
             }
+            bytes += inbound.body.len();
             let end = self.decoder.rows();
             messages.push(MessageRows { meta: inbound.meta, rows: at..end });
             at = end;
         }
         let batch = self.finish(messages)?;
-        Ok(Decoded { batch, left, failure, back })
+        Ok(Decoded { batch, left, bytes, failure })
     }
 
     fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &Inbound) -> Result<(), Bad> {
@@ -117,20 +121,25 @@ impl Decoding {
             BadRecords::Fail => OnBadRow::Fail,
             BadRecords::Skip => OnBadRow::Salvage,
         };
-        let result =
-            config.encoding.decode(&inbound.body, config.binary_bodies, &mut self.scratch).and_then(|(body, form)| {
-                match form {
-                    BodyForm::Base64 => meter.bodies_base64.increment(1),
-                    _ => meter.bodies_plain.increment(1),
-                }
-                self.decoder.decode(body, mode)
-            });
+        let unwrapped = config.encoding.decode(&inbound.body, config.binary_bodies, &mut self.scratch);
+        let (form, result) = match unwrapped {
+            Ok((body, form)) => (Some(form), self.decoder.decode(body, mode)),
+            Err(error) => (None, Err(error)),
+        };
+        if let Err(error) = &result
+            && *error.kind() == DecodeErrorKind::BufferFull
+            && self.decoder.rows() > 0
+        {
+            return Err(Bad::Full);
+        }
+        match form {
+            Some(BodyForm::Base64) => meter.bodies_base64.increment(1),
+            Some(_) => meter.bodies_plain.increment(1),
+            None => {}
+        }
         let bad = match result {
             Ok(decoded) if decoded.bad.is_empty() => return Ok(()),
             Ok(decoded) => decoded.bad,
-            Err(error) if *error.kind() == DecodeErrorKind::BufferFull && self.decoder.rows() > 0 => {
-                return Err(Bad::Full);
-            }
             Err(error) => vec![error],
         };
         meter.deserialization_errors.increment(1);

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use headwater_core::{DeleteOutcome, Handle, SourceError, SourceErrorKind};
-use headwater_ledger::DeleteBatch;
+use headwater_core::{DeleteOutcome, Handle, SourceError};
+use headwater_ledger::{DeleteBatch, DeleteToken};
 
 use crate::state::Shared;
 
 /// Runs for the life of the source. Never waits for the consumer.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut deleter = Deleter { shared, running: None };
+    let shared = Arc::clone(&deleter.shared);
     loop {
         let batch = ready(&shared).await;
+        deleter.running = Some(batch.token);
         let handles: Vec<Handle> = batch.entries.iter().map(|(_, handle)| handle.clone()).collect();
         shared.meter.calls_delete.increment(1);
         let outcomes = match shared.queue.delete(&handles).await {
@@ -18,9 +21,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Err(error) if error.kind.is_fatal() => {
                 // A denied delete would fill the queue for ever with what is done: the job must not go on.
                 let text = format!("deleting from queue {} was refused: {error}", shared.queue_name);
-                let kind = crate::poller::fatal(error.clone()).kind;
-                shared.fail(SourceError::new(kind, text).with_source(error));
-                settle(&shared, &batch, &[]);
+                let error = SourceError::new(crate::poller::fatal_kind(error.kind), text).with_source(error);
+                shared.lock().delete_refused.get_or_insert_with(|| error.clone());
+                shared.fail(error);
                 // Nothing else can be deleted either; what is committed comes back and is deleted by a later run.
                 return;
             }
@@ -29,7 +32,28 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 vec![DeleteOutcome::Failed; batch.entries.len()]
             }
         };
-        settle(&shared, &batch, &outcomes);
+        deleter.running = None;
+        settle(&shared, batch.token, &outcomes);
+    }
+}
+
+/// What a deleter gives back however it ends.
+struct Deleter {
+    shared: Arc<Shared>,
+    running: Option<DeleteToken>,
+}
+
+impl Drop for Deleter {
+    fn drop(&mut self) {
+        if let Some(token) = self.running {
+            // No outcome: it may have happened.
+            settle(&self.shared, token, &[]);
+        }
+        self.shared.lock().deleting -= 1;
+        if std::thread::panicking() {
+            self.shared.panicked("a deleter");
+        }
+        self.shared.consumer.notify_one();
     }
 }
 
@@ -52,10 +76,10 @@ async fn ready(shared: &Shared) -> DeleteBatch {
     }
 }
 
-fn settle(shared: &Shared, batch: &DeleteBatch, outcomes: &[DeleteOutcome]) {
+fn settle(shared: &Shared, token: DeleteToken, outcomes: &[DeleteOutcome]) {
     let now = shared.clock.now();
     let mut state = shared.lock();
-    let report = state.ledger.delete_done(batch.token, outcomes, now);
+    let report = state.ledger.delete_done(token, outcomes, now);
     state.totals.deleted += u64::from(report.confirmed);
     if report.confirmed > 0 {
         state.last_activity = now;
@@ -67,9 +91,4 @@ fn settle(shared: &Shared, batch: &DeleteBatch, outcomes: &[DeleteOutcome]) {
     shared.consumer.notify_one();
     shared.pollers.notify_waiters();
     shared.deleters.notify_waiters();
-}
-
-/// What a drain says when a delete was denied during it.
-pub(crate) fn is_denied(error: &SourceError) -> bool {
-    error.kind == SourceErrorKind::Denied
 }

@@ -38,14 +38,17 @@
 //! ```
 //!
 //! # Reading order
-//! source.rs (the `Source` implementation), poller.rs, deleter.rs, state.rs (who wakes whom), decode.rs, metadata.rs.
+//! source.rs (the `Source` implementation), poller.rs, deleter.rs, state.rs (who wakes whom), drain.rs, decode.rs, open.rs,
+//! metadata.rs.
 
 mod backoff;
 mod config;
 mod decode;
 mod deleter;
+mod drain;
 mod metadata;
 mod meter;
+mod open;
 mod poller;
 mod source;
 mod state;

@@ -1,11 +1,11 @@
 //! What pollers, deleters and the consumer share: the ledger, the messages waiting to be decoded, and who wakes whom.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_core::{Clock, MessageMeta, Queue, SourceError};
+use headwater_core::{Clock, Handle, MessageKey, MessageMeta, Queue, SourceError, SourceErrorKind};
 use headwater_ledger::{Ledger, Mono, ServerMs};
 use tokio::sync::Notify;
 
@@ -41,16 +41,46 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     pub(crate) inbox: VecDeque<Inbound>,
     pub(crate) failure: Option<SourceError>,
+    /// Why the queue refused a delete for good: what is committed stays in it.
+    pub(crate) delete_refused: Option<SourceError>,
     pub(crate) stopping: bool,
-    /// Pollers that have not ended.
+    /// Pollers that have not ended, and how many of them pause after something went wrong.
     pub(crate) polling: usize,
-    /// The newest time read from the queue's answers.
+    pub(crate) pausing: usize,
+    /// Deleters that have not ended.
+    pub(crate) deleting: usize,
+    /// The newest time read from the queue's answers, and when it was read.
     pub(crate) server_now: Option<ServerMs>,
+    pub(crate) server_read: Mono,
     /// The lease of a received message, as far as it is known.
     pub(crate) lease: Option<Duration>,
     /// The last time anything but an empty full-length poll happened.
     pub(crate) last_activity: Mono,
+    /// Until then messages may be leased to somebody who does not tell: a run before, an answer that was lost.
+    pub(crate) idle_floor: Mono,
+    /// What a drain is to make visible again, and how much of it is done: kept here, so that a dropped drain can go on.
+    pub(crate) releasing: BTreeMap<MessageKey, Handle>,
+    pub(crate) released: u64,
     pub(crate) totals: Totals,
+}
+
+impl State {
+    /// Notes that messages may have been leased without our knowing: the source is not idle before they are back.
+    pub(crate) fn maybe_leased(&mut self, now: Mono) {
+        self.idle_floor = self.idle_floor.max(now + known_lease(self.lease));
+    }
+
+    /// The queue's clock now, by what was last read of it.
+    pub(crate) fn server_time(&self, now: Mono) -> Option<ServerMs> {
+        let since = i64::try_from(now.since(self.server_read).as_millis()).unwrap_or(i64::MAX);
+        self.server_now.map(|read| ServerMs(read.0.saturating_add(since)))
+    }
+}
+
+/// The lease, or a guess at it.
+pub(crate) fn known_lease(lease: Option<Duration>) -> Duration {
+    // 30 s is the service's default VisibilityTimeout (CreateQueue page).
+    lease.unwrap_or(Duration::from_secs(30))
 }
 
 /// Sums since the start, and the latest lag.
@@ -78,11 +108,18 @@ impl Shared {
             ledger,
             inbox: VecDeque::new(),
             failure: None,
+            delete_refused: None,
             stopping: false,
             polling: 0,
+            pausing: 0,
+            deleting: 0,
             server_now: None,
+            server_read: clock.now(),
             lease,
             last_activity: clock.now(),
+            idle_floor: clock.now(),
+            releasing: BTreeMap::new(),
+            released: 0,
             totals: Totals::default(),
         };
         Self {
@@ -114,6 +151,16 @@ impl Shared {
         state.stopping = true;
         drop(state);
         self.wake_all();
+    }
+
+    /// Ends the source because a part of it panicked; the panic itself has been reported where it happened.
+    pub(crate) fn panicked(&self, part: &str) {
+        let text = format!(
+            "table {}: {part} of the source on queue {} panicked, which is a bug: nothing is lost, restart from the last \
+             checkpoint",
+            self.config.table, self.queue_name
+        );
+        self.fail(SourceError::new(SourceErrorKind::Failed, text));
     }
 
     pub(crate) fn wake_all(&self) {

@@ -1,0 +1,93 @@
+//! Making a source: what the queue says of itself, and whether the configuration can work with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::{
+    Clock, Description, OptionError, OptionErrors, Queue, QueueErrorKind, SourceError, SourceErrorKind,
+};
+use headwater_ledger::Ledger;
+
+use crate::backoff::Backoff;
+use crate::config::SourceConfig;
+use crate::decode::Decoding;
+use crate::poller;
+use crate::state::Shared;
+
+/// Reads the queue's attributes and checks everything against everything.
+pub(crate) async fn open(
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    mut config: SourceConfig,
+) -> Result<(Shared, Decoding), SourceError> {
+    let description = describe(&*queue, &*clock, &config).await?;
+    let capabilities = queue.capabilities();
+    let limits = &mut config.limits;
+    limits.message_bytes_max = description.max_message_bytes.unwrap_or(capabilities.max_message_bytes).max(1);
+    limits.retention = description.retention.unwrap_or(capabilities.max_retention);
+    limits.stale_delete_is_error = capabilities.stale_delete_is_error;
+    limits.batch_max = limits.batch_max.min(capabilities.max_receive).min(capabilities.max_delete);
+    config.wait = config.wait.min(capabilities.max_wait);
+
+    let mut errors = Vec::new();
+    let interval = config.limits.checkpoint_interval;
+    let lease = description.lease.or(config.declared_lease);
+    if let Some(lease) = lease {
+        if lease < interval * 2 {
+            errors.push(OptionError::new("execution.checkpointing.interval", short_lease(lease, interval)));
+        }
+        // Margins longer than the lease would call for a checkpoint of every batch.
+        config.limits.lease_margin = config.limits.lease_margin.min(lease / 4);
+        config.lease_margin = config.lease_margin.min(lease / 8);
+    }
+    if config.pollers == 0 || config.pollers > 64 {
+        errors.push(OptionError::new("pollers", format!("is {}: use 1 to 64", config.pollers)));
+    }
+    let decoding = Decoding::new(&config).map_err(|found| errors.extend(found)).ok();
+    let ledger = Ledger::new(config.limits.clone(), clock.now())
+        .map_err(|found| errors.extend(found.into_iter().map(|e| OptionError::new(e.option, e.problem))))
+        .ok();
+    let (Some(decoding), Some(ledger), true) = (decoding, ledger, errors.is_empty()) else {
+        let errors = OptionErrors(errors);
+        return Err(SourceError::new(SourceErrorKind::Configuration, errors.to_string()));
+    };
+    let shared = Shared::new(queue, clock, config, ledger, lease);
+    if shared.config.unclean_start {
+        let now = shared.clock.now();
+        shared.lock().maybe_leased(now);
+    }
+    Ok((shared, decoding))
+}
+
+pub(crate) fn short_lease(lease: Duration, interval: Duration) -> String {
+    format!(
+        "is {interval:?}, and the queue's VisibilityTimeout is {lease:?}: every message would come back before its delete. \
+         Use at most {:?} between checkpoints, or raise the queue's VisibilityTimeout to at least {:?}",
+        lease / 2,
+        interval * 2
+    )
+}
+
+/// Asks the queue for its attributes; transient failures are retried for as long as it takes.
+async fn describe(queue: &dyn Queue, clock: &dyn Clock, config: &SourceConfig) -> Result<Description, SourceError> {
+    let mut backoff = Backoff::new(config.backoff_min, config.backoff_max, config.seed);
+    loop {
+        match queue.describe().await {
+            Ok(description) => return Ok(description),
+            Err(error) if error.kind == QueueErrorKind::Denied => {
+                tracing::info!(
+                    queue = %queue.identity(),
+                    "the queue's attributes may not be read (mns:GetQueueAttributes): its lease is learnt from the first message, \
+                     its largest message and retention are taken as the service's maximum"
+                );
+                return Ok(Description::default());
+            }
+            Err(error) if error.kind.is_fatal() => return Err(poller::fatal(error)),
+            Err(error) => {
+                let pause = backoff.next();
+                tracing::warn!(queue = %queue.identity(), %error, ?pause, "the queue does not answer, trying again");
+                clock.sleep(pause).await;
+            }
+        }
+    }
+}

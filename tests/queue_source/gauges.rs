@@ -1,0 +1,98 @@
+//! What the metrics say is what the source holds.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use headwater_core::Source;
+use metrics::{Counter, Gauge, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+use crate::lines::Lines;
+use crate::world::{SECOND, World};
+
+/// Keeps every counter and gauge by name and first special label.
+#[derive(Clone, Default)]
+struct Readings {
+    counters: Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>,
+    gauges: Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>,
+}
+
+fn name(key: &Key) -> String {
+    let kind = key.labels().find(|label| ["operation", "encoding"].contains(&label.key()));
+    kind.map_or_else(|| key.name().to_owned(), |label| format!("{} {}", key.name(), label.value()))
+}
+
+impl Recorder for Readings {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::clone(self.counters.lock().expect("counters").entry(name(key)).or_default()))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::clone(self.gauges.lock().expect("gauges").entry(name(key)).or_default()))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> metrics::Histogram {
+        metrics::Histogram::noop()
+    }
+}
+
+impl Readings {
+    fn counter(&self, name: &str) -> u64 {
+        let (name, kind) = name.split_once(' ').unwrap_or((name, ""));
+        let name = format!("headwater_{name}_total {kind}");
+        self.counters.lock().expect("counters")[name.trim_end()].load(Ordering::Relaxed)
+    }
+
+    fn gauge(&self, name: &str) -> f64 {
+        f64::from_bits(self.gauges.lock().expect("gauges")[&format!("headwater_{name}")].load(Ordering::Relaxed))
+    }
+
+    fn held(&self) -> [f64; 5] {
+        ["buffered_messages", "uncommitted_messages", "unconfirmed_messages", "undeleted_messages", "held_bytes"]
+            .map(|name| self.gauge(name))
+    }
+}
+
+#[tokio::test]
+async fn gauges_and_counters_follow_a_message_to_its_end() {
+    let readings = Readings::default();
+    let world = World::new();
+    let mut config = World::config();
+    config.decoder = Lines::capped(3);
+    let mut source = {
+        let _guard = metrics::set_default_local_recorder(&readings);
+        world.source(config).await
+    };
+    ["ab", "cd"].into_iter().for_each(|body| _ = world.queue.send(body));
+    world.clock.advance(SECOND * 5);
+    world.lines(&mut source).await;
+    assert_eq!(readings.held(), [1.0, 1.0, 0.0, 2.0, 4.0], "the second does not fit beside the first");
+    assert_eq!((readings.counter("emitted_bytes"), readings.counter("bodies raw")), (2, 1), "and is not counted yet");
+    assert_eq!(readings.gauge("lag_seconds"), 5.0);
+    world.lines(&mut source).await;
+    world.checkpoint(&mut source, 1).await;
+    assert_eq!(readings.held(), [0.0; 5]);
+    assert_eq!(readings.gauge("ledger_entries"), 2.0, "deleted ids are remembered for a while");
+    for (name, value) in [("received_messages", 2), ("deleted_messages", 2), ("emitted_rows", 2), ("emitted_bytes", 4)]
+    {
+        assert_eq!(readings.counter(name), value, "{name}");
+    }
+    // The grace of a minute goes by, polls come back empty: nothing is left, and the source has caught up.
+    let mut checkpoint = 1;
+    while world.next(&mut source, SECOND * 80).await.is_some() {
+        checkpoint += 1;
+        world.checkpoint(&mut source, checkpoint).await;
+    }
+    assert_eq!((readings.gauge("ledger_entries"), readings.gauge("lag_seconds")), (0.0, 0.0));
+    assert!(readings.counter("empty_polls") > 0);
+
+    world.queue.send("ef");
+    world.lines(&mut source).await;
+    world.drain(&mut source).await.expect("a drain");
+    assert_eq!(readings.counter("billed_calls extend"), 1);
+    assert_eq!(source.status().uncommitted, 1, "released, and still not committed");
+}
