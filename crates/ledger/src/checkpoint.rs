@@ -116,8 +116,11 @@ impl Ledger {
         }
     }
 
+    /// Not sooner than a pause after the last barrier: leases that have ended are not saved by haste, and a slow consumer
+    /// must not get a checkpoint for every batch.
     fn lease_deadline(&self) -> Option<Mono> {
-        self.open_lease_end.map(|end| end - self.limits.lease_margin)
+        let floor = self.last_barrier_at + self.limits.checkpoint_retry;
+        self.open_lease_end.map(|end| (end - self.limits.lease_margin).max(floor))
     }
 
     fn interval_deadline(&self) -> Option<Mono> {

@@ -27,7 +27,8 @@ pub struct Limits {
     pub checkpoint_max_bytes: u64,
     /// The time between checkpoints while anything changes. 10 s, a third of the service's default lease.
     pub checkpoint_interval: Duration,
-    /// How long a checkpoint is not asked for again after one failed. 1 s, so that a broken disk does not spin.
+    /// How long a checkpoint is not asked for again after one failed, and after any for the sake of a lease. 1 s, so that
+    /// neither a broken disk nor a slow consumer makes it spin.
     pub checkpoint_retry: Duration,
     /// How long before the end of the oldest uncommitted lease a checkpoint is due. 5 s: storing a checkpoint and
     /// one delete call fit well inside.
@@ -49,7 +50,8 @@ pub struct Limits {
     /// service names, until [`Ledger::note_retention`](crate::Ledger::note_retention) raises or an attribute confirms it.
     pub retention: Duration,
     /// Whether deleting with an outdated handle is an error (MNS) or may be accepted and do nothing (SQS). If it may
-    /// be accepted, a confirmation for an outdated handle proves nothing.
+    /// be accepted, a confirmation for an outdated handle proves nothing; nor is it known to be outdated if the answer that
+    /// brought the newer one was lost. There `grace` has to outlast the longest lease, which this crate does not know.
     pub stale_delete_is_error: bool,
     /// Deltas after which the next segment is a new base. 64, so that a restore reads few files.
     pub deltas_max: u32,

@@ -27,9 +27,10 @@ pub(crate) fn search(rules: Rules, settle_every: u128) -> Found {
     // How each state was reached, for telling the history.
     let mut origins: Vec<(u32, Action)> = Vec::new();
     let start = World::new(rules);
-    seen.insert(start.fingerprint());
-    let mut queue = VecDeque::from([(start, u32::MAX, 0)]);
-    while let Some((world, origin, depth)) = queue.pop_front() {
+    let print = start.fingerprint();
+    seen.insert(print);
+    let mut queue = VecDeque::from([(start, print, u32::MAX, 0)]);
+    while let Some((world, print, origin, depth)) = queue.pop_front() {
         found.states += 1;
         found.depth = depth;
         found.sights.extend(world.sights());
@@ -50,7 +51,8 @@ pub(crate) fn search(rules: Rules, settle_every: u128) -> Found {
                 Action::Serve { .. } | Action::Poll { .. } | Action::Receive | Action::EndEmpty(_) | Action::Fails(..)
             )
         };
-        if world.fingerprint() % (if enabled.iter().all(waits) { 8 } else { settle_every }) == 0 {
+        let settle_every = if enabled.iter().all(waits) { settle_every.min(8) } else { settle_every };
+        if print % settle_every == 0 {
             found.settled += 1;
             if let Err(violation) = world.settle() {
                 found.violation = Some((violation, tell(&origins, None)));
@@ -64,9 +66,10 @@ pub(crate) fn search(rules: Rules, settle_every: u128) -> Found {
                 found.violation = Some((violation, tell(&origins, Some(action))));
                 return found;
             }
-            if seen.insert(next.fingerprint()) {
+            let print = next.fingerprint();
+            if seen.insert(print) {
                 origins.push((origin, action));
-                queue.push_back((next, origins.len() as u32 - 1, depth + 1));
+                queue.push_back((next, print, origins.len() as u32 - 1, depth + 1));
             }
         }
     }
