@@ -49,6 +49,24 @@ fn files_are_whole_bodies_and_the_statement_may_be_one_too() {
 }
 
 #[test]
+fn oss_events_are_flattened() {
+    let table = "CREATE TABLE t (`eventName` STRING, `ossObjectKey` STRING, `eventTime` TIMESTAMP(3))
+        WITH ('format' = 'json', 'messageType' = 'OSS')";
+    let event = r#"{"events": [{"eventName": "ObjectCreated:PutObject", "eventTime": "2026-11-20T08:00:00.000Z",
+        "oss": {"object": {"key": "a+b %2F"}}}]}"#;
+    let finished = run_with_input(["decode", "--table", table], event.replace('\n', " ").as_bytes()).code(0);
+    let row =
+        json!({"eventName": "ObjectCreated:PutObject", "ossObjectKey": "a+b %2F", "eventTime": "2026-11-20 08:00:00"});
+    assert_eq!(json_lines(&finished.stdout)[0]["rows"], json!([row]));
+    for (wrong, says) in
+        [("'messageType' = 'OSS', 'ossEvents' = 'some'", "first or all"), ("'messageType' = 'OSS', 'x' = 'y'", "`nme`")]
+    {
+        let table = format!("CREATE TABLE t (nme STRING) WITH ('format' = 'json', {wrong})");
+        run_with_input(["decode", "--table", &table], b"").code(2).says([says]);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_the_table_is_said_all_at_once() {
     let table = "CREATE TABLE t (a INT) WITH ('format' = 'json', 'json.ignore-parse-error' = 'true', 'json.fail-on-missing-field' = 'maybe')";
     run_with_input(["decode", "--table", table], b"").code(2).says(["'json.ignore-parse-errors'", "true or false"]);

@@ -1,8 +1,10 @@
 //! A `CREATE TABLE` as far as decoding goes: columns, format, options. What a queue would do with it is ignored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_formats::{DecoderFactory, Field, Format, FormatError, FormatErrors, MessageEncoding, RowType};
+use headwater_oss::{OssEvents, OssFactory};
 use headwater_sql::{ColumnKind, NoVariables, Script, TableDef};
 
 use crate::exit::{Exit, Failure};
@@ -66,17 +68,45 @@ impl Table {
         let option = |name: &str| table.options.iter().find(|o| o.key == name).map(|o| o.value.reveal());
         let name = option("format").ok_or_else(|| Unusable::Wrong("the option `format` is missing".into()))?;
         let given = table.options.iter().filter(|o| o.key.contains('.'));
-        let given = given.map(|o| (o.key.clone(), o.value.reveal().to_owned())).collect();
+        let given: BTreeMap<String, String> = given.map(|o| (o.key.clone(), o.value.reveal().to_owned())).collect();
         let encoding = option("messageEncoding").unwrap_or(MessageEncoding::default().name());
         let encoding = MessageEncoding::named(encoding)
             .ok_or_else(|| Unusable::Wrong(format!("`messageEncoding` is auto, base64 or raw, not `{encoding}`")))?;
-        let factory = Format::create(name, &RowType::new(columns), &given).map_err(|errors| {
-            let unknown = errors.0.iter().any(|error| matches!(error, FormatError::UnknownFormat { .. }));
-            match NOT_BUILT.iter().find(|known| unknown && **known == name) {
-                Some(known) => Unusable::Unsupported(format!("the format `{known}` is not built into this release")),
-                None => errors.into(),
-            }
-        })?;
+        let columns = RowType::new(columns);
+        let factory = if option("messageType").is_some_and(|value| value.eq_ignore_ascii_case("OSS")) {
+            let events = option("ossEvents").unwrap_or(OssEvents::default().name());
+            let events = OssEvents::named(events)
+                .ok_or_else(|| Unusable::Wrong(format!("`ossEvents` is first or all, not `{events}`")))?;
+            oss(name, &columns, &given, events)?
+        } else {
+            format(name, &columns, &given)?
+        };
         Ok(Self { factory, encoding, binary: name != "json" && name != "csv", notices })
     }
+}
+
+type Factory = Arc<dyn DecoderFactory>;
+
+fn oss(
+    name: &str,
+    columns: &RowType,
+    given: &BTreeMap<String, String>,
+    events: OssEvents,
+) -> Result<Factory, Unusable> {
+    if name != "json" {
+        return Err(Unusable::Wrong(format!(
+            "OSS events are JSON: `messageType` = `OSS` needs the format json, not {name}"
+        )));
+    }
+    Ok(OssFactory::create(columns, given, events)?)
+}
+
+fn format(name: &str, columns: &RowType, given: &BTreeMap<String, String>) -> Result<Factory, Unusable> {
+    Format::create(name, columns, given).map_err(|errors| {
+        let unknown = errors.0.iter().any(|error| matches!(error, FormatError::UnknownFormat { .. }));
+        match NOT_BUILT.iter().find(|known| unknown && **known == name) {
+            Some(known) => Unusable::Unsupported(format!("the format `{known}` is not built into this release")),
+            None => errors.into(),
+        }
+    })
 }
