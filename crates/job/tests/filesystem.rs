@@ -484,3 +484,37 @@ fn what_is_promised_is_said_in_numbers() {
     assert!(check.guarantee.contains("exactly-once") && check.guarantee.contains("10s"), "{}", check.guarantee);
     assert_eq!(check.notices, ["`csv.trim-spaces` has no effect on a table that is written"]);
 }
+
+#[tokio::test]
+async fn a_real_disk_shows_rows_with_their_commit_too() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("a/b");
+    let mut request = request(&[("path", out.to_str().unwrap())]);
+    request.partitioned_by = vec!["name".into()];
+    let factory = FilesystemFactory::default();
+    let mut first = factory.create(&request).await.unwrap();
+    first.recover(&[]).await.unwrap();
+    first.write(&rows(0..3)).await.unwrap();
+    let staged = first.pre_commit(CheckpointId(1)).await.unwrap().unwrap();
+    first.write(&rows(3..6)).await.unwrap();
+    first.pre_commit(CheckpointId(2)).await.unwrap().unwrap();
+    drop(first);
+    let files = |dot: bool| {
+        let mut found = Vec::new();
+        for partition in std::fs::read_dir(&out).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+            let names = std::fs::read_dir(partition.path()).unwrap().flatten().map(|entry| entry.path());
+            found.extend(names.filter(|path| name(path).starts_with('.') == dot));
+        }
+        found
+    };
+    assert_eq!((files(true).len(), files(false).len()), (6, 0));
+    let mut second = factory.create(&request).await.unwrap();
+    second.recover(std::slice::from_ref(&staged)).await.unwrap();
+    second.commit(&staged).await.unwrap();
+    second.commit(&staged).await.unwrap();
+    assert_eq!((files(true).len(), files(false).len()), (0, 3));
+    let text: String = files(false).iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["0", "1", "2"]);
+}

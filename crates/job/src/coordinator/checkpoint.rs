@@ -1,8 +1,8 @@
 //! One checkpoint: barrier, pre-commit, save; then commits, or an indeterminate failure.
 
-use headwater_core::{CheckpointId, JobState, Mono, StoreError};
+use headwater_core::{CheckpointId, JobState, StoreError, StoreErrorKind};
 
-use super::{JobError, JobErrorKind, Progress, Runner, Saving};
+use super::{JobError, JobErrorKind, Progress, Runner, Saving, Taken};
 
 impl Runner {
     /// Cuts all barriers, stages the sinks' output, and starts saving. The save runs beside the loop.
@@ -13,7 +13,8 @@ impl Runner {
         let id = store.next_id();
         let begun = self.clock.now();
         (self.observer)(&Progress::CheckpointBegun { checkpoint: id, reason });
-        metrics::counter!("headwater_checkpoints_total", "reason" => reason).increment(1);
+        metrics::counter!("headwater_checkpoints_total", "job" => self.options.job.clone(), "reason" => reason)
+            .increment(1);
         let state = match self.barrier(id).await {
             Ok(state) => state,
             Err(error) => {
@@ -25,7 +26,7 @@ impl Runner {
             let result = store.save(&state).await;
             (store, result)
         });
-        Ok(Saving { id, begun, done })
+        Ok(Saving { taken: Taken { id, begun, reason }, done })
     }
 
     async fn barrier(&mut self, id: CheckpointId) -> Result<JobState, JobError> {
@@ -42,19 +43,14 @@ impl Runner {
     }
 
     /// Takes the outcome of a save.
-    pub(super) async fn saved(
-        &mut self,
-        id: CheckpointId,
-        begun: Mono,
-        result: Result<(), StoreError>,
-    ) -> Result<(), JobError> {
+    pub(super) async fn saved(&mut self, taken: Taken, result: Result<(), StoreError>) -> Result<(), JobError> {
         match result {
-            Ok(()) => self.committed(id, begun).await,
-            Err(error) => self.save_failed(id, error).await,
+            Ok(()) => self.committed(taken).await,
+            Err(error) => self.save_failed(taken.id, error).await,
         }
     }
 
-    async fn committed(&mut self, id: CheckpointId, begun: Mono) -> Result<(), JobError> {
+    async fn committed(&mut self, Taken { id, begun, reason }: Taken) -> Result<(), JobError> {
         self.failed_saves = 0;
         self.commit_sinks().await?;
         for input in &mut self.inputs {
@@ -63,7 +59,9 @@ impl Runner {
         self.report.checkpoints += 1;
         self.report.last_checkpoint = Some(id);
         let took = self.clock.now().since(begun);
-        metrics::histogram!("headwater_checkpoint_duration_seconds").record(took.as_secs_f64());
+        let job = self.options.job.clone();
+        metrics::histogram!("headwater_checkpoint_duration_seconds", "job" => job, "reason" => reason)
+            .record(took.as_secs_f64());
         tracing::debug!(checkpoint = id.0, ?took, "checkpoint committed");
         (self.observer)(&Progress::CheckpointCommitted { checkpoint: id, took });
         Ok(())
@@ -83,11 +81,15 @@ impl Runner {
 
     async fn save_failed(&mut self, id: CheckpointId, error: StoreError) -> Result<(), JobError> {
         self.failed_saves += 1;
-        metrics::counter!("headwater_failed_checkpoints_total").increment(1);
+        metrics::counter!("headwater_failed_checkpoints_total", "job" => self.options.job.clone()).increment(1);
         tracing::warn!(checkpoint = id.0, %error, in_a_row = self.failed_saves, "a checkpoint was not saved for certain; the next one covers it");
         (self.observer)(&Progress::CheckpointFailed { checkpoint: id, error: error.to_string() });
-        if self.failed_saves >= self.options.failed_saves_max {
+        // Only what failed may go better the next time; a store that refuses, or has another owner by now, stays so.
+        if error.kind != StoreErrorKind::Io {
             return Err(error.into());
+        }
+        if self.failed_saves >= self.options.failed_saves_max {
+            return Err(JobError::Saves { failures: self.failed_saves, error });
         }
         for input in &mut self.inputs {
             input.source.abort(id).await?;

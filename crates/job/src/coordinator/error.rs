@@ -45,6 +45,18 @@ pub enum JobError {
     /// The checkpoint store failed or refuses its state.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Checkpoints could not be saved, too often in a row.
+    #[error(
+        "{failures} checkpoints in a row could not be saved: mend what the cause names and start again. Nothing is lost: \
+         what they covered is still in the queue"
+    )]
+    Saves {
+        /// How many in a row.
+        failures: u32,
+        /// Why the last one.
+        #[source]
+        error: StoreError,
+    },
     /// The plan cannot run.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -80,7 +92,7 @@ impl JobError {
                 StoreErrorKind::Refused | StoreErrorKind::Owned => JobErrorKind::State,
                 _ => JobErrorKind::Failed,
             },
-            Self::Sink(_) | Self::Plan(_) => JobErrorKind::Failed,
+            Self::Sink(_) | Self::Plan(_) | Self::Saves { .. } => JobErrorKind::Failed,
             Self::Job { kind, .. } => *kind,
         }
     }

@@ -1,5 +1,7 @@
 //! The end of a run: the save on its way, a last checkpoint, deletes and releases, sinks closed.
 
+use futures::future::join_all;
+
 use super::{JobError, JobReport, Runner, Saving};
 
 impl Runner {
@@ -34,20 +36,20 @@ impl Runner {
 
     /// Waits for a save on its way and takes its outcome.
     async fn settle(&mut self, saving: Option<Saving>) -> Result<(), JobError> {
-        let Some(Saving { id, begun, done }) = saving else { return Ok(()) };
+        let Some(Saving { taken, done }) = saving else { return Ok(()) };
         let (store, result) = done.await;
         self.store = Some(store);
-        self.saved(id, begun, result).await
+        self.saved(taken, result).await
     }
 
     /// Takes checkpoints until one is saved. A failed one is repeated after a pause, as often as during the run.
     async fn last_checkpoint(&mut self) -> Result<(), JobError> {
         loop {
-            let Saving { id, begun, done } = self.begin("stop").await?;
+            let Saving { taken, done } = self.begin("stop").await?;
             let (store, result) = done.await;
             self.store = Some(store);
             let failed = result.is_err();
-            self.saved(id, begun, result).await?;
+            self.saved(taken, result).await?;
             if !failed {
                 return Ok(());
             }
@@ -57,8 +59,11 @@ impl Runner {
 
     async fn drain(&mut self) -> Result<(), JobError> {
         let mut outcome = Ok(());
-        for input in &mut self.inputs {
-            match input.source.drain(self.options.drain_deadline).await {
+        // Together, so that the deadline is one for all of them.
+        let deadline = self.options.drain_deadline;
+        let drained = join_all(self.inputs.iter_mut().map(|input| input.source.drain(deadline))).await;
+        for (input, drained) in self.inputs.iter().zip(drained) {
+            match drained {
                 Ok(report) => self.report.sources.push((input.source.identity(), input.source.status(), report)),
                 Err(error) => outcome = outcome.and(Err(JobError::from(error))),
             }

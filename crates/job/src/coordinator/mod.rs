@@ -26,6 +26,8 @@ use headwater_core::{
 };
 use tokio::sync::watch;
 
+use crate::store::RESERVED_IDS;
+
 pub use error::{JobError, JobErrorKind};
 pub use guarantee::{Guarantee, Part};
 pub use report::{JobReport, Progress};
@@ -56,6 +58,8 @@ pub struct Input {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RunOptions {
+    /// The job's name, a label of its metrics.
+    pub job: String,
     /// End when nothing has come for this long and nothing is left to do. `None`: run until stopped.
     pub until_idle: Option<Duration>,
     /// Checkpoints that may fail in a row before the job ends. 10: with a pause of a second or more between them, a
@@ -67,7 +71,7 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { until_idle: None, failed_saves_max: 10, drain_deadline: Duration::from_secs(60) }
+        Self { job: String::new(), until_idle: None, failed_saves_max: 10, drain_deadline: Duration::from_secs(60) }
     }
 }
 
@@ -114,10 +118,16 @@ impl fmt::Debug for Runner {
     }
 }
 
-/// A save on its way.
-struct Saving {
+/// A checkpoint whose barrier is cut.
+struct Taken {
     id: CheckpointId,
     begun: Mono,
+    reason: &'static str,
+}
+
+/// A save on its way.
+struct Saving {
+    taken: Taken,
     done: BoxFuture<'static, (Box<dyn CheckpointStore>, Result<(), StoreError>)>,
 }
 
@@ -133,7 +143,8 @@ impl Runner {
     /// A job of these parts. The plan's inputs are `inputs` by position, its outputs are `sinks` by name.
     ///
     /// # Errors
-    /// When an output has no sink.
+    /// Everything about the parts that cannot work: an output without a sink, two sinks of one name, two inputs that share
+    /// a state, no input at all, an impossible option.
     pub fn new(
         inputs: Vec<Input>,
         plan: Box<dyn Plan>,
@@ -142,9 +153,9 @@ impl Runner {
         clock: Arc<dyn Clock>,
         options: RunOptions,
     ) -> Result<Self, JobError> {
-        if let Some(output) = plan.outputs().iter().find(|o| !sinks.iter().any(|(name, _)| *name == o.sink)) {
-            let text = format!("the plan writes to `{}`, which is no sink of this job", output.sink);
-            return Err(JobError::new(JobErrorKind::Configuration, text));
+        let wrong = problems(&inputs, &*plan, &sinks, &options);
+        if !wrong.is_empty() {
+            return Err(JobError::new(JobErrorKind::Configuration, wrong.join("\n")));
         }
         let (sender, stop) = watch::channel(false);
         Ok(Self {
@@ -201,7 +212,7 @@ impl Runner {
                 Wake::Saved(store, result) => {
                     self.store = Some(store);
                     if let Some(save) = saving.take() {
-                        self.saved(save.id, save.begun, result).await?;
+                        self.saved(save.taken, result).await?;
                     }
                 }
                 Wake::Event(input, event) => self.take(input, event?).await?,
@@ -298,6 +309,36 @@ impl Runner {
             self.wanted = Some("idle");
         }
     }
+}
+
+fn problems(inputs: &[Input], plan: &dyn Plan, sinks: &[(String, Box<dyn Sink>)], options: &RunOptions) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if inputs.is_empty() {
+        wrong.push("the job reads nothing: it needs at least one input".into());
+    }
+    for (i, input) in inputs.iter().enumerate() {
+        let identity = input.source.identity();
+        if let Some(other) = inputs[..i].iter().find(|other| other.source.identity() == identity) {
+            wrong.push(format!(
+                "`{}` and `{}` read the same queue ({identity}), and a queue is read once: use one table for both",
+                other.table, input.table
+            ));
+        }
+    }
+    for (i, (name, _)) in sinks.iter().enumerate() {
+        if sinks[..i].iter().any(|(other, _)| other == name) {
+            wrong.push(format!("two sinks are named `{name}`: what each has staged could not be told apart"));
+        }
+    }
+    for output in plan.outputs().iter().filter(|output| !sinks.iter().any(|(name, _)| *name == output.sink)) {
+        wrong.push(format!("the plan writes to `{}`, which is no sink of this job", output.sink));
+    }
+    // An id is used by each try; those that were used and never saved must not come again after a restart.
+    if !(1..RESERVED_IDS).contains(&u64::from(options.failed_saves_max)) {
+        let most = RESERVED_IDS - 1;
+        wrong.push(format!("failed_saves_max is between 1 and {most}, not {}", options.failed_saves_max));
+    }
+    wrong
 }
 
 /// How long the loop waits before it looks around: for idleness a tenth of the period within these bounds, and for

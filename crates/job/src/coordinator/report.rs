@@ -71,3 +71,17 @@ pub struct JobReport {
     /// Each source: its identity, its totals, its drain.
     pub sources: Vec<(String, SourceStatus, DrainReport)>,
 }
+
+impl JobReport {
+    /// Redeliveries dropped, over all sources.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.sources.iter().map(|(_, status, _)| status.duplicates).sum()
+    }
+
+    /// Deletes confirmed, over all sources.
+    #[must_use]
+    pub fn deleted(&self) -> u64 {
+        self.sources.iter().map(|(_, status, _)| status.deleted).sum()
+    }
+}

@@ -22,7 +22,9 @@ impl Runner {
             sink.write(&records).await?;
             let rows = records.num_rows();
             *self.report.rows.entry(name.clone()).or_default() += rows as u64;
-            metrics::counter!("headwater_sink_rows_total", "table" => name.clone()).increment(rows as u64);
+            let job = self.options.job.clone();
+            metrics::counter!("headwater_sink_rows_total", "job" => job, "table" => name.clone())
+                .increment(rows as u64);
             (self.observer)(&Progress::Rows { sink: name.clone(), rows });
         }
         Ok(())
@@ -30,7 +32,10 @@ impl Runner {
 
     fn bad_row(&mut self, input: usize, batch: &Batch, bad: &BadRow) -> Result<(), JobError> {
         let table = &self.inputs[input].table;
-        let meta = batch.message_of(bad.row);
+        let at = batch.messages().partition_point(|message| message.rows.end <= bad.row);
+        let message = batch.messages().get(at);
+        let row = bad.row - message.map_or(0, |message| message.rows.start);
+        let meta = message.map(|message| &message.meta);
         let id = meta.map_or("unknown", |m| &m.id);
         let tries = meta.map_or(0, |m| m.dequeue_count);
         let sink = &self.plan.outputs()[bad.output].sink;
@@ -38,18 +43,18 @@ impl Runner {
         match self.inputs[input].bad_rows {
             BadRows::Fail => {
                 let text = format!(
-                    "table `{table}`: message {id} (delivered {tries} times), row {} of its batch: `{expression}` for `{sink}` \
+                    "table `{table}`: message {id} (delivered {tries} times), row {row} of it: `{expression}` for `{sink}` \
                      fails: {cause}. Nothing is lost: the message stays in the queue. Mend the expression (TRY_CAST gives NULL \
-                     instead of failing), or set `badRecords` to `skip`",
-                    bad.row
+                     instead of failing), or set `badRecords` to `skip`"
                 );
                 Err(JobError::new(JobErrorKind::BadData, text))
             }
             BadRows::Skip => {
                 self.report.bad_rows += 1;
-                metrics::counter!("headwater_bad_rows_total", "table" => table.clone()).increment(1);
+                let job = self.options.job.clone();
+                metrics::counter!("headwater_bad_rows_total", "job" => job, "table" => table.clone()).increment(1);
                 if self.report.bad_rows <= BAD_LOGGED {
-                    tracing::warn!(%table, message_id = id, row = bad.row, %expression, %sink, %cause, "bad row skipped");
+                    tracing::warn!(%table, message_id = %id, row, %expression, %sink, %cause, "bad row skipped");
                 }
                 Ok(())
             }

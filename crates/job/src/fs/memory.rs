@@ -15,9 +15,15 @@ use super::{FileSystem, Identity, Listed, Lock, LockError, Metadata, NewFile};
 ///
 /// It is as unkind as POSIX allows: names and contents that were not synced survive a loss of power or do not, each for
 /// itself; a failed sync loses what it should have kept, and the next sync says that all is well.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct MemoryFs {
     inner: Arc<Mutex<Disk>>,
+}
+
+impl std::fmt::Debug for MemoryFs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MemoryFs({} operations)", self.operations())
+    }
 }
 
 /// What a loss of power does to what was not synced.
