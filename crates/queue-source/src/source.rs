@@ -341,6 +341,7 @@ impl Source for QueueSource {
         status.deletable = counts.deletable;
         status.unconfirmed = counts.unconfirmed;
         status.lag = state.totals.lag;
+        status.busy_until = Some(state.idle_floor);
         let settled = counts.buffered == 0 && counts.uncommitted == 0 && counts.deletable == 0;
         if settled && self.polling && state.pausing == 0 && state.failure.is_none() {
             let leases = state.ledger.latest_lease_end().unwrap_or_default();

@@ -131,7 +131,7 @@ impl Drive {
     /// After an unclean end the source is not idle before its leases have run out, however short the period.
     fn warn_of_leases(&self, request: &SourceRequest, source: &dyn Source) {
         let (Some(period), true) = (self.until_idle, request.context.unclean_start) else { return };
-        let leases = source.status().idle_since.map_or(Duration::ZERO, |since| since.since(self.clock.now()));
+        let leases = source.status().busy_until.map_or(Duration::ZERO, |until| until.since(self.clock.now()));
         if leases > period {
             tracing::warn!(
                 table = %request.table,
