@@ -41,8 +41,6 @@ pub struct SourceConfig {
     pub decoder: Arc<dyn DecoderFactory>,
     /// How bodies are wrapped for transport.
     pub encoding: MessageEncoding,
-    /// The format reads bytes rather than text: decoded bodies need not be UTF-8 to be believed.
-    pub binary_bodies: bool,
     /// Columns filled from metadata, after the decoder's columns.
     pub metadata: Vec<MetadataColumn>,
     /// What to do with bad data.
@@ -92,7 +90,6 @@ impl SourceConfig {
             job: String::new(),
             decoder,
             encoding: MessageEncoding::Auto,
-            binary_bodies: false,
             metadata: Vec::new(),
             bad_records: BadRecords::Fail,
             start_time: None,

@@ -121,7 +121,7 @@ impl Decoding {
             BadRecords::Fail => OnBadRow::Fail,
             BadRecords::Skip => OnBadRow::Salvage,
         };
-        let unwrapped = config.encoding.decode(&inbound.body, config.binary_bodies, &mut self.scratch);
+        let unwrapped = config.encoding.decode(&inbound.body, config.decoder.is_binary(), &mut self.scratch);
         let (form, result) = match unwrapped {
             Ok((body, form)) => (Some(form), self.decoder.decode(body, mode)),
             Err(error) => (None, Err(error)),

@@ -123,6 +123,7 @@ impl Drive {
         }
         tracing::info!(state = %self.state.display(), "the job starts");
         let mut options = RunOptions::default();
+        options.job.clone_from(&context.job);
         options.until_idle = self.until_idle;
         let (plan, clock) = (Box::new(planned.plan), Arc::clone(&self.clock));
         Runner::new(inputs, plan, sinks, Box::new(store), clock, options).map_err(failed)

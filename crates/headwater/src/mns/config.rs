@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{OptionError, OptionErrors, Options, QueueIdentity, SourceRequest, parse_duration};
-use headwater_formats::{DecoderFactory, Format, LogicalType, MessageEncoding, RowType};
+use headwater_formats::{DecoderFactory, Format, MessageEncoding, RowType};
 use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
 use headwater_queue_source::{BadRecords, SkippedByTime, SourceConfig};
@@ -209,10 +209,6 @@ impl<'a> Reader<'a> {
     /// Everything that does not depend on the format, so that its mistakes show even when the format has some.
     fn settings(&mut self, request: &SourceRequest, settings: &mut Settings) {
         settings.encoding = MessageEncoding::named(self.word("messageEncoding")).unwrap_or_default();
-        // The raw format with one column of bytes or a number reads bytes, everything else reads text.
-        let text = |t: &LogicalType| matches!(t, LogicalType::String | LogicalType::VarChar(_) | LogicalType::Char(_));
-        settings.binary_bodies = self.options.get("format") == Some("raw")
-            && !request.columns.fields().iter().any(|f| text(&f.data_type.logical));
         if self.word("badRecords") == "skip" {
             settings.bad_records = BadRecords::Skip;
         }
@@ -255,7 +251,6 @@ impl<'a> Reader<'a> {
 #[derive(Default)]
 struct Settings {
     encoding: MessageEncoding,
-    binary_bodies: bool,
     bad_records: BadRecords,
     skipped_by_time: SkippedByTime,
     declared_lease: Option<Duration>,
@@ -272,7 +267,6 @@ impl Settings {
         config.metadata.clone_from(&request.metadata);
         config.unclean_start = request.context.unclean_start;
         config.encoding = self.encoding;
-        config.binary_bodies = self.binary_bodies;
         config.bad_records = self.bad_records;
         config.skipped_by_time = self.skipped_by_time;
         config.declared_lease = self.declared_lease;
