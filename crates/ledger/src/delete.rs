@@ -14,7 +14,7 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct DeleteBatch {
     /// To be given back with [`Ledger::delete_done`].
     pub token: DeleteToken,
-    /// What to delete; at most `batch_max` entries.
+    /// What to delete; at most `delete_max` entries.
     pub entries: Vec<(MessageKey, Handle)>,
 }
 
@@ -67,7 +67,7 @@ impl Ledger {
                 self.ready.push_back(key);
             }
         }
-        let max = self.limits.batch_max as usize;
+        let max = self.limits.delete_max as usize;
         let mut entries = Vec::with_capacity(max.min(self.ready.len()));
         while entries.len() < max
             && let Some(key) = self.ready.pop_front()

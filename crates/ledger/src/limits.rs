@@ -9,8 +9,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Messages asked for in one receive, and deleted in one call at most. 16 is the most the service takes.
+    /// Messages asked for in one receive at most. 16 is the most the service takes.
     pub batch_max: u32,
+    /// Messages deleted in one call at most. 16 is the most the service takes.
+    pub delete_max: u32,
     /// Messages received and not deleted: running receives × batch + buffered + uncommitted + committed with a live
     /// handle. 4,000, below the 5,000 at which the service throttles a consumer.
     pub undeleted_max: u32,
@@ -61,6 +63,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             batch_max: 16,
+            delete_max: 16,
             undeleted_max: 4_000,
             bytes_max: 64 << 20,
             message_bytes_max: 64 << 10,
@@ -105,6 +108,7 @@ impl Limits {
             }
         };
         need(self.batch_max >= 1, "batchSize", "must be at least 1".into());
+        need(self.delete_max >= 1, "deleteMax", "must be at least 1".into());
         need(self.undeleted_max >= 1, "undeletedMax", "not one message fits: must be at least 1".into());
         need(self.message_bytes_max >= 1, "messageBytesMax", "must be at least 1 byte".into());
         need(

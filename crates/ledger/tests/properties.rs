@@ -60,6 +60,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         |(batch, undeleted, retries, ids, deltas, strict, grace_ids)| {
             let mut limits = Limits::default();
             limits.batch_max = batch;
+            limits.delete_max = batch;
             limits.undeleted_max = undeleted;
             limits.message_bytes_max = 10;
             limits.bytes_max = 50;
@@ -270,7 +271,7 @@ impl World {
 
     fn deletes(&mut self) {
         let Some(batch) = self.ledger.next_deletes(self.now) else { return };
-        assert!(!batch.entries.is_empty() && batch.entries.len() <= self.limits.batch_max as usize);
+        assert!(!batch.entries.is_empty() && batch.entries.len() <= self.limits.delete_max as usize);
         for (key, _) in &batch.entries {
             assert!(self.committed.contains(key), "G1: {key:?} is deleted, no committed snapshot holds it");
         }

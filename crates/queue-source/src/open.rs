@@ -26,7 +26,8 @@ pub(crate) async fn open(
     limits.message_bytes_max = description.max_message_bytes.unwrap_or(capabilities.max_message_bytes).max(1);
     limits.retention = description.retention.unwrap_or(capabilities.max_retention);
     limits.stale_delete_is_error = capabilities.stale_delete_is_error;
-    limits.batch_max = limits.batch_max.min(capabilities.max_receive).min(capabilities.max_delete);
+    limits.batch_max = limits.batch_max.min(capabilities.max_receive);
+    limits.delete_max = limits.delete_max.min(capabilities.max_delete);
     config.wait = config.wait.min(capabilities.max_wait);
 
     let mut errors = Vec::new();

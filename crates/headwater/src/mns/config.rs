@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{OptionError, OptionErrors, Options, QueueIdentity, SourceRequest, parse_duration};
-use headwater_formats::{DecoderFactory, Format, MessageEncoding, RowType};
+use headwater_formats::{DecoderFactory, Format, FormatError, MessageEncoding, RowType};
 use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
 use headwater_queue_source::{BadRecords, SkippedByTime, SourceConfig};
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         match Format::named(&*format).options(self.format_options.clone()).factory(columns) {
             Ok(decoder) => Some(decoder),
             Err(errors) => {
-                self.errors.extend(errors.into_iter().map(|e| OptionError::new("format", format!("{format}: {e}"))));
+                self.errors.extend(errors.into_iter().map(|e| of_format(&e)));
                 None
             }
         }
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
         match headwater_oss::OssFactory::create(columns, &self.format_options, events) {
             Ok(decoder) => Some(decoder),
             Err(errors) => {
-                self.errors.extend(errors.into_iter().map(|e| OptionError::new("messageType", format!("OSS: {e}"))));
+                self.errors.extend(errors.into_iter().map(|e| of_format(&e)));
                 None
             }
         }
@@ -245,6 +245,18 @@ impl<'a> Reader<'a> {
             self.notices.push(notice.into());
         }
     }
+}
+
+/// A format's mistake under the option it is about, so that whoever knows the option's place can point at it.
+fn of_format(error: &FormatError) -> OptionError {
+    let option = match error {
+        FormatError::UnknownOption { option, .. }
+        | FormatError::OtherFormat { option, .. }
+        | FormatError::BadValue { option, .. }
+        | FormatError::Conflict { first: option, .. } => option,
+        _ => "format",
+    };
+    OptionError::new(option, format!("is refused: {error}"))
 }
 
 /// The options of the source itself.

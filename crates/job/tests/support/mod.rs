@@ -149,6 +149,7 @@ pub fn limits() -> Limits {
     limits.checkpoint_interval = Duration::from_secs(2);
     limits.checkpoint_max_messages = 5;
     limits.batch_max = 4;
+    limits.delete_max = 4;
     limits
 }
 

@@ -67,6 +67,7 @@ impl Rules {
     pub(crate) fn ledger(&self) -> Ledger {
         let mut limits = Limits::default();
         limits.batch_max = 2;
+        limits.delete_max = 2;
         limits.undeleted_max = 4;
         limits.checkpoint_max_messages = 4;
         limits.grace = Duration::ZERO;

@@ -338,7 +338,7 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
     let integer = || value.parse::<u64>().map_err(|_| format!("{name}={value}: a number"));
     let small = || integer().and_then(|n| u32::try_from(n).map_err(|e| e.to_string()));
     match name {
-        "batch" => limits.batch_max = small()?,
+        "batch" => (limits.batch_max, limits.delete_max) = (small()?, small()?),
         "undeleted" => limits.undeleted_max = small()?,
         "bytes" => limits.bytes_max = integer()?,
         "message-bytes" => limits.message_bytes_max = integer()?,
