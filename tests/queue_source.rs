@@ -10,8 +10,12 @@ mod gauges;
 mod hooked;
 #[path = "queue_source/lines.rs"]
 mod lines;
+#[path = "queue_source/outside.rs"]
+mod outside;
 #[path = "queue_source/pacing.rs"]
 mod pacing;
+#[path = "queue_source/stress.rs"]
+mod stress;
 #[path = "queue_source/world.rs"]
 mod world;
 

@@ -1,0 +1,77 @@
+//! What differs from one history to the next: limits small enough that every one of them is met.
+
+use std::time::Duration;
+
+use headwater_formats::MessageEncoding;
+use headwater_queue_source::{BadRecords, SourceConfig};
+use headwater_testkit::{FaultRates, MemoryQueueOptions, Random};
+
+use crate::lines::Lines;
+use crate::world::SECOND;
+
+pub(super) fn one_of<T: Copy>(random: &mut Random, choices: &[T]) -> T {
+    let at = usize::try_from(random.below(choices.len() as u64)).unwrap_or(0);
+    choices[at]
+}
+
+pub(super) fn rates(random: &mut Random) -> FaultRates {
+    let mut rates = FaultRates::even(one_of(random, &[0, 10, 30, 80]));
+    rates.duplicate = one_of(random, &[0, 50, 300]);
+    rates.response_lost = one_of(random, &[0, 30, 150]);
+    rates.delay_max = SECOND * one_of(random, &[1, 3, 12]);
+    rates
+}
+
+pub(super) fn queue(random: &mut Random) -> MemoryQueueOptions {
+    let mut options = MemoryQueueOptions::default();
+    options.lease = SECOND * one_of(random, &[4, 10, 30]);
+    options
+}
+
+/// What stays the same over the restarts of one history.
+#[derive(Clone)]
+pub(super) struct Options {
+    config: SourceConfig,
+}
+
+impl Options {
+    pub(super) fn new(random: &mut Random, lease: Duration) -> Self {
+        let mut config = SourceConfig::new("t", Lines::factory());
+        config.encoding = MessageEncoding::Raw;
+        config.bad_records = BadRecords::Skip;
+        config.wait = SECOND * one_of(random, &[0, 1, 5, 10]);
+        config.backoff_max = SECOND * one_of(random, &[1, 10]);
+        let limits = &mut config.limits;
+        limits.batch_max = one_of(random, &[1, 3, 16]);
+        limits.undeleted_max = one_of(random, &[1, 5, 20, 64]);
+        limits.bytes_max = (64 << 10) * one_of(random, &[1, 4, 32]);
+        limits.checkpoint_max_messages = 1 + u32::try_from(random.below(u64::from(limits.undeleted_max))).unwrap_or(0);
+        limits.checkpoint_max_bytes = one_of(random, &[8, 1_000, 64 << 10]);
+        limits.checkpoint_interval = lease / one_of(random, &[2, 3, 8]);
+        limits.ledger_max_ids = one_of(random, &[1, 3, 1_000]);
+        limits.full_patience = SECOND * one_of(random, &[30, 600]);
+        limits.grace = SECOND * one_of(random, &[0, 5, 60]);
+        limits.grace_max_ids = one_of(random, &[1, 20, 1_000]);
+        limits.delete_max_retries = one_of(random, &[0, 1, 3]);
+        limits.deltas_max = one_of(random, &[1, 2, 64]);
+        Self { config }
+    }
+
+    /// The configuration of one run: pollers, workers and batches may change with every restart.
+    pub(super) fn of_a_run(&self, random: &mut Random) -> SourceConfig {
+        let mut config = self.config.clone();
+        config.pollers = one_of(random, &[1, 2, 5]);
+        config.delete_workers = one_of(random, &[1, 2]);
+        config.batch_rows = one_of(random, &[1, 4, 8_192]);
+        config.batch_bytes = one_of(random, &[1, 30, 1 << 20]);
+        config.seed = random.draw();
+        config.unclean_start = random.chance(500);
+        config
+    }
+
+    /// At the end of a history: the way out of a full ledger is to raise its limit.
+    pub(super) fn raise_the_limit(&mut self) {
+        self.config.limits.ledger_max_ids = 100_000;
+        self.config.limits.undeleted_max = self.config.limits.undeleted_max.max(16);
+    }
+}
