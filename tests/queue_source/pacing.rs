@@ -66,7 +66,7 @@ async fn polls_answered_too_early_are_paced_and_not_idle() {
 async fn a_consumer_does_not_spin_for_retries_that_wait_for_a_deleter() {
     let world = World::new();
     let mut config = World::config();
-    config.limits.batch_max = 1;
+    config.limits.delete_max = 1;
     let mut source = world.source(config).await;
     world.queue.send("0");
     world.lines(&mut source).await;

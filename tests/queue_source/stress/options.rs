@@ -43,6 +43,7 @@ impl Options {
         config.backoff_max = SECOND * one_of(random, &[1, 10]);
         let limits = &mut config.limits;
         limits.batch_max = one_of(random, &[1, 3, 16]);
+        limits.delete_max = one_of(random, &[1, 3, 16]);
         limits.undeleted_max = one_of(random, &[1, 5, 20, 64]);
         limits.bytes_max = (64 << 10) * one_of(random, &[1, 4, 32]);
         limits.checkpoint_max_messages = 1 + u32::try_from(random.below(u64::from(limits.undeleted_max))).unwrap_or(0);
