@@ -104,7 +104,8 @@ pub enum Disturbance {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SourceSettings {
-    /// The queue's lease.
+    /// The queue's lease. The sources' polls must be a good deal shorter: a stop lets them run out, and what is held must
+    /// still be leased when it is committed then.
     pub lease: Duration,
     /// The time in which anything that is promised must happen: several leases and checkpoint intervals, on a manual clock
     /// generously so.

@@ -42,7 +42,8 @@ struct History {
 impl History {
     async fn step(&mut self, job: &mut Job<'_>) -> Result<(), Halt> {
         let bench = job.bench;
-        let second = std::time::Duration::from_secs(1).min(bench.settings.quiet);
+        // A second of a lease of thirty; shorter where time is real.
+        let second = std::time::Duration::from_secs(1).min(bench.settings.lease / 30);
         match self.random.below(100) {
             0..30 => {
                 for _ in 0..self.random.below(6) {

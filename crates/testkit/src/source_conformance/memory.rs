@@ -38,6 +38,7 @@ pub struct MemorySourceHarness {
     open: Open,
     encode: Encode,
     seed: u64,
+    steps: u32,
     rates: FaultRates,
 }
 
@@ -50,6 +51,9 @@ impl fmt::Debug for MemorySourceHarness {
 /// Messages a source may hold in this harness: two full answers and a bit, so that trials reach the bound.
 const UNDELETED_MAX: u32 = 40;
 
+/// Steps of a random history: some ten crashes and thirty checkpoints.
+const HISTORY_STEPS: u32 = 300;
+
 impl MemorySourceHarness {
     /// A harness for sources made by `open`, whose queue carries rows as `encode` writes them. The source's first column
     /// is `BIGINT` and holds the numbers; a body of no numbers decodes to no row.
@@ -59,13 +63,21 @@ impl MemorySourceHarness {
         open: impl Fn(OpenOn) -> BoxFuture<'static, Result<Box<dyn Source>, HarnessError>> + Send + Sync + 'static,
         encode: impl Fn(&[i64]) -> Bytes + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), open: Arc::new(open), encode: Arc::new(encode), seed: 1, rates: FaultRates::none() }
+        let (open, encode) = (Arc::new(open), Arc::new(encode));
+        Self { name: name.into(), open, encode, seed: 1, steps: HISTORY_STEPS, rates: FaultRates::none() }
     }
 
     /// Another seed, for the random histories and the faults.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// So many steps in a random history; 300 unless told otherwise.
+    #[must_use]
+    pub fn history_steps(mut self, steps: u32) -> Self {
+        self.steps = steps;
         self
     }
 
@@ -86,7 +98,8 @@ impl SourceHarness for MemorySourceHarness {
 
     fn settings(&self) -> SourceSettings {
         let manual = SourceSettings::manual(MemoryQueueOptions::default().lease, UNDELETED_MAX);
-        SourceSettings { seed: self.seed, faults: self.rates != FaultRates::none(), ..manual }
+        let faults = self.rates != FaultRates::none();
+        SourceSettings { seed: self.seed, history_steps: self.steps, faults, ..manual }
     }
 
     async fn fresh(&self) -> Result<Box<dyn TestSource>, HarnessError> {
