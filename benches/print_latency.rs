@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use headwater::job::fs::MemoryFs;
-use headwater::job::sinks::PrintFactory;
+use headwater::job::sinks::print::PrintFactory;
 use headwater::job::{BadRows, Input, Lineage, LocalStore, RunOptions, Runner, StoreOptions};
 use headwater::{
     Clock, Credentials, Format, JobContext, MnsSource, Mono, Options, PassThrough, SinkFactory, SinkRequest, Source,
