@@ -220,6 +220,15 @@ impl Ledger {
         self.committed_through
     }
 
+    /// About how many bytes the ledger takes: its table, handles at 64 bytes each, and the state it keeps for snapshots.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let slot = size_of::<MessageKey>() + size_of::<Entry>();
+        let chain: usize = self.chain.iter().map(|segment| segment.bytes().len()).sum();
+        let handles = self.counts.buffered + self.counts.uncommitted + self.counts.deletable;
+        (self.entries.capacity() * slot + chain) as u64 + handles * 64
+    }
+
     /// Raises the retention after which an unconfirmed id cannot come back any more. Never lowers it: an id may have
     /// been sent under the longer one.
     pub fn note_retention(&mut self, retention: Duration) {

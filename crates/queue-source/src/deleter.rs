@@ -84,7 +84,7 @@ fn settle(shared: &Shared, token: DeleteToken, outcomes: &[DeleteOutcome]) {
     if report.confirmed > 0 {
         state.last_activity = now;
     }
-    shared.meter.gauges(&state.ledger.counts());
+    shared.meter.gauges(&state, shared.clock.now());
     drop(state);
     shared.meter.deleted.increment(u64::from(report.confirmed));
     shared.meter.failed_deletes.increment(u64::from(report.stale + report.given_up));

@@ -41,6 +41,7 @@
 //! source.rs (the `Source` implementation), poller.rs, deleter.rs, state.rs (who wakes whom), drain.rs, decode.rs, open.rs,
 //! metadata.rs.
 
+mod ages;
 mod backoff;
 mod config;
 mod decode;

@@ -1,7 +1,9 @@
 //! Metrics, through the `metrics` facade. Labels: job, table, queue; never ids.
 
-use headwater_ledger::Counts;
+use headwater_ledger::Mono;
 use metrics::{Counter, Gauge};
+
+use crate::state::State;
 
 /// The handles of one source's metrics.
 #[derive(Clone)]
@@ -27,6 +29,8 @@ pub(crate) struct Meter {
     uncommitted: Gauge,
     unconfirmed: Gauge,
     ledger_entries: Gauge,
+    ledger_bytes: Gauge,
+    oldest_uncommitted: Gauge,
     undeleted: Gauge,
     held_bytes: Gauge,
     pub(crate) lag: Gauge,
@@ -73,13 +77,18 @@ impl Meter {
             uncommitted: gauge("headwater_uncommitted_messages"),
             unconfirmed: gauge("headwater_unconfirmed_messages"),
             ledger_entries: gauge("headwater_ledger_entries"),
+            ledger_bytes: gauge("headwater_ledger_bytes"),
+            oldest_uncommitted: gauge("headwater_oldest_uncommitted_seconds"),
             undeleted: gauge("headwater_undeleted_messages"),
             held_bytes: gauge("headwater_held_bytes"),
             lag: gauge("headwater_lag_seconds"),
         }
     }
 
-    pub(crate) fn gauges(&self, counts: &Counts) {
+    pub(crate) fn gauges(&self, state: &State, now: Mono) {
+        let counts = state.ledger.counts();
+        self.ledger_bytes.set(state.ledger.memory_bytes() as f64);
+        self.oldest_uncommitted.set(state.ages.oldest().map_or(0.0, |since| now.since(since).as_secs_f64()));
         self.buffered.set(counts.buffered as f64);
         self.uncommitted.set(counts.uncommitted as f64);
         self.unconfirmed.set(counts.unconfirmed as f64);

@@ -251,7 +251,7 @@ fn take(shared: &Shared, grant: Grant, sent: Mono, received: Received) -> Answer
     }
     let server_now = state.server_now;
     state.ledger.tick(read, server_now);
-    shared.meter.gauges(&state.ledger.counts());
+    shared.meter.gauges(&state, shared.clock.now());
     let caught_up = empty && !early && state.inbox.is_empty();
     drop(state);
 

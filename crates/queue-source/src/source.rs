@@ -128,12 +128,15 @@ impl QueueSource {
         let keys: Vec<_> = decoded.batch.messages().iter().map(|m| m.meta.key).collect();
         let mut state = self.shared.lock();
         state.ledger.hand_out(&keys);
+        if !keys.is_empty() {
+            state.ages.handed_out(now);
+        }
         for key in &decoded.left {
             state.ledger.leave(*key);
         }
         state.totals.rows += rows as u64;
         state.last_activity = now;
-        self.shared.meter.gauges(&state.ledger.counts());
+        self.shared.meter.gauges(&state, self.shared.clock.now());
         let newest = decoded.batch.messages().iter().filter_map(|m| m.meta.enqueued).max();
         if let (Some(now), Some(enqueued)) = (state.server_time(now), newest) {
             let lag = Duration::from_millis(u64::try_from(now.0.saturating_sub(enqueued.0)).unwrap_or(0));
@@ -235,7 +238,7 @@ impl Source for QueueSource {
         let mut state = self.shared.lock();
         let restored = state.ledger.restore(id, &segments, now);
         restored.map_err(|e| refused(format!("checkpoint {id} cannot be restored")).with_source(e))?;
-        self.shared.meter.gauges(&state.ledger.counts());
+        self.shared.meter.gauges(&state, self.shared.clock.now());
         // What the state holds may still be leased to the process that saved it.
         state.maybe_leased(now);
         drop(state);
@@ -261,16 +264,19 @@ impl Source for QueueSource {
             let mut state = shared.lock();
             let (now, server_now) = (shared.clock.now(), state.server_now);
             if state.ledger.tick(now, server_now) > 0 {
-                shared.meter.gauges(&state.ledger.counts());
+                shared.meter.gauges(&state, shared.clock.now());
             }
         }
     }
 
     async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError> {
         let now = self.shared.clock.now();
-        let snapshot = self.shared.lock().ledger.barrier(id, now).map_err(|error| {
+        let mut state = self.shared.lock();
+        let snapshot = state.ledger.barrier(id, now).map_err(|error| {
             SourceError::new(SourceErrorKind::Failed, format!("checkpoint {id} is refused")).with_source(error)
         })?;
+        state.ages.sealed(id);
+        drop(state);
         let parts = snapshot.segments.iter().map(|s| StatePart { name: s.name(), bytes: Arc::clone(s.bytes()) });
         Ok(SourceState::new(self.identity(), parts.collect()))
     }
@@ -282,8 +288,9 @@ impl Source for QueueSource {
             SourceError::new(SourceErrorKind::Failed, format!("commit of checkpoint {id} is refused"))
                 .with_source(error)
         })?;
+        state.ages.committed(id);
         state.last_activity = self.shared.clock.now();
-        self.shared.meter.gauges(&state.ledger.counts());
+        self.shared.meter.gauges(&state, self.shared.clock.now());
         drop(state);
         self.shared.deleters.notify_waiters();
         self.shared.pollers.notify_waiters();

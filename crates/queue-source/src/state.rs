@@ -9,6 +9,7 @@ use headwater_core::{Clock, Handle, MessageKey, MessageMeta, Queue, SourceError,
 use headwater_ledger::{Ledger, Mono, ServerMs};
 use tokio::sync::Notify;
 
+use crate::ages::Ages;
 use crate::config::SourceConfig;
 use crate::meter::Meter;
 
@@ -62,6 +63,7 @@ pub(crate) struct State {
     pub(crate) releasing: BTreeMap<MessageKey, Handle>,
     pub(crate) released: u64,
     pub(crate) totals: Totals,
+    pub(crate) ages: Ages,
 }
 
 impl State {
@@ -121,6 +123,7 @@ impl Shared {
             releasing: BTreeMap::new(),
             released: 0,
             totals: Totals::default(),
+            ages: Ages::default(),
         };
         Self {
             queue,
