@@ -1,11 +1,14 @@
 //! What breaks inside or below a source: it fails by name, gives back what it holds, and loses nothing.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::FutureExt;
-use headwater_core::{CheckpointId, Clock, Event, Handle, Mono, QueueErrorKind, ServerMs, Source, SourceErrorKind};
+use headwater_core::{
+    CheckpointId, Clock, Delivery, Event, Handle, Mono, QueueErrorKind, ServerMs, Source, SourceErrorKind,
+};
 use headwater_queue_source::BadRecords;
-use headwater_testkit::{Operation, settle};
+use headwater_testkit::{MemoryQueueOptions, Operation, settle};
 
 use crate::hooked::Act;
 use crate::lines::Lines;
@@ -98,6 +101,8 @@ async fn a_restored_source_goes_on_and_one_without_a_commit_does_too() {
         drop(source);
         let mut source = world.source(World::config()).await;
         source.restore(CheckpointId(1), state).await.expect("a restore");
+        settle().await;
+        assert!(world.queue.deleted().is_empty(), "checkpoint 1 is not committed by being restored");
         if commit {
             world.checkpoint(&mut source, 1).await;
             assert_eq!(world.queue.deleted().len(), 1, "at once, by the handle in the state");
@@ -151,6 +156,47 @@ async fn a_message_twice_in_one_answer_is_one_message_with_its_newer_handle() {
     world.checkpoint(&mut source, 1).await;
     assert_eq!(world.queue.deleted().len(), 1);
     assert_eq!((source.status().duplicates, source.status().rows), (2, 1));
+}
+
+#[tokio::test]
+async fn an_answer_slower_than_a_whole_life_is_not_handed_out_again() {
+    let mut options = MemoryQueueOptions::default();
+    options.lease = SECOND * 4;
+    let world = World::with(options);
+    let mut config = World::config();
+    (config.limits.checkpoint_interval, config.limits.grace) = (SECOND * 2, Duration::ZERO);
+    let mut source = world.source(config).await;
+    world.queue.send("a");
+    // The first receive leases it and is answered after 30 s; until then the other one receives, and it is deleted.
+    world.hooks.make(Operation::Receive, Act::AnswerLate(SECOND * 30));
+    let (mut rows, mut checkpoint) = (0, 0);
+    for _ in 0..60 {
+        match world.next(&mut source, SECOND).await {
+            Some(Ok(Some(Event::Batch(batch)))) => rows += batch.records().num_rows(),
+            Some(Ok(Some(Event::CheckpointDue(_)))) => {
+                checkpoint += 1;
+                world.checkpoint(&mut source, checkpoint).await;
+            }
+            other => assert!(other.is_none(), "{other:?}"),
+        }
+    }
+    assert_eq!((rows, world.queue.deleted().len()), (1, 1));
+    assert_eq!(source.status().duplicates, 1, "the late answer was read");
+}
+
+#[tokio::test]
+async fn receives_that_fail_give_their_permits_back() {
+    let world = World::new();
+    let mut config = World::config();
+    (config.limits.undeleted_max, config.limits.checkpoint_max_messages) = (32, 16);
+    let mut source = world.source(config).await;
+    world.hooks.make(Operation::Receive, Act::Fail(QueueErrorKind::Transient));
+    assert!(world.next(&mut source, SECOND * 60).await.is_none());
+    assert!(world.hooks.calls(Operation::Receive) > 4, "more than there are permits for");
+    world.hooks.mend(Operation::Receive);
+    assert!(world.next(&mut source, SECOND * 15).await.is_none());
+    world.queue.send("a");
+    assert_eq!(world.lines(&mut source).await, ["a"]);
 }
 
 #[tokio::test]
@@ -269,4 +315,16 @@ async fn a_full_ledger_recovers_by_screening() {
         }
     }
     assert_eq!((rows, world.queue.deleted().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_guarantee_is_what_the_queue_allows() {
+    for (stable_ids, delivery) in [(true, Delivery::ExactlyOnce), (false, Delivery::AtLeastOnce)] {
+        let mut options = MemoryQueueOptions::default();
+        options.capabilities.stable_ids = stable_ids;
+        let source = World::with(options).source(World::config()).await;
+        assert_eq!(source.delivery(), delivery);
+        let sentence = source.guarantee();
+        assert!(sentence.contains(&delivery.to_string()), "{sentence}");
+    }
 }

@@ -68,6 +68,8 @@ pub(crate) enum Act {
     Empty,
     /// Works after this time.
     Late(Duration),
+    /// The next call works at once, and its answer comes after this time; the ones after it are as usual.
+    AnswerLate(Duration),
 }
 
 type Edit = Box<dyn FnMut(&mut Received) + Send>;
@@ -112,12 +114,20 @@ impl Hooked {
         self.calls.lock().expect("calls").get(&operation).copied().unwrap_or(0)
     }
 
+    /// How long an answer takes, if this is the call that is to be answered late.
+    fn answer_late(&self, operation: Operation) -> Option<Duration> {
+        let mut acts = self.acts.lock().expect("acts");
+        let Some(Act::AnswerLate(pause)) = acts.get(&operation).copied() else { return None };
+        acts.remove(&operation);
+        Some(pause)
+    }
+
     async fn meet(&self, operation: Operation, wait: Duration) -> Result<bool, QueueError> {
         *self.calls.lock().expect("calls").entry(operation).or_default() += 1;
         let act = self.acts.lock().expect("acts").get(&operation).copied();
         let fail = |kind| QueueError::new(kind, format!("{operation:?} fails as the test wants it"));
         match act {
-            None => Ok(false),
+            None | Some(Act::AnswerLate(_)) => Ok(false),
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::Panic) => panic!("{operation:?} panics as the test wants it"),
             Some(Act::Fail(kind)) => Err(fail(kind)),
@@ -153,7 +163,11 @@ impl Queue for Hooked {
         if self.meet(Operation::Receive, request.wait).await? {
             return Ok(Received::default());
         }
+        let late = self.answer_late(Operation::Receive);
         let mut received = self.inner.receive(request).await?;
+        if let Some(pause) = late {
+            self.clock.sleep(pause).await;
+        }
         if let Some(edit) = &mut *self.edit.lock().expect("an edit") {
             edit(&mut received);
         }

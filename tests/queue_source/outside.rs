@@ -62,17 +62,12 @@ impl Outside {
         Ok(())
     }
 
-    /// A restart: what the newest durable checkpoint lists is committed, everything else that was staged is thrown away.
-    ///
-    /// # Errors
-    /// As [`commit`](Self::commit).
-    pub(crate) fn recover(&mut self) -> Result<Option<Saved>, String> {
+    /// A restart: what was staged and is not listed in the newest durable checkpoint is thrown away. What it lists is to be
+    /// committed next, before `commit` is called on the restored source.
+    pub(crate) fn recover(&mut self) -> Option<Saved> {
         let listed: BTreeSet<_> = self.durable.iter().flat_map(|saved| saved.pending.iter().copied()).collect();
         self.staged.retain(|epoch, _| listed.contains(epoch));
-        if let Some(saved) = self.durable.clone() {
-            self.commit(saved.id)?;
-        }
-        Ok(self.durable.clone())
+        self.durable.clone()
     }
 
     pub(crate) fn has(&self, row: &str) -> bool {

@@ -18,7 +18,8 @@ pub(super) fn rates(random: &mut Random) -> FaultRates {
     let mut rates = FaultRates::even(one_of(random, &[0, 10, 30, 80]));
     rates.duplicate = one_of(random, &[0, 50, 300]);
     rates.response_lost = one_of(random, &[0, 30, 150]);
-    rates.delay_max = SECOND * one_of(random, &[1, 3, 12]);
+    rates.delayed = one_of(random, &[0, 50, 300]);
+    rates.delay_max = SECOND * one_of(random, &[1, 3, 40]);
     rates
 }
 
