@@ -41,7 +41,8 @@ pub struct Limits {
     pub full_patience: Duration,
     /// How long a deleted id is remembered for service-side duplicates. 60 s, twice the longest poll.
     pub grace: Duration,
-    /// Deleted ids remembered at most. 1,000,000: 50 s at the service's limit of 20,000 messages a second.
+    /// Deleted ids remembered at most. 200,000: what the service's limit of 20,000 messages a second deletes during one
+    /// poll of the default length, since an answer on its way may carry any of them.
     pub grace_max_ids: u32,
     /// Retries of a delete that failed or got no answer, with the same handle. 3, as `deleteMaxRetries`.
     pub delete_max_retries: u32,
@@ -75,7 +76,7 @@ impl Default for Limits {
             ledger_max_ids: 1_000_000,
             full_patience: Duration::from_secs(600),
             grace: Duration::from_secs(60),
-            grace_max_ids: 1_000_000,
+            grace_max_ids: 200_000,
             delete_max_retries: 3,
             delete_retry_pause: Duration::from_millis(500),
             retention: Duration::from_secs(1_296_000),
