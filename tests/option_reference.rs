@@ -1,5 +1,5 @@
-//! docs/options.md is written from the tables that SQL and the builder read. `REWRITE=1 cargo test --test option_reference`
-//! writes it anew.
+//! docs/options.md and docs/functions.md are written from the tables that SQL and the builder read.
+//! `REWRITE=1 cargo test --test option_reference` writes them anew. docs/from-flink.md must know each of Flink's options.
 
 use std::fmt::Write as _;
 
@@ -36,13 +36,52 @@ fn reference() -> String {
     out
 }
 
+fn functions() -> String {
+    let mut out = String::from(
+        "# Functions\n\nWritten from the tables in the code (`REWRITE=1 cargo test --test option_reference`). Each has Flink's meaning; \
+         any other name is refused with\nthis list. Operators: `+ - * / %`, `||`, `= <> < <= > >=`, `AND OR NOT`, `IS [NOT] NULL TRUE \
+         FALSE UNKNOWN DISTINCT FROM`, `[NOT] BETWEEN`,\n`[NOT] IN (list)`, `[NOT] LIKE … ESCAPE`, `CASE`, `a[i]`, `m['key']`, `row.field`.\n\n",
+    );
+    for usage in headwater_sql::function_usages() {
+        writeln!(out, "* `{usage}`").expect("a string takes text");
+    }
+    out
+}
+
+fn compare(file: &str, expected: &str) {
+    let path = format!("{}/docs/{file}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("REWRITE").is_some() {
+        std::fs::write(&path, expected).expect("docs/ can be written");
+    }
+    let actual = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(actual == expected, "docs/{file} is out of date: REWRITE=1 cargo test --test option_reference");
+}
+
 #[test]
 fn the_option_reference_is_what_the_code_says() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/options.md");
-    let expected = reference();
-    if std::env::var_os("REWRITE").is_some() {
-        std::fs::write(path, &expected).expect("docs/ can be written");
+    compare("options.md", &reference());
+}
+
+#[test]
+fn the_function_reference_is_what_the_code_says() {
+    compare("functions.md", &functions());
+}
+
+/// Options of the SMQ connector: the first of our table, see its documentation.
+const OF_FLINK: usize = 11;
+
+#[test]
+fn the_guide_from_flink_knows_every_option() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/from-flink.md")).expect("the guide");
+    let connector = MNS_OPTIONS.iter().take(OF_FLINK).map(|o| o.name.to_owned());
+    let formats = Format::all().iter().flat_map(|f| f.options.iter().map(move |o| format!("{}.{}", f.name, o.key)));
+    let absent: Vec<String> = connector.chain(formats).filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+    assert!(absent.is_empty(), "docs/from-flink.md says nothing of {absent:?}");
+    for key in MetadataKey::ALL {
+        assert!(
+            guide.contains(&format!("`{}`", key.name())),
+            "docs/from-flink.md does not name the metadata {}",
+            key.name()
+        );
     }
-    let actual = std::fs::read_to_string(path).expect("docs/options.md");
-    assert!(actual == expected, "docs/options.md is out of date: REWRITE=1 cargo test --test option_reference");
 }

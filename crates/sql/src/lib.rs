@@ -55,6 +55,7 @@ mod types;
 mod variables;
 
 pub use error::{Notice, Position, ScriptError, ScriptErrorKind, ScriptErrors};
+pub use functions::usages as function_usages;
 pub use parse::{ColumnDef, ColumnKind, OptionDef, Script, TableDef};
 pub use plan::{Job, PlannedJob, PlannedSink, PlannedSource, StatelessPlan};
 pub use settings::Settings;

@@ -24,9 +24,16 @@ pub(crate) mod time;
 use self::call::Function;
 use headwater_core::nearest;
 
-/// Functions that look like ordinary ones, but whose grammar the binder knows.
-const SPECIAL: [&str; 7] =
-    ["CAST", "TRY_CAST", "EXTRACT", "JSON_VALUE", "JSON_EXISTS", "TIMESTAMPADD", "TIMESTAMPDIFF"];
+/// Functions that look like ordinary ones, but whose grammar the binder knows; and how they are written.
+const SPECIAL: [(&str, &str); 7] = [
+    ("CAST", "CAST(value AS type)"),
+    ("TRY_CAST", "TRY_CAST(value AS type)"),
+    ("EXTRACT", "EXTRACT(unit FROM time)"),
+    ("JSON_VALUE", "JSON_VALUE(text, path [RETURNING type] [NULL | ERROR | DEFAULT value ON EMPTY] [… ON ERROR])"),
+    ("JSON_EXISTS", "JSON_EXISTS(text, path [TRUE | FALSE | UNKNOWN | ERROR ON ERROR])"),
+    ("TIMESTAMPADD", "TIMESTAMPADD(unit, number, time)"),
+    ("TIMESTAMPDIFF", "TIMESTAMPDIFF(unit, from, to)"),
+];
 
 /// Functions over many rows, and the windows of streams: no single row, and no single epoch, has their answer.
 const OVER_ROWS: [&str; 40] = [
@@ -96,6 +103,14 @@ pub(crate) fn lookup(name: &str) -> Option<&'static Function> {
     all().find(|f| f.name.eq_ignore_ascii_case(name))
 }
 
+/// How each function is written, in alphabetical order; what a reference prints.
+pub fn usages() -> Vec<&'static str> {
+    let mut usages: Vec<_> = all().map(|f| f.usage).chain(SPECIAL.map(|(_, usage)| usage)).collect();
+    usages.sort_unstable();
+    usages.dedup();
+    usages
+}
+
 /// Why there is no function of that name, and what there is instead.
 pub(crate) fn refusal(name: &str) -> String {
     let upper = name.to_ascii_uppercase();
@@ -111,7 +126,7 @@ pub(crate) fn refusal(name: &str) -> String {
              'message-id'"
         );
     }
-    let mut names: Vec<&str> = all().map(|f| f.name).chain(SPECIAL).collect();
+    let mut names: Vec<&str> = all().map(|f| f.name).chain(SPECIAL.map(|(name, _)| name)).collect();
     names.sort_unstable();
     let near = nearest(&upper, names.iter().copied()).map(|n| format!(" Did you mean {n}?")).unwrap_or_default();
     format!("there is no function {upper}.{near} The functions are {}", names.join(", "))
