@@ -5,10 +5,11 @@ mod render;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use headwater_formats::{Field, Format, OnBadRow, RowType};
+use headwater_formats::{DataType, DecoderFactory, Field, Format, OnBadRow, RowType, TypeError};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -95,19 +96,24 @@ pub(crate) fn answer(case: &Case, expected: &Expected) -> Answer {
 }
 
 fn rows(case: &Case, types: Option<&[(String, String)]>) -> Result<Vec<Value>, String> {
-    let row_type = match types {
-        // Computed columns are none of the decoder's business, so the physical ones are taken as Flink resolved them.
-        Some(types) => {
-            let fields = types.iter().map(|(name, t)| Ok(Field::new(name, t.parse::<headwater_formats::DataType>()?)));
-            RowType::new(fields.collect::<Result<Vec<_>, headwater_formats::TypeError>>().map_err(|e| e.to_string())?)
-        }
-        None => case.columns.parse().map_err(|e: headwater_formats::TypeError| e.to_string())?,
-    };
-    let factory = Format::create(&case.format, &row_type, &case.options).map_err(|e| e.to_string())?;
+    let factory = factory(case, types)?;
     let mut decoder = factory.decoder();
     match &case.body {
         Some(body) => decoder.decode(body, OnBadRow::Fail).map_err(|e| e.to_string())?,
         None => decoder.decode_absent(),
     };
-    Ok(render::rows(&decoder.flush(), &row_type))
+    Ok(render::rows(&decoder.flush(), factory.row_type()))
+}
+
+/// The table of a case, with its physical columns as Flink resolved them where it did.
+pub(crate) fn factory(case: &Case, types: Option<&[(String, String)]>) -> Result<Arc<dyn DecoderFactory>, String> {
+    let row_type = match types {
+        // Computed columns are none of the decoder's business.
+        Some(types) => {
+            let fields = types.iter().map(|(name, t)| Ok(Field::new(name, t.parse::<DataType>()?)));
+            RowType::new(fields.collect::<Result<Vec<_>, TypeError>>().map_err(|e| e.to_string())?)
+        }
+        None => case.columns.parse().map_err(|e: TypeError| e.to_string())?,
+    };
+    Format::create(&case.format, &row_type, &case.options).map_err(|e| e.to_string())
 }
