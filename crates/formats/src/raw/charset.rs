@@ -20,6 +20,8 @@ pub(crate) enum Charset {
     Utf32Fixed {
         little: bool,
     },
+    /// GBK as Java has it: pairs of bytes alone, some of them private-use characters.
+    Gbk,
     /// A table of encoding_rs, whose control characters 80 to 9F are kept, or mean an undefined byte.
     Table(&'static Encoding, Controls),
 }
@@ -61,7 +63,8 @@ impl Charset {
             }
             "euc_jp" => Self::Table(encoding_rs::EUC_JP, Controls::Table),
             "euc_kr" | "x-windows-949" | "ms949" => Self::Table(encoding_rs::EUC_KR, Controls::Table),
-            "euc_cn" | "gb2312" | "cp936" | "ms936" | "windows-936" => Self::Table(encoding_rs::GBK, Controls::Table),
+            "gbk" | "cp936" | "windows-936" => Self::Gbk,
+            "euc_cn" | "gb2312" | "ms936" => Self::Table(encoding_rs::GBK, Controls::Table),
             "sjis" | "windows-31j" | "ms932" => Self::Table(encoding_rs::SHIFT_JIS, Controls::Table),
             _ => return Self::table(&name),
         })
@@ -101,6 +104,7 @@ impl Charset {
                 rest => utf32(rest, false, out),
             },
             Self::Utf32Fixed { little } => utf32(body, little, out),
+            Self::Gbk => gbk(body, out),
             Self::Table(encoding, controls) => table(encoding, controls, body, out),
         }
         Ok(())
@@ -120,6 +124,33 @@ fn utf32(body: &[u8], little: bool, out: &mut Vec<u8>) {
     let codes = words.iter().map(|word| if little { u32::from_le_bytes(*word) } else { u32::from_be_bytes(*word) });
     let chars = codes.map(|code| char::from_u32(code).unwrap_or(REPLACEMENT));
     push_all(chars.chain((!rest.is_empty()).then_some(REPLACEMENT)), out);
+}
+
+/// The web reads GBK with the table of GB 18030, which gives FE50 to FEA0 characters that did not exist when GBK was
+/// made; Java still has the private-use characters U+E815 to U+E864 there, and no sequences of four bytes.
+fn gbk(body: &[u8], out: &mut Vec<u8>) {
+    let (mut plain, mut at) = (0, 0);
+    let special = |from: usize, to: usize, next: usize, c: char, out: &mut Vec<u8>| {
+        with_table(encoding_rs::GBK, &body[from..to], out);
+        push_all([c].into_iter(), out);
+        next
+    };
+    while at < body.len() {
+        match (body[at], body.get(at + 1).copied()) {
+            (0..0x80, _) => at += 1,
+            (0xFE, Some(trail @ (0x50..=0x7E | 0x80..=0xA0))) => {
+                let code = 0xE815 + u32::from(trail) - 0x50 - u32::from(trail > 0x7F);
+                at = special(plain, at, at + 2, char::from_u32(code).unwrap_or(REPLACEMENT), out);
+                plain = at;
+            }
+            (0x81..=0xFE, Some(0x40..=0x7E | 0x80..=0xFE)) => at += 2,
+            _ => {
+                at = special(plain, at, at + 1, REPLACEMENT, out);
+                plain = at;
+            }
+        }
+    }
+    with_table(encoding_rs::GBK, &body[plain..], out);
 }
 
 fn table(encoding: &'static Encoding, controls: Controls, body: &[u8], out: &mut Vec<u8>) {
@@ -193,6 +224,8 @@ mod tests {
             ("GBK", b"\xd6\xd0\xce\xc4", "中文"),
             ("gb2312", b"\xd6\xd0", "中"),
             ("GBK", b"\xd6\xd0\xce", "中\u{fffd}"),
+            ("GBK", b"\xff\xfe\x81a\xfe\x50\xfe\xa0", "\u{fffd}\u{e845}a\u{e815}\u{e864}"),
+            ("GBK", b"\xd6\xd0\x81\x30\x81\x30\x80", "中\u{fffd}0\u{fffd}0\u{fffd}"),
             ("GB18030", b"\xd6\xd0\x95\x32\x82\x36", "中𠀀"),
             ("Big5", b"\xa4\xa4", "中"),
             ("Shift_JIS", b"\x93\xfa\x96{", "日本"),
