@@ -1,5 +1,6 @@
 //! What is wrong with a row: where, what was expected, and what to do about it. Never what the body said.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write};
 
 /// A row, or a body, that could not be decoded.
@@ -16,7 +17,7 @@ struct Inner {
     place: Option<Place>,
     path: String,
     expected: Option<String>,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
 }
 
 /// Where in a body something is.
@@ -98,8 +99,8 @@ impl DecodeError {
 
     /// With a sentence about the way out.
     #[must_use]
-    pub fn with_hint(mut self, hint: &'static str) -> Self {
-        self.0.hint = Some(hint);
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
         self
     }
 
@@ -196,7 +197,7 @@ impl Display for DecodeError {
             DecodeErrorKind::Limit { name, limit } => write!(f, "the message exceeds the limit {name} = {limit}")?,
             DecodeErrorKind::BufferFull => f.write_str("the decoder is full and must be flushed first")?,
         }
-        hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
+        hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 

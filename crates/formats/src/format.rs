@@ -24,6 +24,13 @@ pub struct FormatSpec {
 type Create = fn(&RowType, &BTreeMap<String, String>, Limits) -> Result<Arc<dyn DecoderFactory>, FormatErrors>;
 
 static FORMATS: &[FormatSpec] = &[
+    #[cfg(feature = "avro")]
+    FormatSpec {
+        name: "avro",
+        doc: "One Avro value a row, or a container file with many; the schema is derived from the columns or given.",
+        options: crate::avro::OPTIONS,
+        create: |row_type, given, limits| Ok(crate::avro::AvroFactory::create(row_type, given, limits)?),
+    },
     FormatSpec {
         name: "json",
         doc: "One JSON object a row, or a list of objects; columns by name.",

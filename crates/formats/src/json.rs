@@ -38,7 +38,11 @@ pub use encode::{EncodeError, JsonEncoder, JsonRows};
 pub use options::{JsonOptions, OPTIONS, TimestampFormat};
 pub use pattern::TimestampPattern;
 pub use read::Stop;
+#[cfg(feature = "avro")]
+pub(crate) use read::overridden_keys;
 pub use rows::RowBuilder;
 pub use scan::{Kind, Number, ScanError, Scanner, Text};
+#[cfg(feature = "avro")]
+pub(crate) use unicode::to_utf8;
 
 pub use crate::coerce::time::TimestampStandard;

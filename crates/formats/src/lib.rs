@@ -26,6 +26,8 @@
 //! by name), [`Decoder`] (what a format does), [`json`] and [`raw`] (the formats), [`DecodeError`] and
 //! [`FormatError`] (what can be wrong).
 
+#[cfg(feature = "avro")]
+pub mod avro;
 mod coerce;
 mod column;
 mod decoder;

@@ -265,7 +265,7 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
 }
 
 /// Which entries from `start` on have a later one with the same key, in order, counted from `start`.
-fn overridden_keys(keys: &Column, start: usize) -> Vec<usize> {
+pub(crate) fn overridden_keys(keys: &Column, start: usize) -> Vec<usize> {
     let Data::Text(texts) = &keys.data else { return Vec::new() };
     let count = keys.len() - start;
     let key = |entry: usize| texts.get(start + entry);

@@ -41,9 +41,13 @@ fn value(array: &dyn Array, t: &LogicalType, i: usize) -> Value {
         }
         LogicalType::Date => json!(date(array.as_primitive::<Date32Type>().value(i))),
         LogicalType::Time(_) => {
-            let millis = array.as_primitive::<Time32MillisecondType>().value(i) as u32;
-            let time = NaiveTime::from_num_seconds_from_midnight_opt(millis / 1_000, millis % 1_000 * 1_000_000);
-            json!(time.expect("a time of day").format("%H:%M:%S%.3f").to_string())
+            let millis = array.as_primitive::<Time32MillisecondType>().value(i);
+            let seconds = u32::try_from(millis.div_euclid(1_000)).unwrap_or(u32::MAX);
+            let nanos = millis.rem_euclid(1_000) as u32 * 1_000_000;
+            match NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanos) {
+                Some(time) => json!(time.format("%H:%M:%S%.3f").to_string()),
+                None => json!(format!("ms:{millis}")),
+            }
         }
         LogicalType::Timestamp(p) => json!(timestamp(array, *p, i)),
         LogicalType::TimestampLtz(p) => json!(timestamp(array, *p, i) + "Z"),
