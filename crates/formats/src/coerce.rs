@@ -6,6 +6,7 @@
 pub(crate) mod base64;
 pub(crate) mod calendar;
 pub(crate) mod decimal;
+pub(crate) mod digits;
 pub(crate) mod float;
 pub(crate) mod integer;
 pub(crate) mod time;

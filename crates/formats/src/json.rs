@@ -26,6 +26,7 @@ mod encode;
 mod leaf;
 mod options;
 mod pattern;
+mod quick;
 mod read;
 mod reprint;
 mod rows;

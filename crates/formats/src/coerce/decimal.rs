@@ -6,7 +6,7 @@ const NO_DECIMAL: Reason = "a string that is no decimal number";
 const EXPONENT: Reason = "a number with an exponent out of range";
 
 /// The powers of ten that a `DECIMAL` can reach.
-const POWERS: [i128; 39] = {
+pub(super) const POWERS: [i128; 39] = {
     let mut powers = [1i128; 39];
     let mut i = 1;
     while i < powers.len() {

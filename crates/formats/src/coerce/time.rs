@@ -4,6 +4,8 @@
 //! February and 24:00:00 the start of the next day, strict refuses both. `DATE` and ISO-8601 `TIMESTAMP` use Java's
 //! own, strict formatters; the others are composed by Flink and therefore smart.
 
+mod plain;
+
 use super::Reason;
 use super::calendar::{DAY_MILLIS, DAY_SECONDS, days_from_date, days_of_month};
 use crate::types::timestamp_unit;
@@ -54,6 +56,9 @@ impl Moment {
 
 /// A DATE, strictly ISO: days since 1970-01-01.
 pub(crate) fn parse_date(text: &[u8]) -> Result<i32, Reason> {
+    if let Some(days) = text.try_into().ok().and_then(plain::date) {
+        return Ok(days);
+    }
     let mut reader = Reader { rest: text };
     let date = reader.date().filter(|_| reader.rest.is_empty()).ok_or(NO_DATE)?;
     let days = date.strict().ok_or(NO_DATE)?;
@@ -71,6 +76,9 @@ pub(crate) fn parse_time(text: &[u8]) -> Result<i32, Reason> {
 
 /// A TIMESTAMP, or with `ltz` a TIMESTAMP_LTZ.
 pub(crate) fn parse_timestamp(text: &[u8], standard: TimestampStandard, ltz: bool) -> Result<Moment, Reason> {
+    if let Some(moment) = plain::timestamp(text, standard, ltz) {
+        return Ok(moment);
+    }
     let mut reader = Reader { rest: text };
     let (parsed, reason) = match (standard, ltz) {
         (TimestampStandard::Sql, false) => (sql(&mut reader), NO_SQL_TIMESTAMP),

@@ -60,6 +60,14 @@ fn from_string(reader: &mut Reader, text: Text<'_>, column: &mut Column) -> Resu
     if text.plain {
         return Ok(from_text(reader, text.raw, &mut column.data));
     }
+    if let Data::Text(values) = &mut column.data {
+        let start = values.bytes.len();
+        if text::decode(text.raw, &mut values.bytes).is_ok() {
+            values.close();
+            return Ok(Ok(()));
+        }
+        values.bytes.truncate(start);
+    }
     let mut decoded = std::mem::take(&mut reader.scratch);
     decoded.clear();
     let written = match text::decode(text.raw, &mut decoded) {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::leaf::{self, Misfit};
 use super::options::JsonOptions;
+use super::quick;
 use super::scan::{Kind, ScanError, Scanner, Text};
 use super::text;
 use crate::column::{Column, Data, Row};
@@ -66,13 +67,15 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(options: JsonOptions, limits: Limits) -> Self {
+        let limits = limits.with_decoded_bytes(limits.decoded_bytes);
         Self { options, limits, error: None, spent: 0, scratch: Vec::new() }
     }
 
     /// Accounts for bytes that are about to be written.
+    #[inline]
     pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Stop> {
         self.spent += bytes;
-        let limit = self.limits.decoded_bytes.min(Limits::MAX_DECODED_BYTES);
+        let limit = self.limits.decoded_bytes;
         if self.spent > limit { Err(Stop::Limit { name: "decoded_bytes", limit }) } else { Ok(()) }
     }
 
@@ -82,25 +85,47 @@ impl Reader {
         let outer = self.error.take();
         // By field, since the error of a value goes away when the key comes again: the last value counts.
         let mut failed: Vec<(usize, DecodeError)> = Vec::new();
-        let (mut first, mut guess) = (true, 0);
+        let (mut first, mut place, mut filled) = (true, 0, 0);
         scanner.enter()?;
-        while let Some(key) = scanner.next_key(first)? {
-            first = false;
-            let Some(i) = self.find(scanner, row, key, guess)? else {
-                scanner.skip()?;
-                continue;
+        while !scanner.closes_object() {
+            let guess = row.names.after(place);
+            let i = if quick::key(scanner, first, &row.names, guess) {
+                guess
+            } else {
+                let Some(key) = scanner.next_key(first)? else { break };
+                let Some(i) = self.find(scanner, row, key, guess)? else {
+                    first = false;
+                    scanner.skip()?;
+                    continue;
+                };
+                row.names.learn(place, i);
+                i
             };
-            guess = i + 1;
+            (first, place) = (false, i + 1);
             let field = &mut row.fields[i];
             if field.len() > index {
                 field.truncate(index);
                 failed.retain(|(other, _)| *other != i);
+            } else {
+                filled += 1;
             }
             self.value(scanner, field)?;
             if let Some(error) = self.error.take() {
                 failed.push((i, error.within(row.names.name(i))));
             }
         }
+        if filled < row.fields.len() {
+            self.missing(scanner, row, index, &mut failed);
+        }
+        self.error = outer;
+        if self.error.is_none() && !failed.is_empty() {
+            self.error = Some(failed.swap_remove(0).1);
+        }
+        Ok(())
+    }
+
+    /// Writes NULL to the fields that the object did not have.
+    fn missing(&self, scanner: &mut Scanner<'_>, row: &mut Row, index: usize, failed: &mut Vec<(usize, DecodeError)>) {
         for (i, field) in row.fields.iter_mut().enumerate().filter(|(_, field)| field.len() == index) {
             field.append_null();
             if self.options.fail_on_missing_field {
@@ -108,8 +133,6 @@ impl Reader {
                 failed.push((i, error.at_byte(scanner.position()).with_hint(MISSING_HINT)));
             }
         }
-        self.error = outer.or_else(|| failed.into_iter().next().map(|(_, error)| error));
-        Ok(())
     }
 
     fn find(&mut self, scanner: &Scanner<'_>, row: &Row, key: Text<'_>, guess: usize) -> Result<Option<usize>, Stop> {
@@ -123,7 +146,37 @@ impl Reader {
     }
 
     /// Reads the value that comes next into one more value of the column.
+    #[inline(always)]
     pub(crate) fn value(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
+        if quick::value(self, scanner, column) {
+            return Ok(());
+        }
+        self.nested(scanner, column)
+    }
+
+    fn nested(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
+        match (&mut column.data, scanner.next_byte()) {
+            (Data::Row(row), Some(b'{')) => {
+                let index = column_len(row);
+                self.object(scanner, row, index)?;
+            }
+            (Data::Array { offsets, items }, Some(b'[')) => {
+                self.array(scanner, items)?;
+                // Within 32 bits, see Limits::MAX_DECODED_BYTES.
+                offsets.push(items.len() as i32);
+            }
+            (Data::Map { offsets, keys, values }, Some(b'{')) => {
+                self.map(scanner, keys, values)?;
+                offsets.push(keys.len() as i32);
+            }
+            _ => return self.any_value(scanner, column),
+        }
+        column.valid();
+        Ok(())
+    }
+
+    /// Reads a value that is no object or array that the column is made of.
+    fn any_value(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
         let at = scanner.position();
         let kind = scanner.peek()?;
         if kind == Kind::Null {
@@ -131,33 +184,14 @@ impl Reader {
             column.append_null();
             return Ok(());
         }
-        let misfit = match (&mut column.data, kind) {
-            (Data::Row(row), Kind::Object) => {
-                let index = column_len(row);
-                self.object(scanner, row, index)?;
-                column.valid();
-                return Ok(());
-            }
-            (Data::Array { offsets, items }, Kind::Array) => {
-                self.array(scanner, items)?;
-                // Within 32 bits, see Limits::MAX_DECODED_BYTES.
-                offsets.push(items.len() as i32);
-                column.valid();
-                return Ok(());
-            }
-            (Data::Map { offsets, keys, values }, Kind::Object) => {
-                self.map(scanner, keys, values)?;
-                offsets.push(keys.len() as i32);
-                column.valid();
-                return Ok(());
-            }
-            (Data::Map { offsets, keys, .. }, _) if self.options.tree => {
+        let misfit = match &mut column.data {
+            Data::Map { offsets, keys, .. } if self.options.tree => {
                 scanner.skip()?;
                 offsets.push(keys.len() as i32);
                 column.valid();
                 return Ok(());
             }
-            (Data::Row(_) | Data::Array { .. } | Data::Map { .. }, _) => {
+            Data::Row(_) | Data::Array { .. } | Data::Map { .. } => {
                 scanner.skip()?;
                 Err(Misfit::Error(kind_name(kind)))
             }
@@ -173,23 +207,25 @@ impl Reader {
 
     fn array(&mut self, scanner: &mut Scanner<'_>, items: &mut Column) -> Result<(), Stop> {
         let start = items.len();
+        let mut found = self.error.take();
         let mut first = true;
         scanner.enter()?;
         while scanner.next_item(first)? {
             first = false;
             self.spend(items.width)?;
-            let before = self.error.take();
             self.value(scanner, items)?;
-            let error = self.error.take().map(|e| e.within(&format!("[{}]", items.len() - 1 - start)));
-            self.error = before.or(error);
+            if let Some(error) = self.error.take() {
+                found.get_or_insert_with(|| error.within(&format!("[{}]", items.len() - 1 - start)));
+            }
         }
+        self.error = found;
         Ok(())
     }
 
     fn map(&mut self, scanner: &mut Scanner<'_>, keys: &mut Column, values: &mut Column) -> Result<(), Stop> {
         let (start, from) = (keys.len(), scanner.position());
         let outer = self.error.take();
-        self.entries(scanner, keys, values, |_| false)?;
+        self.entries(scanner, keys, values, &[])?;
         let overridden = overridden_keys(keys, start);
         if !overridden.is_empty() {
             // The last value of a key counts: once more, without the earlier ones.
@@ -197,25 +233,27 @@ impl Reader {
             values.truncate(start);
             self.error = None;
             let mut again = scanner.again(from);
-            self.entries(&mut again, keys, values, |entry| overridden.binary_search(&entry).is_ok())?;
+            self.entries(&mut again, keys, values, &overridden)?;
         }
         let error = self.error.take().map(|e| e.within("{}"));
         self.error = outer.or(error);
         Ok(())
     }
 
+    /// Reads the entries of the object that comes next, but for those with these numbers.
     fn entries(
         &mut self,
         scanner: &mut Scanner<'_>,
         keys: &mut Column,
         values: &mut Column,
-        skip: impl Fn(usize) -> bool,
+        skip: &[usize],
     ) -> Result<(), Stop> {
+        let mut found = None;
         let mut entry = 0;
         scanner.enter()?;
         while let Some(key) = scanner.next_key(entry == 0)? {
             entry += 1;
-            if skip(entry - 1) {
+            if skip.binary_search(&(entry - 1)).is_ok() {
                 scanner.check(key)?;
                 scanner.skip()?;
                 continue;
@@ -223,16 +261,18 @@ impl Reader {
             self.spend(keys.width + values.width + key.raw.len())?;
             let Data::Text(texts) = &mut keys.data else { unreachable!("the keys of a JSON map are strings") };
             if key.plain {
-                texts.push(key.raw);
+                scanner.copy(key, texts);
             } else {
                 text::decode(key.raw, &mut texts.bytes).map_err(|e| Scanner::text_error(key, e))?;
                 texts.close();
             }
             keys.valid();
-            let before = self.error.take();
             self.value(scanner, values)?;
-            self.error = before.or(self.error.take());
+            if let Some(error) = self.error.take() {
+                found.get_or_insert(error);
+            }
         }
+        self.error = found;
         Ok(())
     }
 
@@ -270,6 +310,9 @@ pub(crate) fn overridden_keys(keys: &Column, start: usize) -> Vec<usize> {
     let count = keys.len() - start;
     let key = |entry: usize| texts.get(start + entry);
     if count <= FEW_KEYS {
+        if (1..count).all(|a| (0..a).all(|b| key(a) != key(b))) {
+            return Vec::new();
+        }
         return (0..count).filter(|a| (a + 1..count).any(|b| key(*a) == key(b))).collect();
     }
     let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(count);

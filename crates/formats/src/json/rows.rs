@@ -148,8 +148,10 @@ impl RowBuilder {
     /// Ends a row: it stays if every value fitted.
     ///
     /// # Errors
-    /// The row's error, when one bad row is enough.
+    /// The row's error, when one bad row is enough; or the limit that it reached.
     pub fn end_row(&mut self) -> Result<(), Stop> {
+        // What was read without looking at the limit at once.
+        self.reader.spend(0)?;
         if let Some(error) = self.reader.error.take() {
             self.row.truncate(self.rows);
             return self.bad_row(error);

@@ -8,6 +8,8 @@ use memchr::memchr2;
 
 use super::text::{self, TextError};
 use crate::Limits;
+use crate::coerce::digits::each;
+use crate::column::VarBytes;
 
 /// The longest key in bytes and the most digits of a number that Flink's JSON library accepts.
 const MAX_KEY_BYTES: usize = 50_000;
@@ -149,11 +151,52 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// Whether the end of the object entered last is what comes next, without blanks before it; it is passed over then.
+    #[inline]
+    pub(super) fn closes_object(&mut self) -> bool {
+        let closes = self.text.get(self.at) == Some(&b'}');
+        if closes {
+            self.leave::<()>();
+        }
+        closes
+    }
+
+    /// Appends a plain text of this scanner.
+    #[inline]
+    pub(super) fn copy(&self, text: Text<'_>, out: &mut VarBytes) {
+        out.push_part(self.text, text.at, text.raw.len());
+    }
+
     /// The next key of the object entered last, or `None` after its end. `first` is true for the first call.
     ///
     /// # Errors
     /// When neither a key nor the end is there.
+    #[inline]
     pub fn next_key(&mut self, first: bool) -> Result<Option<Text<'a>>, ScanError> {
+        if let Some(key) = self.plain_key(first) {
+            return Ok(Some(key));
+        }
+        self.any_key(first)
+    }
+
+    /// A key that is plain and has no blanks around it.
+    #[inline]
+    fn plain_key(&mut self, first: bool) -> Option<Text<'a>> {
+        let comma = if first { 0 } else { usize::from(*self.text.get(self.at)? == b',') };
+        let at = self.at + comma + 1;
+        if !first && comma == 0 || self.text.get(at - 1) != Some(&b'"') {
+            return None;
+        }
+        let rest = &self.text[at..];
+        let len = plain_len(rest).filter(|len| *len <= MAX_KEY_BYTES)?;
+        if rest.get(len + 1) != Some(&b':') {
+            return None;
+        }
+        self.at = at + len + 2;
+        Some(Text { raw: &rest[..len], plain: true, at })
+    }
+
+    fn any_key(&mut self, first: bool) -> Result<Option<Text<'a>>, ScanError> {
         match self.next_byte() {
             Some(b'}') => return Ok(self.leave()),
             Some(b',') if !first => self.at += 1,
@@ -178,7 +221,12 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// When neither a comma nor the end is there.
+    #[inline]
     pub fn next_item(&mut self, first: bool) -> Result<bool, ScanError> {
+        if !first && self.text.get(self.at) == Some(&b',') {
+            self.at += 1;
+            return Ok(true);
+        }
         match self.next_byte() {
             Some(b']') => Ok(self.leave::<()>().is_some()),
             Some(b',') if !first => {
@@ -190,6 +238,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The text, and where in it what is read next begins.
+    pub(super) fn rest(&self) -> (&'a [u8], usize) {
+        (self.text, self.at)
+    }
+
+    /// Goes on at an offset that is behind a key or a value.
+    pub(super) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// Reads the string that comes next.
     ///
     /// # Errors
@@ -198,25 +256,21 @@ impl<'a> Scanner<'a> {
         self.skip_blanks();
         let start = self.at + 1;
         let rest = self.text.get(start..).unwrap_or_default();
-        if let Some((len, ascii)) = short_string(rest) {
+        if let Some(len) = plain_len(rest) {
             self.at = start + len + 1;
-            return Ok(Text { raw: &rest[..len], plain: ascii, at: start });
+            return Ok(Text { raw: &rest[..len], plain: true, at: start });
         }
-        self.long_string(start, rest)
+        self.other_string(start, rest)
     }
 
-    /// A string that is long, has escapes, or is near the end of the text.
-    fn long_string(&mut self, start: usize, rest: &'a [u8]) -> Result<Text<'a>, ScanError> {
-        let mut escaped = false;
+    /// A string with escapes, beyond ASCII, or without an end.
+    fn other_string(&mut self, start: usize, rest: &'a [u8]) -> Result<Text<'a>, ScanError> {
         let mut len = 0;
         loop {
             len += memchr2(b'"', b'\\', &rest[len..]).unwrap_or(rest.len() - len);
             match rest.get(len) {
                 Some(b'"') => break,
-                Some(_) => {
-                    escaped = true;
-                    len = (len + 2).min(rest.len());
-                }
+                Some(_) => len = (len + 2).min(rest.len()),
                 None => {
                     self.at = self.text.len();
                     return self.fail("the text ends within a string");
@@ -224,8 +278,7 @@ impl<'a> Scanner<'a> {
             }
         }
         self.at = start + len + 1;
-        let raw = &rest[..len];
-        Ok(Text { raw, plain: !escaped && raw.is_ascii(), at: start })
+        Ok(Text { raw: &rest[..len], plain: false, at: start })
     }
 
     /// Reads the number that comes next.
@@ -351,11 +404,14 @@ impl<'a> Scanner<'a> {
         Err(ScanError::new(self.at, what))
     }
 
-    fn next_byte(&mut self) -> Option<u8> {
+    /// What comes next behind blanks.
+    #[inline]
+    pub(super) fn next_byte(&mut self) -> Option<u8> {
         self.skip_blanks();
         self.text.get(self.at).copied()
     }
 
+    #[inline]
     fn skip_blanks(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
             self.at += 1;
@@ -378,27 +434,32 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The length of a string without escapes that ends within the first 64 bytes, and whether it is ASCII. Most strings
-/// are like that, and eight bytes at a time are faster for them than setting up a vectorised search.
-fn short_string(text: &[u8]) -> Option<(usize, bool)> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
+/// Up to here strings are searched eight bytes at a time, which is quicker than setting up a vectorised search.
+const SHORT: usize = 64;
+
+/// The length of the string that ends with the first quote in the text, if it is ASCII without escapes.
+#[inline(always)]
+pub(super) fn plain_len(text: &[u8]) -> Option<usize> {
     let (words, _) = text.as_chunks::<8>();
-    let mut high = 0;
-    for (i, word) in words.iter().take(8).enumerate() {
+    let words = &words[..words.len().min(SHORT / 8)];
+    for (i, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let (quote, escape) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
-        // The lowest marked byte is a true hit; marks above it may be false.
-        let hits = ((quote.wrapping_sub(ONES) & !quote) | (escape.wrapping_sub(ONES) & !escape)) & HIGHS;
-        if hits != 0 {
-            let bit = hits.trailing_zeros();
-            let len = i * 8 + bit as usize / 8;
-            let ascii = (high | word & ((1 << bit) - 1)) & HIGHS == 0;
-            return (text[len] == b'"').then_some((len, ascii));
+        let (quote, escape) = (word ^ each(b'"'), word ^ each(b'\\'));
+        // Marked are quotes, backslashes and what is beyond ASCII. A borrow may mark more, but only above a true mark.
+        let marks = (quote.wrapping_sub(each(1)) | escape.wrapping_sub(each(1)) | word) & each(0x80);
+        if marks != 0 {
+            let len = i * 8 + marks.trailing_zeros() as usize / 8;
+            return (text[len] == b'"').then_some(len);
         }
-        high |= word;
     }
-    None
+    long_plain_len(text, words.len() * 8)
+}
+
+/// [`plain_len`] of a text whose first `seen` bytes are plain.
+fn long_plain_len(text: &[u8], seen: usize) -> Option<usize> {
+    let rest = &text[seen..];
+    let len = memchr2(b'"', b'\\', rest)?;
+    (rest[len] == b'"' && rest[..len].is_ascii()).then_some(seen + len)
 }
 
 #[cfg(test)]
@@ -506,7 +567,8 @@ mod tests {
             let len = text.len() - 1;
             text.extend_from_slice(b"\"        ");
             let read = Scanner::new(&text, &Limits::default()).string();
-            prop_assert_eq!(read, Scanner::new(&text, &Limits::default()).long_string(1, &text[1..]));
+            let long = Scanner::new(&text, &Limits::default()).other_string(1, &text[1..]);
+            prop_assert_eq!(read.map(|t| (t.raw, t.at)), long.map(|t| (t.raw, t.at)));
             prop_assert_eq!(read.map(|t| (t.raw.len(), t.plain)), Ok((len, text[1..=len].is_ascii())));
         }
     }

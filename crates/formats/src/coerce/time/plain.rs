@@ -1,0 +1,157 @@
+//! Dates and timestamps as nearly all are written, eight characters at a time: four digits of year, an existing day, an
+//! hour below 24. What is written otherwise, right or wrong, is `None` here and read by the rules.
+
+use super::{Moment, TimestampStandard};
+use crate::coerce::calendar::{DAY_SECONDS, days_of_month};
+use crate::coerce::digits::{each, word};
+
+/// Eight characters of which some are digits and the others known.
+struct Layout {
+    /// The characters, with `0` for a digit.
+    base: u64,
+    /// What carries into the high bit of a byte that is not 0, or, for a digit, above 9.
+    slack: u64,
+}
+
+impl Layout {
+    const fn new(text: &[u8; 8]) -> Self {
+        let mut slack = [0x7F; 8];
+        let mut i = 0;
+        while i < slack.len() {
+            if text[i] == b'0' {
+                slack[i] = 0x7F - 9;
+            }
+            i += 1;
+        }
+        Self { base: u64::from_le_bytes(*text), slack: u64::from_le_bytes(slack) }
+    }
+
+    /// In each byte the number that the digit there and the next one make.
+    #[inline]
+    fn pairs(&self, word: u64) -> Option<[u8; 8]> {
+        let values = word ^ self.base;
+        let strange = (values | values.wrapping_add(self.slack)) & each(0x80);
+        (strange == 0).then(|| (values * 10 + (values >> 8)).to_le_bytes())
+    }
+}
+
+const YEAR_MONTH: Layout = Layout::new(b"0000-00-");
+const CLOCK: Layout = Layout::new(b"00:00:00");
+
+/// `2024-12-31`: days since 1970-01-01.
+#[inline]
+pub(super) fn date(text: &[u8; 10]) -> Option<i32> {
+    let pairs = YEAR_MONTH.pairs(word(text, 0)?)?;
+    let (tens, ones) = (text[8].wrapping_sub(b'0'), text[9].wrapping_sub(b'0'));
+    if tens > 3 || ones > 9 {
+        return None;
+    }
+    let (year, month) = (i32::from(pairs[0]) * 100 + i32::from(pairs[2]), u32::from(pairs[5]));
+    let day = u32::from(tens * 10 + ones);
+    if !(1..=12).contains(&month) || day == 0 || day > 28 && day > days_of_month(year.into(), month) {
+        return None;
+    }
+    // Years are counted from March, so that the leap day is the last; 400 years more, so that none is negative.
+    let (year, from_march) = if month <= 2 { (year + 399, month + 9) } else { (year + 400, month - 3) };
+    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+    // At most 366.
+    Some(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year as i32 - 719_468 - 146_097)
+}
+
+/// `2024-12-31 12:34:56` with up to nine digits of a fraction.
+#[inline]
+pub(super) fn timestamp(text: &[u8], standard: TimestampStandard, ltz: bool) -> Option<Moment> {
+    let separator = match standard {
+        TimestampStandard::Sql => b' ',
+        TimestampStandard::Iso8601 => b'T',
+        TimestampStandard::Iso8601WithOffset => return None,
+    };
+    let text = if ltz { text.strip_suffix(b"Z")? } else { text };
+    let (day, rest) = text.split_first_chunk::<10>()?;
+    let (found, rest) = rest.split_first()?;
+    let [hour, _, _, minute, _, _, second, _] = CLOCK.pairs(word(rest, 0)?)?;
+    if *found != separator || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let nanos = fraction(&rest[8..])?;
+    let of_day = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
+    Some(Moment { seconds: i64::from(date(day)?) * DAY_SECONDS + of_day, nanos })
+}
+
+#[inline]
+fn fraction(text: &[u8]) -> Option<u32> {
+    match text {
+        [] => Some(0),
+        [b'.', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            let millis = u32::from(a - b'0') * 100 + u32::from(b - b'0') * 10 + u32::from(c - b'0');
+            Some(millis * 1_000_000)
+        }
+        [b'.', digits @ ..] if (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+            let value = digits.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+            Some(value * 10u32.pow(9 - digits.len() as u32))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{DAY_SECONDS, Reader, iso, sql};
+    use super::*;
+    use crate::coerce::calendar::date_from_days;
+
+    /// What the rules say, without the shortcut.
+    fn by_rule(text: &str, standard: TimestampStandard, ltz: bool) -> Option<Moment> {
+        let mut reader = Reader { rest: text.as_bytes() };
+        let moment = match standard {
+            TimestampStandard::Sql => sql(&mut reader)?,
+            _ => iso(&mut reader, !ltz)?,
+        };
+        ((!ltz || reader.eat(b'Z')) && reader.rest.is_empty()).then_some(moment)
+    }
+
+    #[test]
+    fn every_day_of_four_digit_years_is_read_as_by_the_rules() {
+        let (first, last) = (-719_528, 2_932_896);
+        for days in (first..=last).step_by(7).chain([first, last]) {
+            let (year, month, day) = date_from_days(days);
+            let text = format!("{year:04}-{month:02}-{day:02}");
+            assert_eq!(date(text.as_bytes().try_into().expect("ten characters")).map(i64::from), Some(days), "{text}");
+        }
+        for text in ["2023-02-29", "2024-04-31", "2024-00-10", "2024-13-10", "2024-01-00", "2024-01-32", "2024-1-010"] {
+            assert_eq!(date(text.as_bytes().try_into().expect("ten characters")), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_here_is_what_the_rules_say(
+            text in "[0-2][0-9]{3}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?Z?",
+            other in any::<(prop::sample::Index, char)>(),
+            ltz: bool,
+        ) {
+            let mut changed: Vec<char> = text.chars().collect();
+            let at = other.0.index(changed.len());
+            changed[at] = other.1;
+            for text in [text, changed.into_iter().collect()] {
+                for standard in [TimestampStandard::Sql, TimestampStandard::Iso8601] {
+                    let quick = timestamp(text.as_bytes(), standard, ltz);
+                    if quick.is_some() {
+                        prop_assert_eq!(quick, by_rule(&text, standard, ltz), "{}", text);
+                    }
+                    // A midnight may have been written 24:00:00, which is not for here.
+                    let existing = by_rule(&text, standard, ltz).filter(|m| m.seconds % DAY_SECONDS > 0);
+                    prop_assert!(quick.is_some() || existing.is_none() || !text.is_ascii() || is_odd(&text), "{}", text);
+                }
+            }
+        }
+    }
+
+    /// Right by the rules, but not as nearly all are written: a day that does not exist, an end without digits.
+    fn is_odd(text: &str) -> bool {
+        let day = text.get(..10).and_then(|day| day.as_bytes().try_into().ok());
+        day.is_none_or(|day| date(day).is_none()) || text.trim_end_matches('Z').ends_with('.')
+    }
+}
