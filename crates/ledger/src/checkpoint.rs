@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::entry::{Entry, Operation, Stage, Wait};
-use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
-use crate::ledger::{Ledger, Tombstone};
+use crate::graves::Burial;
+use crate::ids::{CheckpointId, MessageKey, Mono, ServerMs, Ticket};
+use crate::ledger::Ledger;
 use crate::receive::earlier;
 use crate::segment::{Content, Segment, SegmentError, Stored};
 
@@ -246,7 +247,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger is not empty, or the state is not whole, not of this checkpoint, or of a later version.
     pub fn restore(&mut self, id: CheckpointId, segments: &[Segment], now: Mono) -> Result<(), CheckpointError> {
-        if !self.entries.is_empty() || self.last_barrier.is_some() || !self.receives.is_empty() {
+        if self.counts.ids() > 0 || self.last_barrier.is_some() || !self.receives.is_empty() {
             return Err(CheckpointError::NotEmpty);
         }
         let (stored, last) = replay(segments)?;
@@ -270,12 +271,11 @@ impl Ledger {
 
     fn revive(&mut self, key: MessageKey, stored: &Stored, now: Mono) {
         let committed = self.committed_through.is_some_and(|done| stored.checkpoint <= done);
-        let stage = if stored.confirmed {
-            let stay = self.next_stay;
-            self.next_stay += 1;
-            self.deleted.push_back(Tombstone { key, ticket: Ticket(0), at: now, stay });
-            Stage::Deleted { checkpoint: stored.checkpoint, stay }
-        } else if committed {
+        if stored.confirmed {
+            let burial = Burial { ticket: Ticket(0), at: now, checkpoint: stored.checkpoint };
+            return self.bury(key, stored.rank, burial);
+        }
+        let stage = if committed {
             Stage::Committed(stored.checkpoint)
         } else {
             self.sealed.entry(stored.checkpoint).or_default().push(key);
@@ -283,7 +283,7 @@ impl Ledger {
         };
         let entry = Entry {
             stage,
-            handle: stored.handle.clone().filter(|_| !stored.confirmed),
+            handle: stored.handle.clone(),
             rank: stored.rank,
             enqueued: stored.enqueued,
             lease_end: None,
@@ -311,7 +311,7 @@ impl Ledger {
         let mut keys = std::mem::take(&mut self.changed);
         if base {
             forgotten.clear();
-            keys = self.entries.keys().copied().collect();
+            keys = self.entries.keys().copied().chain(self.graves.iter().map(|(key, ..)| key)).collect();
             self.chain.clear();
         }
         keys.sort_unstable();
@@ -334,19 +334,22 @@ impl Ledger {
     }
 
     fn store(&mut self, key: MessageKey, newest: CheckpointId) -> Option<Stored> {
+        if let Some((rank, Burial { checkpoint, .. })) = self.graves.get(key) {
+            let enqueued = ServerMs::default();
+            return Some(Stored { key, checkpoint, confirmed: true, handle: None, rank, enqueued });
+        }
         let entry = self.entries.get_mut(&key)?;
-        let (checkpoint, confirmed) = match entry.stage {
+        let checkpoint = match entry.stage {
             Stage::Buffered => return None,
-            Stage::Emitted(checkpoint) => (checkpoint.unwrap_or(newest), false),
-            Stage::Committed(checkpoint) => (checkpoint, false),
-            Stage::Deleted { checkpoint, .. } => (checkpoint, true),
+            Stage::Emitted(checkpoint) => checkpoint.unwrap_or(newest),
+            Stage::Committed(checkpoint) => checkpoint,
         };
         entry.persisted = true;
         entry.changed = false;
         Some(Stored {
             key,
             checkpoint,
-            confirmed,
+            confirmed: false,
             handle: entry.handle.clone(),
             rank: entry.rank,
             enqueued: entry.enqueued,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::entry::{Operation, Stage, Wait};
+use crate::graves::Burial;
 use crate::ids::{DeleteToken, Handle, MessageKey, Mono, Ticket};
-use crate::ledger::{Ledger, Tombstone};
+use crate::ledger::Ledger;
 
 /// The longest pause before a retry. 30 s, the service's default lease: after that the handle is most likely dead.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -133,17 +134,13 @@ impl Ledger {
     }
 
     fn confirm(&mut self, key: MessageKey, now: Mono) {
-        let stay = self.next_stay;
-        self.next_stay += 1;
-        self.update(key, |entry| {
-            if let Stage::Committed(checkpoint) = entry.stage {
-                entry.stage = Stage::Deleted { checkpoint, stay };
-                entry.handle = None;
-            }
-        });
         self.mark_changed(key);
-        // Every receive begun so far may still carry the message: remember the next ticket as the bound.
-        self.deleted.push_back(Tombstone { key, ticket: Ticket(self.next_ticket), at: now, stay });
+        let place = self.entries.get(&key).map(|entry| (entry.stage, entry.rank));
+        if let Some((Stage::Committed(checkpoint), rank)) = place {
+            self.remove(key);
+            // Every receive begun so far may still carry the message: the next ticket is the bound.
+            self.bury(key, rank, Burial { ticket: Ticket(self.next_ticket), at: now, checkpoint });
+        }
         self.note_freed(now);
     }
 
@@ -192,8 +189,7 @@ impl Ledger {
     /// The latest end of a lease on an undeleted id, as far as hints tell; costs time in proportion to all ids.
     #[must_use]
     pub fn latest_lease_end(&self) -> Option<Mono> {
-        let undeleted = self.entries.values().filter(|entry| !matches!(entry.stage, Stage::Deleted { .. }));
-        undeleted.filter_map(|entry| entry.lease_end).max()
+        self.entries.values().filter_map(|entry| entry.lease_end).max()
     }
 
     /// Whether a delete is waiting or running.

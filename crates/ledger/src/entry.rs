@@ -2,8 +2,8 @@
 
 use crate::ids::{CheckpointId, Handle, Mono, ServerMs};
 
-/// Where a message stands. It only ever moves downward, except that a redelivery takes it from `Deleted` back to
-/// `Committed`.
+/// Where a message stands; it only ever moves downward. Once its delete is confirmed it leaves the entries for the
+/// [graves](crate::graves), and a redelivery brings it back as `Committed`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
     /// Received, its rows wait in the source.
@@ -12,9 +12,6 @@ pub(crate) enum Stage {
     Emitted(Option<CheckpointId>),
     /// In a durable, committed checkpoint: may be deleted.
     Committed(CheckpointId),
-    /// Its delete is confirmed; remembered until no receive can carry it any more. The number tells this stay from
-    /// an earlier one in the queue of deleted ids.
-    Deleted { checkpoint: CheckpointId, stay: u64 },
 }
 
 /// The one operation that may be in flight for an id.

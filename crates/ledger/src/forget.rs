@@ -28,30 +28,27 @@ impl Ledger {
     fn forget_deleted(&mut self, now: Mono) -> u64 {
         let oldest = self.receives.keys().next().copied();
         let mut forgotten = 0;
-        while let Some(stone) = self.deleted.front().copied() {
-            let current = matches!(self.entries.get(&stone.key).map(|e| e.stage),
-                Some(Stage::Deleted { stay, .. }) if stay == stone.stay);
-            if current {
-                let carried = oldest.is_some_and(|oldest| oldest < stone.ticket);
-                let graceful =
-                    now < stone.at + self.limits.grace && self.counts.deleted < u64::from(self.limits.grace_max_ids);
-                if carried || graceful {
-                    break;
-                }
-                self.forget(stone.key);
-                forgotten += 1;
+        while let Some(burial) = self.graves.oldest() {
+            let carried = oldest.is_some_and(|oldest| oldest < burial.ticket);
+            let graceful =
+                now < burial.at + self.limits.grace && self.counts.deleted < u64::from(self.limits.grace_max_ids);
+            if carried || graceful {
+                break;
             }
-            self.deleted.pop_front();
+            // It was committed, so some segment holds it.
+            self.forgotten.extend(self.graves.forget_oldest());
+            self.counts.deleted -= 1;
+            forgotten += 1;
         }
         forgotten
     }
 
     /// When the oldest deleted id may go; `None` while a receive may still carry it, since then its end is the event.
     pub(crate) fn forget_deadline(&self) -> Option<Mono> {
-        let stone = self.deleted.front()?;
-        let carried = self.receives.keys().next().is_some_and(|oldest| *oldest < stone.ticket);
+        let burial = self.graves.oldest()?;
+        let carried = self.receives.keys().next().is_some_and(|oldest| *oldest < burial.ticket);
         let crowded = self.counts.deleted >= u64::from(self.limits.grace_max_ids);
-        (!carried).then(|| if crowded { stone.at } else { stone.at + self.limits.grace })
+        (!carried).then(|| if crowded { burial.at } else { burial.at + self.limits.grace })
     }
 
     /// An unconfirmed id goes when the queue itself must have dropped the message: send time + largest retention seen

@@ -2,6 +2,8 @@
 //!
 //! Nothing here decides anything, and nothing in production reads it.
 
+use std::collections::BTreeSet;
+
 use crate::entry::{Operation, Stage, Wait};
 use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
 use crate::ledger::Ledger;
@@ -21,7 +23,7 @@ pub struct IdView {
     pub handle: Option<Handle>,
     /// What orders its handles: dequeue count, own changes, next visible.
     pub rank: (u32, u32, ServerMs),
-    /// When the queue took it.
+    /// When the queue took it; 0 for a deleted one.
     pub enqueued: ServerMs,
     /// The operation in flight or the queue it waits in: `delete`, `release`, `ready`, `retry`, or nothing.
     pub doing: &'static str,
@@ -44,7 +46,6 @@ impl Ledger {
                     Stage::Buffered => ("buffered", None),
                     Stage::Emitted(checkpoint) => ("uncommitted", checkpoint),
                     Stage::Committed(checkpoint) => ("committed", Some(checkpoint)),
-                    Stage::Deleted { checkpoint, .. } => ("deleted", Some(checkpoint)),
                 };
                 let doing = match (entry.operation, entry.wait) {
                     (Operation::Delete, _) => "delete",
@@ -66,12 +67,24 @@ impl Ledger {
                 }
             })
             .collect();
+        let changed: BTreeSet<_> = self.changed.iter().collect();
+        out.extend(self.graves.iter().map(|(key, rank, burial)| IdView {
+            key,
+            stage: "deleted",
+            checkpoint: Some(burial.checkpoint),
+            handle: None,
+            rank: (rank.dequeue_count, rank.own_changes, rank.next_visible),
+            enqueued: ServerMs::default(),
+            doing: "",
+            attempts: 0,
+            saved: (true, changed.contains(&key)),
+        }));
         out.sort_unstable_by_key(|view| view.key);
         out
     }
 
     /// Appends everything by which two states can behave differently while the clock stands still and no delivery tells
-    /// its lease. Tickets, tokens and stays appear by their order alone, so that two histories which lead to the same
+    /// its lease. Tickets and tokens appear by their order alone, so that two histories which lead to the same
     /// place are seen to.
     #[doc(hidden)]
     pub fn fingerprint(&self, out: &mut Vec<u8>) {
@@ -103,10 +116,8 @@ impl Ledger {
                 out.extend_from_slice(handle.as_str().as_bytes());
             }
         }
-        for stone in &self.deleted {
-            let current = matches!(self.entries.get(&stone.key).map(|e| e.stage),
-                Some(Stage::Deleted { stay, .. }) if stay == stone.stay);
-            put(out, &[5, stone.key.0, u128::from(current), self.receives.range(..stone.ticket).count() as u128]);
+        for (key, _, burial) in self.graves.iter() {
+            put(out, &[5, key.0, self.receives.range(..burial.ticket).count() as u128]);
         }
         for (checkpoint, keys) in &self.sealed {
             put(out, &[6, checkpoint.0.into()]);
@@ -128,5 +139,6 @@ impl Ledger {
 fn sorted(keys: &[MessageKey]) -> Vec<MessageKey> {
     let mut keys = keys.to_vec();
     keys.sort_unstable();
+    keys.dedup();
     keys
 }

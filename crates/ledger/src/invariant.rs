@@ -27,7 +27,7 @@ impl Ledger {
     /// * `L2` one operation per id: an id is in a running delete exactly if its operation says so, and only once.
     /// * `L3` what can be deleted is queued, waiting for a retry or running: nothing is stuck.
     /// * `L4` every uncommitted id is in exactly one epoch.
-    /// * `L5` every deleted id has its tombstone (else it would never be forgotten), in the order of tickets.
+    /// * `L5` every deleted id is nothing else beside, and found by its key; they are in the order of tickets.
     /// * `L6` the changes for the next segment are complete: what is marked is listed.
     /// * `G4` the bounds hold, and nothing waits for itself: there is an answer to come, a call to make, or a deadline.
     ///
@@ -38,7 +38,7 @@ impl Ledger {
         self.check_deletes()?;
         self.check_waits()?;
         self.check_epochs()?;
-        self.check_tombstones()?;
+        self.check_graves()?;
         self.check_bounds()
     }
 
@@ -47,6 +47,7 @@ impl Ledger {
         for entry in self.entries.values() {
             counts.add(entry);
         }
+        counts.deleted = self.graves.len() as u64;
         counts.receives = self.receives.len() as u64;
         counts.reserved = self.receives.values().map(|r| u64::from(r.messages)).sum();
         counts.reserved_bytes = self.receives.values().map(|r| r.bytes).sum();
@@ -61,7 +62,7 @@ impl Ledger {
         require(running.len() == before, "L2", || "an id is listed twice in running deletes".into())?;
         for key in &running {
             let Some(entry) = self.entries.get(key) else { continue };
-            let committed = matches!(entry.stage, Stage::Committed(_) | Stage::Deleted { .. });
+            let committed = matches!(entry.stage, Stage::Committed(_));
             require(committed, "G1", || format!("{key:?} is being deleted but is {:?}", entry.stage))?;
             require(entry.operation == Operation::Delete, "L2", || format!("{key:?} runs without its mark"))?;
         }
@@ -89,17 +90,18 @@ impl Ledger {
         require(self.retries == marked, "L3", || format!("queued for retry {:?}, marked so {marked:?}", self.retries))
     }
 
-    fn check_tombstones(&self) -> Result<(), Violation> {
-        let sorted = self.deleted.iter().zip(self.deleted.iter().skip(1)).all(|(a, b)| a.ticket <= b.ticket);
-        require(sorted, "L5", || "tombstones are not in the order of tickets".into())?;
-        let mut stays: Vec<_> = self.deleted.iter().map(|stone| (stone.key, stone.stay)).collect();
-        stays.sort_unstable();
+    fn check_graves(&self) -> Result<(), Violation> {
+        let sorted = self.graves.iter().zip(self.graves.iter().skip(1)).all(|(a, b)| a.2.ticket <= b.2.ticket);
+        require(sorted, "L5", || "deleted ids are not in the order of tickets".into())?;
+        let indexed = self.graves.iter().count() == self.graves.len();
+        require(indexed, "L5", || "deleted ids and their index differ".into())?;
+        for (key, ..) in self.graves.iter() {
+            let found = self.graves.get(key).is_some();
+            require(found, "L5", || format!("{key:?} is deleted and is not found"))?;
+            require(!self.entries.contains_key(&key), "L5", || format!("{key:?} is deleted and is not"))?;
+        }
         let changed: BTreeSet<_> = self.changed.iter().collect();
         for (key, entry) in &self.entries {
-            if let Stage::Deleted { stay, .. } = entry.stage {
-                let found = stays.binary_search(&(*key, stay)).is_ok();
-                require(found, "L5", || format!("{key:?} is deleted and has no tombstone"))?;
-            }
             require(!entry.changed || changed.contains(key), "L6", || format!("{key:?} is marked, not listed"))?;
             let saved = entry.persisted || entry.changed || entry.stage == Stage::Buffered;
             require(saved, "L6", || format!("{key:?} is in no segment and not in the next"))?;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use crate::entry::{Entry, Operation, Stage, Wait};
+use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
+use crate::graves::{Burial, Graves};
 use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::limits::{LimitError, Limits};
 use crate::segment::Segment;
@@ -23,9 +24,8 @@ pub struct Ledger {
     pub(crate) retries: BTreeSet<(Mono, MessageKey)>,
     pub(crate) deleting: BTreeMap<DeleteToken, Vec<(MessageKey, Handle)>>,
     pub(crate) next_token: u64,
-    // Confirmed deletes, oldest first, until they may be forgotten.
-    pub(crate) deleted: VecDeque<Tombstone>,
-    pub(crate) next_stay: u64,
+    // Ids whose delete is confirmed, until they may be forgotten. No id is here and in the entries.
+    pub(crate) graves: Graves,
     // Checkpoints.
     pub(crate) open: Vec<MessageKey>,
     pub(crate) open_lease_end: Option<Mono>,
@@ -78,15 +78,6 @@ pub(crate) struct Reservation {
     pub(crate) messages: u32,
     pub(crate) bytes: u64,
     pub(crate) screening: bool,
-}
-
-/// A confirmed delete. The id may go once every receive with a ticket below `ticket` has ended, and the grace is over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tombstone {
-    pub(crate) key: MessageKey,
-    pub(crate) ticket: Ticket,
-    pub(crate) at: Mono,
-    pub(crate) stay: u64,
 }
 
 /// How many ids stand where, and what they hold.
@@ -142,7 +133,6 @@ impl Counts {
             }
             Stage::Committed(_) if entry.handle.is_some() => step(&mut self.deletable, 1),
             Stage::Committed(_) => step(&mut self.unconfirmed, 1),
-            Stage::Deleted { .. } => step(&mut self.deleted, 1),
         }
     }
 
@@ -172,8 +162,7 @@ impl Ledger {
             retries: BTreeSet::new(),
             deleting: BTreeMap::new(),
             next_token: 0,
-            deleted: VecDeque::new(),
-            next_stay: 0,
+            graves: Graves::default(),
             open: Vec::new(),
             open_lease_end: None,
             sealed_lease_end: None,
@@ -220,13 +209,13 @@ impl Ledger {
         self.committed_through
     }
 
-    /// About how many bytes the ledger takes: its table, handles at 64 bytes each, and the state it keeps for snapshots.
+    /// About how many bytes the ledger takes: its tables, handles at 64 bytes each, and the state it keeps for snapshots.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         let slot = size_of::<MessageKey>() + size_of::<Entry>();
         let chain: usize = self.chain.iter().map(|segment| segment.bytes().len()).sum();
         let handles = self.counts.buffered + self.counts.uncommitted + self.counts.deletable;
-        (self.entries.capacity() * slot + chain) as u64 + handles * 64
+        (self.entries.capacity() * slot + self.graves.memory_bytes() + chain) as u64 + handles * 64
     }
 
     /// Raises the retention after which an unconfirmed id cannot come back any more. Never lowers it: an id may have
@@ -286,11 +275,20 @@ impl Ledger {
 
     /// Drops an id for good.
     pub(crate) fn forget(&mut self, key: MessageKey) {
-        if let Some(entry) = self.entries.remove(&key) {
-            self.counts.remove(&entry);
-            if entry.persisted {
-                self.forgotten.push(key);
-            }
+        if self.remove(key).is_some_and(|entry| entry.persisted) {
+            self.forgotten.push(key);
         }
+    }
+
+    pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Entry> {
+        let entry = self.entries.remove(&key)?;
+        self.counts.remove(&entry);
+        Some(entry)
+    }
+
+    /// Remembers an id as deleted.
+    pub(crate) fn bury(&mut self, key: MessageKey, rank: HandleRank, burial: Burial) {
+        self.graves.bury(key, rank, burial);
+        self.counts.deleted += 1;
     }
 }

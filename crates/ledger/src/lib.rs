@@ -56,13 +56,14 @@
 //! ```
 //!
 //! # Reading order
-//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, forget.rs, then segment.rs (the durable form) and
+//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, forget.rs, graves.rs (deleted ids), then segment.rs (the durable form) and
 //! invariant.rs (what must always hold).
 
 mod checkpoint;
 mod delete;
 mod entry;
 mod forget;
+mod graves;
 mod ids;
 mod inspect;
 mod invariant;

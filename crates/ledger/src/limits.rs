@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The bounds under which a [`Ledger`](crate::Ledger) works.
 ///
 /// Memory follows from them: at most `undeleted_max` ids with a handle, `ledger_max_ids` ids without, `grace_max_ids`
-/// deleted ones, and `bytes_max` bytes of bodies.
+/// deleted ones, and `bytes_max` bytes of bodies. A deleted id takes about 42 bytes, and 28 in a base of the saved state; an id
+/// without a handle 128 to 256 (its table doubles as it grows), and 36.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

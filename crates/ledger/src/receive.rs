@@ -148,23 +148,15 @@ impl Ledger {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
-        if !self.entries.contains_key(&key) {
+        let newer = self.update(key, |entry| entry.take_handle(&delivery.handle, rank, delivery.lease_end));
+        let Some(newer) = newer.or_else(|| self.exhume(delivery, rank)) else {
             if !permitted {
                 return Verdict::Lapse;
             }
-            self.admit(delivery, rank);
+            self.insert(delivery, rank, Stage::Buffered);
             return Verdict::Fresh;
-        }
-        let newer = self.update(key, |entry| {
-            let newer = entry.take_handle(&delivery.handle, rank, delivery.lease_end);
-            if newer && let Stage::Deleted { checkpoint, .. } = entry.stage {
-                // It came back although its delete was confirmed: delete it again, never emit it. (An older delivery
-                // says nothing of the sort: its answer was merely slower than the delete.)
-                entry.stage = Stage::Committed(checkpoint);
-            }
-            newer
-        });
-        if newer == Some(true) {
+        };
+        if newer {
             self.mark_changed(key);
             self.cancel_retry(key);
             self.queue_delete(key);
@@ -172,9 +164,22 @@ impl Ledger {
         Verdict::Duplicate
     }
 
-    fn admit(&mut self, delivery: &Delivery, rank: HandleRank) {
+    /// A deleted id came back although its delete was confirmed: it is deleted again, never emitted. `None` if it is not
+    /// known as deleted, false if this delivery is older (then its answer was merely slower than the delete).
+    fn exhume(&mut self, delivery: &Delivery, rank: HandleRank) -> Option<bool> {
+        let (known, burial) = self.graves.get(delivery.key)?;
+        if rank < known {
+            return Some(false);
+        }
+        self.graves.raise(delivery.key);
+        self.counts.deleted -= 1;
+        self.insert(delivery, rank, Stage::Committed(burial.checkpoint));
+        Some(true)
+    }
+
+    fn insert(&mut self, delivery: &Delivery, rank: HandleRank, stage: Stage) {
         let entry = Entry {
-            stage: Stage::Buffered,
+            stage,
             handle: Some(delivery.handle.clone()),
             rank,
             enqueued: delivery.enqueued,
@@ -183,7 +188,7 @@ impl Ledger {
             operation: Operation::None,
             wait: Wait::None,
             attempts: 0,
-            persisted: false,
+            persisted: stage != Stage::Buffered,
             changed: false,
         };
         self.counts.add(&entry);

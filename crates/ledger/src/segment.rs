@@ -3,8 +3,12 @@
 //! Layout, little-endian: magic `HWLG`, version u16, kind u8 (0 base, 1 delta), reserved u8, sequence u64, checkpoint
 //! u64, committed-through u64 + 1 (0 = none), retention seconds u64, hash of the previous segment u128 (0 for a base),
 //! number of forgotten keys u32, the keys; number of entries u32, the entries; CRC-32 of everything before it.
-//! An entry is: key u128, checkpoint u64, flags u8 (1 delete confirmed, 2 has a handle), dequeue count u32, own changes
-//! u32, next visible i64, enqueued i64, and with a handle its length u16 and its bytes.
+//! An entry is: key u128, flags u8 (1 delete confirmed, 2 has a handle), then as LEB128 numbers how many checkpoints before
+//! this one it belongs to, dequeue count and own changes; next visible i64; enqueued i64 unless its delete is confirmed; and
+//! with a handle its length as LEB128 and its bytes.
+//!
+//! Version 1, which is still read: key u128, checkpoint u64, flags u8, dequeue count u32, own changes u32, next visible i64,
+//! enqueued i64, and with a handle its length u16 and its bytes.
 
 use std::sync::Arc;
 
@@ -13,7 +17,7 @@ use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
 
 const MAGIC: [u8; 4] = *b"HWLG";
 /// The version written. Readers take every version up to this one.
-pub const SEGMENT_VERSION: u16 = 1;
+pub const SEGMENT_VERSION: u16 = 2;
 const CONFIRMED: u8 = 1;
 const HAS_HANDLE: u8 = 2;
 
@@ -129,7 +133,7 @@ fn hash(bytes: &[u8]) -> u128 {
 
 impl Content {
     pub(crate) fn encode(&self) -> Segment {
-        let mut out = Vec::with_capacity(80 + self.forgotten.len() * 16 + self.entries.len() * 110);
+        let mut out = Vec::with_capacity(80 + self.forgotten.len() * 16 + self.entries.len() * 98);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&SEGMENT_VERSION.to_le_bytes());
         out.push(u8::from(!self.base));
@@ -145,7 +149,7 @@ impl Content {
         }
         push_len(&mut out, self.entries.len());
         for entry in &self.entries {
-            entry.encode(&mut out);
+            entry.encode(self.checkpoint, &mut out);
         }
         let crc = crc32fast::hash(&out);
         out.extend_from_slice(&crc.to_le_bytes());
@@ -179,7 +183,8 @@ impl Content {
         let retention_secs = reader.u64()?;
         let previous = u128::from_le_bytes(reader.take()?);
         let forgotten = (0..reader.u32()?).map(|_| reader.key()).collect::<Result<_, _>>()?;
-        let entries = (0..reader.u32()?).map(|_| Stored::decode(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+        let read = if version == 1 { Stored::decode_v1 } else { Stored::decode };
+        let entries = (0..reader.u32()?).map(|_| read(&mut reader, checkpoint)).collect::<Result<Vec<_>, _>>()?;
         if reader.at != body.len() {
             return Err(SegmentError::Damaged("bytes after the last entry"));
         }
@@ -205,23 +210,47 @@ impl Content {
 }
 
 impl Stored {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, newest: CheckpointId, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.key.0.to_le_bytes());
-        out.extend_from_slice(&self.checkpoint.0.to_le_bytes());
         let handle = self.handle.as_ref().map(|h| h.as_str().as_bytes()).filter(|h| h.len() <= usize::from(u16::MAX));
         out.push(if self.confirmed { CONFIRMED } else { 0 } | if handle.is_some() { HAS_HANDLE } else { 0 });
-        out.extend_from_slice(&self.rank.dequeue_count.to_le_bytes());
-        out.extend_from_slice(&self.rank.own_changes.to_le_bytes());
+        push_number(out, newest.0.saturating_sub(self.checkpoint.0));
+        push_number(out, self.rank.dequeue_count.into());
+        push_number(out, self.rank.own_changes.into());
         out.extend_from_slice(&self.rank.next_visible.0.to_le_bytes());
-        out.extend_from_slice(&self.enqueued.0.to_le_bytes());
+        if !self.confirmed {
+            out.extend_from_slice(&self.enqueued.0.to_le_bytes());
+        }
         if let Some(handle) = handle {
             // The filter above keeps the length within 16 bits; a longer handle is left to its redelivery.
-            out.extend_from_slice(&u16::try_from(handle.len()).unwrap_or(0).to_le_bytes());
+            push_number(out, handle.len() as u64);
             out.extend_from_slice(handle);
         }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, SegmentError> {
+    fn decode(reader: &mut Reader<'_>, newest: CheckpointId) -> Result<Self, SegmentError> {
+        let key = reader.key()?;
+        let [flags] = reader.take()?;
+        let confirmed = flags & CONFIRMED != 0;
+        let before =
+            newest.0.checked_sub(reader.number()?).ok_or(SegmentError::Damaged("a checkpoint before the first"))?;
+        let count = |number: u64| u32::try_from(number).map_err(|_| SegmentError::Damaged("a count is too large"));
+        let rank = HandleRank {
+            dequeue_count: count(reader.number()?)?,
+            own_changes: count(reader.number()?)?,
+            next_visible: ServerMs(i64::from_le_bytes(reader.take()?)),
+        };
+        let enqueued = ServerMs(if confirmed { 0 } else { i64::from_le_bytes(reader.take()?) });
+        let handle = if flags & HAS_HANDLE == 0 {
+            None
+        } else {
+            let len = u16::try_from(reader.number()?).map_err(|_| SegmentError::Damaged("a handle is too long"))?;
+            Some(reader.handle(len.into())?)
+        };
+        Ok(Self { key, checkpoint: CheckpointId(before), confirmed, handle, rank, enqueued })
+    }
+
+    fn decode_v1(reader: &mut Reader<'_>, _newest: CheckpointId) -> Result<Self, SegmentError> {
         let key = reader.key()?;
         let checkpoint = CheckpointId(reader.u64()?);
         let [flags] = reader.take()?;
@@ -235,9 +264,7 @@ impl Stored {
             None
         } else {
             let len = usize::from(u16::from_le_bytes(reader.take()?));
-            let text =
-                std::str::from_utf8(reader.slice(len)?).map_err(|_| SegmentError::Damaged("a handle is not text"))?;
-            Some(Handle::new(text))
+            Some(reader.handle(len)?)
         };
         Ok(Self { key, checkpoint, confirmed: flags & CONFIRMED != 0, handle, rank, enqueued })
     }
@@ -246,6 +273,14 @@ impl Stored {
 fn push_len(out: &mut Vec<u8>, len: usize) {
     // Limits keep every list far below 2^32 entries.
     out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 struct Reader<'a> {
@@ -262,6 +297,28 @@ impl<'a> Reader<'a> {
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], SegmentError> {
         self.slice(N)?.try_into().map_err(|_| SegmentError::Damaged("cut off"))
+    }
+
+    fn handle(&mut self, len: usize) -> Result<Handle, SegmentError> {
+        let text = std::str::from_utf8(self.slice(len)?).map_err(|_| SegmentError::Damaged("a handle is not text"))?;
+        Ok(Handle::new(text))
+    }
+
+    /// A number in LEB128: seven bits a byte, the lowest first, the eighth says that more follow.
+    fn number(&mut self) -> Result<u64, SegmentError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.take()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(SegmentError::Damaged("a number is too large"))
     }
 
     fn u32(&mut self) -> Result<u32, SegmentError> {
@@ -319,6 +376,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_any_size_are_read_and_larger_ones_refused() {
+        for number in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+            let mut bytes = Vec::new();
+            push_number(&mut bytes, number);
+            let mut reader = Reader { bytes: &bytes, at: 0 };
+            assert_eq!((reader.number(), reader.at), (Ok(number), bytes.len()));
+        }
+        let mut large = [0xff; 10];
+        large[9] = 2;
+        assert!(Reader { bytes: &large, at: 0 }.number().is_err());
+        assert!(Reader { bytes: &[0x80; 11], at: 0 }.number().is_err(), "endless");
+    }
+
+    #[test]
     fn every_cut_and_every_flipped_bit_is_an_error() {
         let segment = sample().encode();
         for len in 0..segment.bytes().len() {
@@ -334,8 +405,8 @@ mod tests {
     #[test]
     fn a_later_version_is_named() {
         let mut bytes = sample().encode().bytes().to_vec();
-        bytes[4] = 2;
-        assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 2 }));
+        bytes[4] = 3;
+        assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 3 }));
     }
 
     #[test]
@@ -347,7 +418,6 @@ mod tests {
         };
         assert!(!damaged(|_| ()));
         assert!(damaged(|c| c.committed_through = Some(CheckpointId(3))), "commits itself");
-        assert!(damaged(|c| c.entries[0].checkpoint = CheckpointId(4)), "an id of a later checkpoint");
         assert!(damaged(|c| c.entries[0].confirmed = true), "deleted before it was committed");
 
         let with_checksum = |at: usize, byte: u8| {

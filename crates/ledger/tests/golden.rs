@@ -1,6 +1,6 @@
-//! Golden files: what release 0.1 wrote is read for ever.
+//! Golden files: what any version wrote is read for ever.
 //!
-//! `golden/v1-base.seg` and `golden/v1-delta.seg` are the state of the story below. They are never written anew: a later
+//! `golden/vN-base.seg` and `golden/vN-delta.seg` are the state of the story below. They are never written anew: a later
 //! version of the segment gets files of its own, and these go on being read.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
@@ -9,8 +9,11 @@ use headwater_ledger::{
     CheckpointId, DeleteOutcome, Delivery, Handle, Ledger, Limits, MessageKey, Mono, SEGMENT_VERSION, Segment, ServerMs,
 };
 
-const BASE: &[u8] = include_bytes!("golden/v1-base.seg");
-const DELTA: &[u8] = include_bytes!("golden/v1-delta.seg");
+/// Base and delta as version N wrote them, at N - 1.
+const WRITTEN: [[&[u8]; 2]; SEGMENT_VERSION as usize] = [
+    [include_bytes!("golden/v1-base.seg"), include_bytes!("golden/v1-delta.seg")],
+    [include_bytes!("golden/v2-base.seg"), include_bytes!("golden/v2-delta.seg")],
+];
 
 const START: Mono = Mono(std::time::Duration::ZERO);
 
@@ -57,8 +60,14 @@ fn story() -> Vec<Segment> {
 }
 
 #[test]
-fn a_state_of_version_1_is_read() {
-    let segments = [BASE, DELTA].map(|bytes| Segment::from_bytes(bytes).unwrap());
+fn a_state_of_every_version_is_read() {
+    for written in WRITTEN {
+        is_read(written);
+    }
+}
+
+fn is_read(written: [&[u8]; 2]) {
+    let segments = written.map(|bytes| Segment::from_bytes(bytes).unwrap());
     let mut ledger = Ledger::new(limits(), START).unwrap();
     ledger.restore(CheckpointId(2), &segments, START).unwrap();
     assert_eq!(ledger.committed_through(), Some(CheckpointId(1)));
@@ -73,7 +82,7 @@ fn a_state_of_version_1_is_read() {
     let sent = ServerMs(1_642_865_171_557);
     let [one, two] = [1, 2].map(|id| Some(CheckpointId(id)));
     let mut expected = vec![
-        (MessageKey::of("deleted"), "deleted", one, None, (1, 0, visible), sent),
+        (MessageKey::of("deleted"), "deleted", one, None, (1, 0, visible), ServerMs(0)),
         (MessageKey::of("unconfirmed"), "committed", one, None, (3, 0, visible), sent),
         (MessageKey::of("last"), "uncommitted", two, Some("1-bGFzdA==".to_owned()), (2, 0, visible), sent),
     ];
@@ -81,19 +90,17 @@ fn a_state_of_version_1_is_read() {
     assert_eq!(rows, expected);
 }
 
-/// As long as version 1 is what is written, the same story gives the same bytes.
+/// The same story gives the same bytes for as long as they are of one version.
 #[test]
-fn the_story_still_writes_these_bytes() {
-    if SEGMENT_VERSION == 1 {
-        let bytes: Vec<_> = story().iter().map(|segment| segment.bytes().to_vec()).collect();
-        assert_eq!(bytes, [BASE, DELTA]);
-    }
+fn the_story_still_writes_the_bytes_of_the_newest_version() {
+    let bytes: Vec<_> = story().iter().map(|segment| segment.bytes().to_vec()).collect();
+    assert_eq!(Some(&bytes[..]), WRITTEN.last().map(|written| written.map(<[u8]>::to_vec)).as_ref().map(|w| &w[..]));
 }
 
 /// A base alone is the state of checkpoint 1; a delta alone, the wrong order or a foreign delta is refused.
 #[test]
 fn a_chain_is_whole_or_refused() {
-    let [base, delta] = [BASE, DELTA].map(|bytes| Segment::from_bytes(bytes).unwrap());
+    let [base, delta] = WRITTEN[0].map(|bytes| Segment::from_bytes(bytes).unwrap());
     let restore =
         |id, segments: &[Segment]| Ledger::new(limits(), START).unwrap().restore(CheckpointId(id), segments, START);
     assert!(restore(1, std::slice::from_ref(&base)).is_ok());
