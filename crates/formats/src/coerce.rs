@@ -9,6 +9,8 @@ pub(crate) mod decimal;
 pub(crate) mod digits;
 pub(crate) mod float;
 pub(crate) mod integer;
+#[cfg(feature = "csv")]
+pub(crate) mod sql_date;
 pub(crate) mod time;
 
 /// Why a value does not fit its type.

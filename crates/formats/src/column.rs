@@ -31,6 +31,9 @@ pub(crate) struct Column {
     /// The type as Flink SQL text, for errors.
     pub(crate) type_text: Box<str>,
     arrow_type: ArrowType,
+    /// The milliseconds that the declared precision of a TIME is a multiple of, for formats that cut by it.
+    #[cfg_attr(not(feature = "csv"), expect(dead_code))]
+    pub(crate) time_unit: i32,
     /// What a NULL costs in bytes, nested fields included.
     pub(crate) width: usize,
 }
@@ -93,7 +96,12 @@ impl Column {
     pub(crate) fn new(logical: &LogicalType) -> Self {
         let arrow_type = logical.to_arrow();
         let (data, width) = Data::new(logical);
-        Self { data, nulls: Nulls::default(), type_text: logical.to_string().into(), arrow_type, width }
+        let time_unit = match logical {
+            LogicalType::Time(precision) => 10i32.pow(3 - u32::from(*precision).min(3)),
+            _ => 1,
+        };
+        let (nulls, type_text) = (Nulls::default(), logical.to_string().into());
+        Self { data, nulls, type_text, arrow_type, time_unit, width }
     }
 
     #[inline]

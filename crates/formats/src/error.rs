@@ -44,6 +44,13 @@ pub enum DecodeErrorKind {
     Value(&'static str),
     /// A field that the body lacks, while missing fields are an error.
     MissingField,
+    /// The row has another number of columns than the table.
+    Columns {
+        /// Columns of the table.
+        expected: usize,
+        /// Fields that came.
+        actual: usize,
+    },
     /// The body has another length than the type needs.
     Length {
         /// Bytes that the type takes.
@@ -188,6 +195,10 @@ impl Display for DecodeError {
                 }
             }
             DecodeErrorKind::MissingField => f.write_str("the field is missing")?,
+            DecodeErrorKind::Columns { expected: n, actual } => {
+                let plural = if *actual == 1 { "" } else { "s" };
+                write!(f, "the row has {actual} column{plural}, expected {n}")?;
+            }
             DecodeErrorKind::Length { expected: n, actual } => {
                 write!(f, "the body has {actual} bytes, expected {n}")?;
                 if let Some(expected) = expected {

@@ -41,6 +41,13 @@ static FORMATS: &[FormatSpec] = &[
             Err(errors) => Err(both(errors, JsonFactory::create(row_type, JsonOptions::default(), limits).err())),
         },
     },
+    #[cfg(feature = "csv")]
+    FormatSpec {
+        name: "csv",
+        doc: "One line a row, columns by place; a body is one row, or with `csv.framing` = `lines` many.",
+        options: crate::csv::OPTIONS,
+        create: |row_type, given, limits| Ok(crate::csv::CsvFactory::create(row_type, given, limits)?),
+    },
     FormatSpec {
         name: "raw",
         doc: "The whole body is the value of the one column.",
@@ -78,6 +85,12 @@ impl Format {
     /// Flink's `json` format with its defaults.
     pub fn json() -> Self {
         Self::named("json")
+    }
+
+    /// Flink's `csv` format with its defaults.
+    #[cfg(feature = "csv")]
+    pub fn csv() -> Self {
+        Self::named("csv")
     }
 
     /// Flink's `raw` format with its defaults.

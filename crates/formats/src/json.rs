@@ -32,7 +32,6 @@ mod reprint;
 mod rows;
 mod scan;
 mod text;
-mod unicode;
 
 pub(crate) use decode::JsonFactory;
 pub use encode::{EncodeError, JsonEncoder, JsonRows};

@@ -30,6 +30,8 @@
 pub mod avro;
 mod coerce;
 mod column;
+#[cfg(feature = "csv")]
+pub mod csv;
 mod decoder;
 mod encoding;
 mod error;
@@ -40,6 +42,7 @@ mod names;
 mod options;
 pub mod raw;
 pub mod types;
+mod unicode;
 mod utf16;
 
 pub use decoder::{Decoded, Decoder, DecoderFactory, OnBadRow};

@@ -43,7 +43,7 @@ impl From<FormatErrors> for Unusable {
 }
 
 /// Formats that Flink has and that are not built in.
-const NOT_BUILT: [&str; 4] = ["avro", "csv", "orc", "parquet"];
+const NOT_BUILT: [&str; 3] = ["avro", "orc", "parquet"];
 
 impl Table {
     /// Reads a statement.

@@ -12,6 +12,8 @@ use crate::types::timestamp_unit;
 
 const NO_DATE: Reason = "a string that is no date of the form 2024-12-31";
 const NO_TIME: Reason = "a string that is no time of the form 12:34:56";
+#[cfg(feature = "csv")]
+const NO_LOCAL_TIME: Reason = "a string that is no time of the form 12:34 or 12:34:56";
 const NO_SQL_TIMESTAMP: Reason = "a string that is no timestamp of the form 2024-12-31 12:34:56";
 const NO_SQL_INSTANT: Reason = "a string that is no timestamp of the form 2024-12-31 12:34:56Z";
 const NO_ISO_TIMESTAMP: Reason = "a string that is no timestamp of the form 2024-12-31T12:34:56";
@@ -72,6 +74,17 @@ pub(crate) fn parse_time(text: &[u8]) -> Result<i32, Reason> {
     let seconds = clock.smart().ok_or(NO_TIME)? % DAY_SECONDS;
     // Below the milliseconds of a day.
     Ok(((seconds * 1_000 + i64::from(clock.nanos / 1_000_000)) % DAY_MILLIS) as i32)
+}
+
+/// A TIME as `LocalTime.parse` reads it: milliseconds of the day. The seconds may be left out, fractions beyond
+/// milliseconds are cut, 24:00:00 is none.
+#[cfg(feature = "csv")]
+pub(crate) fn parse_local_time(text: &[u8]) -> Result<i32, Reason> {
+    let mut reader = Reader { rest: text };
+    let clock = reader.clock(true).filter(|_| reader.rest.is_empty()).ok_or(NO_LOCAL_TIME)?;
+    let seconds = clock.strict().ok_or(NO_LOCAL_TIME)?;
+    // Below the milliseconds of a day.
+    Ok((seconds * 1_000 + i64::from(clock.nanos / 1_000_000)) as i32)
 }
 
 /// A TIMESTAMP, or with `ltz` a TIMESTAMP_LTZ.

@@ -9,7 +9,7 @@ use super::options::JsonOptions;
 use super::read::Stop;
 use super::rows::RowBuilder;
 use super::scan::{Kind, ScanError, Scanner};
-use super::unicode::to_utf8;
+use crate::unicode::to_utf8;
 use crate::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, LogicalType,
     OnBadRow, RowType,

@@ -52,6 +52,7 @@ pub const OPTIONS: &[SinkOption] = &[
     SinkOption::new("csv.allow-trailing-comma", "true or false", Some("true"), READING),
     SinkOption::new("csv.fail-on-missing-columns", "true or false", Some("false"), READING),
     SinkOption::new("csv.empty-string-as-null", "true or false", Some("false"), READING),
+    SinkOption::new("csv.framing", "message or lines", Some("message"), READING),
 ];
 
 const READING: &str = "Has no effect when writing.";

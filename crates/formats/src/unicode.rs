@@ -1,4 +1,4 @@
-//! The encoding of a JSON body: UTF-8 unless its first four bytes say otherwise.
+//! The encoding of a text body: UTF-8 unless its first four bytes say otherwise.
 
 use crate::utf16;
 
@@ -15,7 +15,7 @@ enum Encoding {
 /// The body as UTF-8 without its byte order mark: the body itself, or `buffer` filled with the converted text. A body
 /// in UTF-8 is not checked here.
 ///
-/// The rule is Jackson's: a byte order mark decides, and without one the places of the zero bytes do, since a JSON
+/// The rule is Jackson's: a byte order mark decides, and without one the places of the zero bytes do, since a
 /// text begins with an ASCII character. Fewer than four bytes can only be told apart as UTF-16 by their first two.
 pub(crate) fn to_utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], BadEncoding> {
     let (encoding, mark) = detect(body)?;
@@ -27,6 +27,11 @@ pub(crate) fn to_utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a
         Encoding::Utf32 { little } => utf32(text, little, buffer)?,
     }
     Ok(buffer)
+}
+
+/// Where the text of a body in UTF-8 begins, behind a byte order mark; `None` when the body is in a wide encoding.
+pub(crate) fn utf8_start(body: &[u8]) -> Result<Option<usize>, BadEncoding> {
+    detect(body).map(|(encoding, mark)| (encoding == Encoding::Utf8).then_some(mark))
 }
 
 /// The encoding and the length of the mark.
