@@ -4,8 +4,8 @@
 //! `csv.framing` = `lines`, is an addition of ours: every line is a row, line ends within quotes belong to the text,
 //! and empty lines are passed over. Nothing else differs between the two.
 //!
-//! Reading order: [`CsvOptions`] (what can be set), `text` (the encoding), `scan` (fields), `leaf` (values into
-//! columns), `decode` (messages into rows), `hint` (what to do about an error).
+//! Reading order: [`CsvOptions`] (what can be set), `text` (the encoding), `scan` (fields), `field` and `leaf` (values
+//! into columns), `decode` (messages into rows), `hint` (what to do about an error).
 //!
 //! # Where it differs from Flink's decoder, on purpose
 //!
@@ -15,6 +15,7 @@
 //!   byte order mark and one such character.
 
 mod decode;
+mod field;
 mod hint;
 mod leaf;
 mod options;

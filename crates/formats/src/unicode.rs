@@ -30,6 +30,7 @@ pub(crate) fn to_utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a
 }
 
 /// Where the text of a body in UTF-8 begins, behind a byte order mark; `None` when the body is in a wide encoding.
+#[cfg(feature = "csv")]
 pub(crate) fn utf8_start(body: &[u8]) -> Result<Option<usize>, BadEncoding> {
     detect(body).map(|(encoding, mark)| (encoding == Encoding::Utf8).then_some(mark))
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use super::field::{Part, Stop, spend, write};
+use super::hint;
 use super::options::{CsvOptions, Framing};
 use super::scan::{Broken, Scanner, SyntaxError};
 use super::text::{self, Text};
-use super::{hint, leaf};
 use crate::coerce::{Reason, java_trim};
 use crate::column::{Column, Data, Row};
 use crate::{
@@ -30,10 +31,11 @@ pub(crate) struct CsvFactory {
     shared: Arc<Shared>,
 }
 
+/// What all decoders of a table have in common.
 #[derive(Debug)]
-struct Shared {
-    options: CsvOptions,
-    limits: Limits,
+pub(super) struct Shared {
+    pub(super) options: CsvOptions,
+    pub(super) limits: Limits,
 }
 
 impl CsvFactory {
@@ -158,14 +160,6 @@ impl Decoder for CsvDecoder {
     }
 }
 
-/// Why the rest of a message is not read.
-enum Stop {
-    /// It is too much. Never passed over, whatever the options say.
-    Limit { name: &'static str, limit: usize },
-    /// A bad row, and one is enough.
-    Bad(DecodeError),
-}
-
 /// Why a row is none.
 enum RowError {
     Syntax(SyntaxError),
@@ -193,12 +187,6 @@ struct Misfit {
     at: usize,
     reason: Reason,
     hint: &'static str,
-}
-
-/// A place within an ARRAY or a ROW.
-enum Part {
-    Item(usize),
-    Field(usize),
 }
 
 /// The rows since the last flush.
@@ -436,79 +424,8 @@ fn place_in_column(error: DecodeError, column: &Column, part: Option<Part>) -> D
     }
 }
 
-/// Accounts for bytes that are about to be written.
-fn spend(spent: &mut usize, bytes: usize, limits: &Limits) -> Result<(), Stop> {
-    *spent += bytes;
-    let limit = limits.decoded_bytes.min(Limits::MAX_DECODED_BYTES);
-    if *spent > limit { Err(Stop::Limit { name: "decoded_bytes", limit }) } else { Ok(()) }
-}
-
 fn is_blank(text: &[u8]) -> bool {
     java_trim(text).is_empty()
-}
-
-/// What does not fit: the part of the field, if it is one, and why.
-type Reject = Option<(Option<Part>, Reason)>;
-
-/// Writes a field into one more value of its column, unless it does not fit.
-#[inline]
-fn write(column: &mut Column, text: &[u8], shared: &Shared, spent: &mut usize) -> Result<Reject, Stop> {
-    match &column.data {
-        Data::Array { .. } => array(column, text, shared, spent),
-        Data::Row(_) => Ok(nested(column, text, &shared.options)),
-        _ => Ok(simple(column, text, &shared.options).err().map(|reason| (None, reason))),
-    }
-}
-
-#[inline]
-fn simple(column: &mut Column, text: &[u8], options: &CsvOptions) -> Result<(), Reason> {
-    if options.is_null(text) {
-        column.append_null();
-        return Ok(());
-    }
-    let written = leaf::write(column, text);
-    if written.is_err() && options.ignore_parse_errors {
-        column.append_null();
-        return Ok(());
-    }
-    written
-}
-
-fn array(column: &mut Column, text: &[u8], shared: &Shared, spent: &mut usize) -> Result<Reject, Stop> {
-    let Data::Array { offsets, items } = &mut column.data else { unreachable!("the caller has looked") };
-    for (i, part) in shared.options.parts(text).enumerate() {
-        spend(spent, items.width, &shared.limits)?;
-        if let Err(reason) = simple(items, part, &shared.options) {
-            return Ok(Some((Some(Part::Item(i)), reason)));
-        }
-    }
-    // Within 32 bits, see Limits::MAX_DECODED_BYTES.
-    offsets.push(items.len() as i32);
-    column.valid();
-    Ok(None)
-}
-
-/// A field without any part is no row at all. Parts beyond the last field are passed over.
-fn nested(column: &mut Column, text: &[u8], options: &CsvOptions) -> Reject {
-    let mut parts = options.parts(text).peekable();
-    if parts.peek().is_none() {
-        column.append_null();
-        return None;
-    }
-    let Data::Row(row) = &mut column.data else { unreachable!("the caller has looked") };
-    for (i, field) in row.fields.iter_mut().enumerate() {
-        match parts.next() {
-            Some(part) => {
-                if let Err(reason) = simple(field, part, options) {
-                    return Some((Some(Part::Field(i)), reason));
-                }
-            }
-            None if options.ignore_parse_errors => field.append_null(),
-            None => return Some((None, "a field with fewer parts than the ROW has fields")),
-        }
-    }
-    column.valid();
-    None
 }
 
 /// Turns offsets into lines and columns, going forward.
