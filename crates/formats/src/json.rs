@@ -42,7 +42,5 @@ pub use read::Stop;
 pub(crate) use read::overridden_keys;
 pub use rows::RowBuilder;
 pub use scan::{Kind, Number, ScanError, Scanner, Text};
-#[cfg(feature = "avro")]
-pub(crate) use unicode::to_utf8;
 
 pub use crate::coerce::time::TimestampStandard;

@@ -19,7 +19,7 @@ use super::schema::Schema;
 use super::source::Outcome;
 use super::text::Json;
 use crate::column::Row;
-use crate::json::to_utf8;
+use crate::unicode::to_utf8;
 use crate::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, OnBadRow,
     RowType,
