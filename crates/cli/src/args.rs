@@ -190,7 +190,7 @@ there was any.";
 /// Try a table definition on message bodies, without a queue
 ///
 /// Prints one JSON line for each body: its rows, and what is wrong with it. Of the table's options, `format`, the
-/// format's own, `messageEncoding`, `messageType` and `ossEvents` are used.
+/// format's own, `messageEncoding`, `envelope`, `messageType` and `ossEvents` are used.
 #[derive(Args, Debug)]
 #[command(after_help = DECODE_EXAMPLES)]
 pub(crate) struct DecodeArgs {

@@ -7,7 +7,7 @@ mod value;
 use std::path::Path;
 
 use headwater_formats::json::{JsonEncoder, JsonOptions};
-use headwater_formats::{DecodeError, Decoder, OnBadRow, Place};
+use headwater_formats::{BodyBuffers, DecodeError, Decoder, OnBadRow, Place};
 
 use self::table::Table;
 use crate::args::DecodeArgs;
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: DecodeArgs) -> Result<Exit, Stop> {
     let encoder = JsonEncoder::new(&schema, JsonOptions::default())
         .map_err(|error| Failure::because(Exit::Usage, "rows of this table cannot be shown as JSON", &error))?;
     let decoder = table.factory.decoder();
-    let mut attempt = Attempt { table, decoder, encoder, buffer: Vec::new(), bad: 0 };
+    let mut attempt = Attempt { table, decoder, encoder, buffers: BodyBuffers::default(), bad: 0 };
     for path in &args.files {
         let body = input::read_bytes(path, BODY_MAX)?;
         attempt.body(&path.display().to_string(), &body)?;
@@ -61,20 +61,18 @@ struct Attempt {
     table: Table,
     decoder: Box<dyn Decoder>,
     encoder: JsonEncoder,
-    buffer: Vec<u8>,
+    buffers: BodyBuffers,
     bad: u64,
 }
 
 impl Attempt {
     fn body(&mut self, input: &str, body: &[u8]) -> Result<(), Stop> {
-        let Self { table, decoder, encoder, buffer, .. } = self;
-        let errors = match table.encoding.decode(body, table.binary, buffer) {
-            Ok((body, _)) => match decoder.decode(body, OnBadRow::Salvage) {
-                Ok(decoded) => decoded.bad,
-                Err(error) => vec![error],
-            },
-            Err(error) => vec![error],
-        };
+        let Self { table, decoder, encoder, buffers, .. } = self;
+        let decoded = table.layer.open(body, &*table.factory, buffers).and_then(|opened| match opened.body {
+            Some(body) => decoder.decode(body, OnBadRow::Salvage),
+            None => Ok(decoder.decode_absent()),
+        });
+        let errors = decoded.map_or_else(|error| vec![error], |decoded| decoded.bad);
         let batch = decoder.flush();
         let rows = encoder
             .rows(&batch)

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use headwater_formats::EnvelopeFields;
 use headwater_ledger::{MessageKey, ServerMs};
 
 use crate::clock::WallMs;
@@ -49,6 +50,8 @@ pub struct MessageMeta {
     pub group: Option<Arc<str>>,
     /// The sender's properties.
     pub properties: Vec<Property>,
+    /// What the envelope around the message said, if it came in one.
+    pub envelope: Option<Box<EnvelopeFields>>,
 }
 
 impl MessageMeta {
@@ -66,6 +69,7 @@ impl MessageMeta {
             priority: message.priority,
             group: message.group.clone(),
             properties: message.properties.clone(),
+            envelope: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use arrow_array::RecordBatch;
 
+use crate::encoding::is_text;
 use crate::{DecodeError, RowType};
 
 /// A format with its options and schema, checked once and shared; it makes the decoders.
@@ -15,10 +16,17 @@ pub trait DecoderFactory: Send + Sync + Debug {
     /// The columns of the batches.
     fn row_type(&self) -> &RowType;
 
-    /// Whether bodies are bytes rather than text, so that the body layer must not expect UTF-8 of them; see
-    /// [`MessageEncoding::decode`](crate::MessageEncoding::decode).
+    /// Whether bodies are bytes rather than text.
     fn is_binary(&self) -> bool {
         false
+    }
+
+    /// Whether these bytes, which came out of base64, can be a body of this format: asked only to tell base64 from a
+    /// plain body that happens to look like it ([`MessageEncoding::Auto`](crate::MessageEncoding::Auto)), so a glance at
+    /// the first bytes is enough. By default anything for a binary format, and UTF-8 without control characters for
+    /// another.
+    fn plausible(&self, body: &[u8]) -> bool {
+        self.is_binary() || is_text(body)
     }
 
     /// A decoder with empty builders.

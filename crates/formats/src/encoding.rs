@@ -12,9 +12,11 @@ use crate::{DecodeError, DecodeErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum MessageEncoding {
-    /// Told from each body: one that begins with `{`, `[` or `<` is plain; otherwise, what is strict base64 of UTF-8 is
-    /// decoded, and all else is plain. A plain text that happens to be base64 (`TEST`, `abcd`) is decoded only if its
-    /// bytes are UTF-8 then; where that matters, name the encoding.
+    /// Told from each body: one that begins with `{`, `[` or `<`, or has only digits, is plain; otherwise, what is strict
+    /// base64 of something that can be a body of the format is decoded, and all else is plain. A plain word that happens
+    /// to be base64 (`TEST`, `abcd`) is decoded only if the format could read what comes out: for a text format
+    /// UTF-8 without control characters, for JSON a text that begins with `{` or `[`. For a binary format anything can:
+    /// where that matters, name the encoding.
     #[default]
     Auto,
     /// Every body is base64; another one is a bad record.
@@ -51,8 +53,9 @@ impl MessageEncoding {
         }
     }
 
-    /// The bytes for the format: the body itself, or `buffer` filled with what it decodes to. `binary` says that the
-    /// format reads bytes rather than text, so that decoded bytes need not be UTF-8 to be believed.
+    /// The bytes for the format: the body itself, or `buffer` filled with what it decodes to. `plausible` says whether
+    /// decoded bytes can be a body of the format, for [`MessageEncoding::Auto`]: see
+    /// [`DecoderFactory::plausible`](crate::DecoderFactory::plausible).
     ///
     /// # Errors
     /// With [`MessageEncoding::Base64`], a body that is not strict, padded base64 of the standard alphabet. Blanks and
@@ -60,7 +63,7 @@ impl MessageEncoding {
     pub fn decode<'a>(
         self,
         body: &'a [u8],
-        binary: bool,
+        plausible: impl FnOnce(&[u8]) -> bool,
         buffer: &'a mut Vec<u8>,
     ) -> Result<(&'a [u8], BodyForm), DecodeError> {
         let trimmed = body.trim_ascii();
@@ -68,16 +71,13 @@ impl MessageEncoding {
             Self::Raw => Ok((body, BodyForm::Plain)),
             Self::Base64 => match strict(trimmed, buffer) {
                 Ok(()) => Ok((buffer, BodyForm::Base64)),
-                Err(at) => {
-                    let lead = body.len() - body.trim_ascii_start().len();
-                    let error =
-                        DecodeError::new(DecodeErrorKind::Encoding("the body is not base64")).at_byte(lead + at);
-                    Err(error.with_hint(BASE64_HINT))
-                }
+                Err(at) => Err(not_base64(body.len() - body.trim_ascii_start().len() + at)),
             },
             Self::Auto => {
-                let plain = trimmed.is_empty() || matches!(trimmed[0], b'{' | b'[' | b'<');
-                if plain || strict(trimmed, buffer).is_err() || !binary && std::str::from_utf8(buffer).is_err() {
+                // Base64 of ASCII begins with a letter, so a number is far more likely to be one than to be base64.
+                let plain = matches!(trimmed.first(), None | Some(b'{' | b'[' | b'<'))
+                    || trimmed.iter().all(u8::is_ascii_digit);
+                if plain || strict(trimmed, buffer).is_err() || !plausible(buffer) {
                     return Ok((body, BodyForm::Plain));
                 }
                 Ok((buffer, BodyForm::Base64))
@@ -86,11 +86,29 @@ impl MessageEncoding {
     }
 }
 
+/// The error for a body that should be base64 and is not, from that byte on.
+pub(crate) fn not_base64(at: usize) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::Encoding("the body is not base64")).at_byte(at).with_hint(BASE64_HINT)
+}
+
+/// Whether bytes look like text: UTF-8 without control characters besides tab and line ends.
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    let control = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
+    !bytes.iter().any(control) && std::str::from_utf8(bytes).is_ok()
+}
+
+/// Whether bytes can be a JSON object or list, by their first character: blanks, a byte order mark and the zeros of
+/// UTF-16 and UTF-32 are passed over.
+pub fn looks_like_json(bytes: &[u8]) -> bool {
+    let passed = |b: &u8| matches!(b, 0 | b' ' | b'\t' | b'\n' | b'\r' | 0xEF | 0xBB | 0xBF | 0xFE | 0xFF);
+    matches!(bytes.iter().find(|b| !passed(b)), Some(b'{' | b'['))
+}
+
 const BASE64_HINT: &str = "set 'messageEncoding' to auto or raw if bodies are sent as they are";
 
 /// Fills `out` with what the text decodes to, or says where it is not base64. One function, so that the library
 /// behind it can be exchanged.
-fn strict(text: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
+pub(crate) fn strict(text: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
     out.clear();
     // Cheap and right for nearly every text that is not base64.
     if !text.len().is_multiple_of(4) {
@@ -110,7 +128,10 @@ mod tests {
 
     fn decoded(encoding: MessageEncoding, body: &[u8], binary: bool) -> Result<(Vec<u8>, BodyForm), String> {
         let mut buffer = b"left over".to_vec();
-        encoding.decode(body, binary, &mut buffer).map(|(b, f)| (b.to_vec(), f)).map_err(|e| e.to_string())
+        encoding
+            .decode(body, |b| binary || is_text(b), &mut buffer)
+            .map(|(b, f)| (b.to_vec(), f))
+            .map_err(|e| e.to_string())
     }
 
     #[test]
@@ -128,6 +149,13 @@ mod tests {
             // Base64 by accident, of bytes that are not UTF-8.
             (b"TEST", false, b"TEST", Plain),
             (b"TEST", true, b"LD\x93", Base64),
+            // By accident UTF-8, of control characters.
+            (b"Mike", false, b"Mike", Plain),
+            // By accident a Cyrillic letter and a digit.
+            (b"0400", false, b"0400", Plain),
+            // The rest of the ambiguity: only a named encoding helps.
+            (b"04A0", false, b"\xd3\x804", Base64),
+            (b"0L/RgNC40LLQtdGC", false, "\u{43f}\u{440}\u{438}\u{432}\u{435}\u{442}".as_bytes(), Base64),
             (b"", false, b"", Plain),
             (b"  ", false, b"  ", Plain),
             (b"a,b,c", false, b"a,b,c", Plain),

@@ -38,6 +38,10 @@ pub enum DecodeErrorKind {
     Syntax(&'static str),
     /// The bytes are not text in the encoding they should have.
     Encoding(&'static str),
+    /// The body is not in the envelope it should be in, or the envelope is broken: what is wrong.
+    Envelope(&'static str),
+    /// The body only says where the message lies: what it is.
+    Pointer(&'static str),
     /// The body is well-formed, but is not a row or a list of rows.
     NotARow(&'static str),
     /// A value that the column's type does not take: what it is or why it does not fit.
@@ -185,9 +189,11 @@ impl Display for DecodeError {
             write!(f, "{lead}: ")?;
         }
         match kind {
-            DecodeErrorKind::Syntax(what) | DecodeErrorKind::Encoding(what) | DecodeErrorKind::NotARow(what) => {
-                f.write_str(what)?;
-            }
+            DecodeErrorKind::Syntax(what)
+            | DecodeErrorKind::Encoding(what)
+            | DecodeErrorKind::Envelope(what)
+            | DecodeErrorKind::Pointer(what)
+            | DecodeErrorKind::NotARow(what) => f.write_str(what)?,
             DecodeErrorKind::Value(what) => {
                 f.write_str(what)?;
                 if let Some(expected) = expected {

@@ -22,18 +22,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: [`types`] (what a column is), [`MessageEncoding`] (the layer before the format), [`Format`] (formats
-//! by name), [`Decoder`] (what a format does), [`json`] and [`raw`] (the formats), [`DecodeError`] and
+//! Reading order: [`types`] (what a column is), [`BodyLayer`] (encoding and envelopes, before the format), [`Format`]
+//! (formats by name), [`Decoder`] (what a format does), [`json`] and [`raw`] (the formats), [`DecodeError`] and
 //! [`FormatError`] (what can be wrong).
 
 #[cfg(feature = "avro")]
 pub mod avro;
+mod body;
+mod cloud_event;
 mod coerce;
 mod column;
 #[cfg(feature = "csv")]
 pub mod csv;
 mod decoder;
 mod encoding;
+mod envelope;
 mod error;
 mod format;
 pub mod json;
@@ -45,8 +48,11 @@ pub mod types;
 mod unicode;
 mod utf16;
 
+pub use body::{BodyBuffers, BodyLayer, OpenedBody};
+pub use cloud_event::CloudEvents;
 pub use decoder::{Decoded, Decoder, DecoderFactory, OnBadRow};
-pub use encoding::{BodyForm, MESSAGE_ENCODINGS, MessageEncoding};
+pub use encoding::{BodyForm, MESSAGE_ENCODINGS, MessageEncoding, looks_like_json};
+pub use envelope::{Envelope, EnvelopeFields, EnvelopeKind, Unwrapped};
 pub use error::{DecodeError, DecodeErrorKind, Place};
 pub use format::{Format, FormatSpec};
 pub use limits::Limits;

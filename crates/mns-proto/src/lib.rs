@@ -43,6 +43,7 @@ mod digest;
 mod failure;
 mod key;
 mod message;
+mod notification;
 pub mod numbers;
 mod operation;
 mod pointer;
@@ -64,6 +65,7 @@ pub use digest::{content_md5, content_md5_matches, content_md5_of_hex, message_b
 pub use failure::{Failure, ServiceError};
 pub use key::AccessKey;
 pub use message::{Message, NewMessage, Property, PropertyType, Received, SentMessage};
+pub use notification::{Notification, NotificationError};
 pub use operation::Operation;
 pub use pointer::{OVERSIZED_PREFIX, OversizedPointer};
 pub use queue_name::{QueueNameError, check_queue_name};

@@ -10,7 +10,7 @@ use headwater_formats::json::{
 };
 use headwater_formats::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, MessageEncoding,
-    OnBadRow, RowType,
+    OnBadRow, RowType, looks_like_json,
 };
 
 use crate::columns::{self, COLUMNS};
@@ -108,6 +108,10 @@ impl DecoderFactory for OssFactory {
         &self.row_type
     }
 
+    fn plausible(&self, body: &[u8]) -> bool {
+        looks_like_json(body)
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(OssDecoder {
             rows: RowBuilder::new(&self.row_type, self.options.clone(), self.limits),
@@ -137,7 +141,9 @@ impl Decoder for OssDecoder {
         let mut buffer = take(&mut self.buffer);
         let result = self.rows.begin(body.len(), on_bad).and_then(|()| {
             // A source has undone base64 by now unless it was told not to; a notification begins with a brace.
-            let decoded = MessageEncoding::Auto.decode(body, false, &mut buffer).map_err(Stop::Bad)?;
+            let decoded = MessageEncoding::Auto
+                .decode(body, |b| std::str::from_utf8(b).is_ok(), &mut buffer)
+                .map_err(Stop::Bad)?;
             self.reader.body(decoded.0, &mut self.rows)
         });
         self.buffer = buffer;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::MetadataColumn;
-use headwater_formats::{DecoderFactory, MessageEncoding};
+use headwater_formats::{DecoderFactory, Envelope, MessageEncoding};
 use headwater_ledger::Limits;
 
 /// What to do with a body, or a row of it, that cannot be decoded.
@@ -39,8 +39,10 @@ pub struct SourceConfig {
     pub job: String,
     /// What makes rows of bodies.
     pub decoder: Arc<dyn DecoderFactory>,
-    /// How bodies are wrapped for transport.
+    /// How what a producer sends is encoded for transport.
     pub encoding: MessageEncoding,
+    /// The envelopes that messages come in, if any; see [`BodyLayer`](headwater_formats::BodyLayer) for what is undone first.
+    pub envelope: Option<Arc<dyn Envelope>>,
     /// Columns filled from metadata, after the decoder's columns.
     pub metadata: Vec<MetadataColumn>,
     /// What to do with bad data.
@@ -90,6 +92,7 @@ impl SourceConfig {
             job: String::new(),
             decoder,
             encoding: MessageEncoding::Auto,
+            envelope: None,
             metadata: Vec::new(),
             bad_records: BadRecords::Fail,
             start_time: None,

@@ -1,4 +1,4 @@
-//! Bodies to batches: transport encoding, format, metadata columns, the policy for bad data.
+//! Bodies to batches: encoding and envelope, format, metadata columns, the policy for bad data.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use headwater_core::{Batch, MessageRows, OptionError, SourceError, SourceErrorKind};
-use headwater_formats::{BodyForm, DecodeError, DecodeErrorKind, Decoder, OnBadRow};
+use headwater_formats::{BodyBuffers, BodyLayer, DecodeError, DecodeErrorKind, Decoder, OnBadRow};
 use headwater_ledger::MessageKey;
 
+use crate::bodies::Outcome;
 use crate::config::{BadRecords, SkippedByTime, SourceConfig};
 use crate::metadata::{MetadataField, resolve};
 use crate::meter::Meter;
@@ -22,7 +23,8 @@ pub(crate) struct Decoding {
     decoder: Box<dyn Decoder>,
     metadata: Vec<MetadataField>,
     schema: SchemaRef,
-    scratch: Vec<u8>,
+    layer: BodyLayer,
+    buffers: BodyBuffers,
     bad_seen: u64,
 }
 
@@ -61,7 +63,8 @@ impl Decoding {
             decoder: config.decoder.decoder(),
             metadata,
             schema: Arc::new(Schema::new(fields)),
-            scratch: Vec::new(),
+            layer: BodyLayer::new(config.encoding, config.envelope.clone()),
+            buffers: BodyBuffers::default(),
             bad_seen: 0,
         })
     }
@@ -85,7 +88,7 @@ impl Decoding {
         while self.decoder.rows() < rows_max
             && bytes < bytes_max
             && self.decoder.bytes() < bytes_max
-            && let Some(inbound) = waiting.pop_front()
+            && let Some(mut inbound) = waiting.pop_front()
         {
             let early = config.start_time.is_some_and(|start| inbound.meta.enqueued.is_some_and(|t| t.0 < start));
             if early {
@@ -95,7 +98,7 @@ impl Decoding {
                     continue;
                 }
             } else {
-                match self.body(config, meter, &inbound) {
+                match self.body(config, meter, &mut inbound) {
                     Ok(()) => {}
                     Err(Bad::Full) => {
                         waiting.push_front(inbound);
@@ -116,27 +119,30 @@ impl Decoding {
         Ok(Decoded { batch, left, bytes, failure })
     }
 
-    fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &Inbound) -> Result<(), Bad> {
+    fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &mut Inbound) -> Result<(), Bad> {
         let mode = match config.bad_records {
             BadRecords::Fail => OnBadRow::Fail,
             BadRecords::Skip => OnBadRow::Salvage,
         };
-        let unwrapped = config.encoding.decode(&inbound.body, config.decoder.is_binary(), &mut self.scratch);
-        let (form, result) = match unwrapped {
-            Ok((body, form)) => (Some(form), self.decoder.decode(body, mode)),
-            Err(error) => (None, Err(error)),
-        };
+        let opened = self.layer.open(&inbound.body, &*config.decoder, &mut self.buffers);
+        let outcome = Outcome::of(&opened);
+        let result = opened.and_then(|opened| {
+            let decoded = match opened.body {
+                Some(body) => self.decoder.decode(body, mode),
+                None => Ok(self.decoder.decode_absent()),
+            };
+            if let Some(fields) = opened.fields {
+                Arc::make_mut(&mut inbound.meta).envelope = Some(Box::new(fields));
+            }
+            decoded
+        });
         if let Err(error) = &result
             && *error.kind() == DecodeErrorKind::BufferFull
             && self.decoder.rows() > 0
         {
             return Err(Bad::Full);
         }
-        match form {
-            Some(BodyForm::Base64) => meter.bodies_base64.increment(1),
-            Some(_) => meter.bodies_plain.increment(1),
-            None => {}
-        }
+        meter.bodies.count(outcome);
         let bad = match result {
             Ok(decoded) if decoded.bad.is_empty() => return Ok(()),
             Ok(decoded) => decoded.bad,

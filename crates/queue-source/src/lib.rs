@@ -43,6 +43,7 @@
 
 mod ages;
 mod backoff;
+mod bodies;
 mod config;
 mod decode;
 mod deleter;

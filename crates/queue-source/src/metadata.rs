@@ -7,7 +7,7 @@ use arrow_array::types::{TimestampMillisecondType, TimestampNanosecondType};
 use arrow_array::{ArrayRef, PrimitiveArray};
 use arrow_schema::{DataType as ArrowType, TimeUnit};
 use headwater_core::{MessageMeta, MessageRows, MetadataColumn, OptionError};
-use headwater_formats::{DataType, LogicalType};
+use headwater_formats::{DataType, EnvelopeFields, LogicalType};
 
 /// A metadata key: its name, the types it can be read as, and what it is. The order of the documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,11 +31,29 @@ pub enum MetadataKey {
     MessageGroupId,
     /// The sender's properties.
     UserProperties,
+    /// The topic that the message came through; this and what follows is NULL for a message without such an envelope.
+    TopicName,
+    /// The id that the topic gave it.
+    TopicMessageId,
+    /// The tag that it was published with.
+    MessageTag,
+    /// When it was published to the topic.
+    PublishTime,
+    /// A CloudEvent's `id`.
+    CeId,
+    /// A CloudEvent's `type`.
+    CeType,
+    /// A CloudEvent's `source`.
+    CeSource,
+    /// A CloudEvent's `subject`.
+    CeSubject,
+    /// A CloudEvent's `time`, as it is written.
+    CeTime,
 }
 
 impl MetadataKey {
     /// Every key.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 18] = [
         Self::MessageId,
         Self::DequeueCount,
         Self::EnqueueTime,
@@ -45,6 +63,15 @@ impl MetadataKey {
         Self::Queue,
         Self::MessageGroupId,
         Self::UserProperties,
+        Self::TopicName,
+        Self::TopicMessageId,
+        Self::MessageTag,
+        Self::PublishTime,
+        Self::CeId,
+        Self::CeType,
+        Self::CeSource,
+        Self::CeSubject,
+        Self::CeTime,
     ];
 
     /// The name in `METADATA FROM '…'`.
@@ -60,35 +87,58 @@ impl MetadataKey {
             Self::Queue => "queue",
             Self::MessageGroupId => "message-group-id",
             Self::UserProperties => "user-properties",
+            Self::TopicName => "topic-name",
+            Self::TopicMessageId => "topic-message-id",
+            Self::MessageTag => "message-tag",
+            Self::PublishTime => "publish-time",
+            Self::CeId => "ce-id",
+            Self::CeType => "ce-type",
+            Self::CeSource => "ce-source",
+            Self::CeSubject => "ce-subject",
+            Self::CeTime => "ce-time",
         }
     }
 
     /// The types a column of this key may have, in words.
     #[must_use]
     pub const fn types(self) -> &'static str {
+        match self.shape() {
+            Shape::Text => "STRING",
+            Shape::Number => "INT or BIGINT",
+            Shape::Time => "TIMESTAMP_LTZ(p), TIMESTAMP(p) in UTC, or BIGINT in milliseconds",
+            Shape::Texts => "MAP<STRING, STRING>",
+        }
+    }
+
+    const fn shape(self) -> Shape {
         match self {
-            Self::MessageId | Self::Queue | Self::MessageGroupId => "STRING",
-            Self::DequeueCount | Self::Priority => "INT or BIGINT",
-            Self::EnqueueTime | Self::FirstDequeueTime | Self::ReceiveTime => {
-                "TIMESTAMP_LTZ(p), TIMESTAMP(p) in UTC, or BIGINT in milliseconds"
-            }
-            Self::UserProperties => "MAP<STRING, STRING>",
+            Self::DequeueCount | Self::Priority => Shape::Number,
+            Self::EnqueueTime | Self::FirstDequeueTime | Self::ReceiveTime | Self::PublishTime => Shape::Time,
+            Self::UserProperties => Shape::Texts,
+            _ => Shape::Text,
         }
     }
 
     fn accepts(self, data_type: &DataType) -> bool {
         let text = |t: &LogicalType| matches!(t, LogicalType::String | LogicalType::VarChar(_) | LogicalType::Char(_));
-        match (self, &data_type.logical) {
-            (Self::MessageId | Self::Queue | Self::MessageGroupId, t) => text(t),
-            (Self::DequeueCount | Self::Priority, LogicalType::Int | LogicalType::BigInt) => true,
-            (
-                Self::EnqueueTime | Self::FirstDequeueTime | Self::ReceiveTime,
-                LogicalType::TimestampLtz(_) | LogicalType::Timestamp(_) | LogicalType::BigInt,
-            ) => true,
-            (Self::UserProperties, LogicalType::Map(key, value)) => text(&key.logical) && text(&value.logical),
-            _ => false,
+        match (self.shape(), &data_type.logical) {
+            (Shape::Text, t) => text(t),
+            (Shape::Number, t) => matches!(t, LogicalType::Int | LogicalType::BigInt),
+            (Shape::Time, t) => {
+                matches!(t, LogicalType::TimestampLtz(_) | LogicalType::Timestamp(_) | LogicalType::BigInt)
+            }
+            (Shape::Texts, LogicalType::Map(key, value)) => text(&key.logical) && text(&value.logical),
+            (Shape::Texts, _) => false,
         }
     }
+}
+
+/// What a key's values are.
+enum Shape {
+    Text,
+    Number,
+    Time,
+    Texts,
 }
 
 /// A metadata column, resolved.
@@ -134,6 +184,15 @@ impl MetadataField {
             MetadataKey::FirstDequeueTime => self.time(messages, |m| m.first_dequeued.map(|t| t.0)),
             MetadataKey::ReceiveTime => self.time(messages, |m| Some(m.received.0)),
             MetadataKey::UserProperties => properties(messages),
+            MetadataKey::PublishTime => self.time(messages, |m| m.envelope.as_ref()?.publish_time),
+            MetadataKey::TopicName => enveloped(messages, |e| &e.topic),
+            MetadataKey::TopicMessageId => enveloped(messages, |e| &e.topic_message_id),
+            MetadataKey::MessageTag => enveloped(messages, |e| &e.tag),
+            MetadataKey::CeId => enveloped(messages, |e| &e.event_id),
+            MetadataKey::CeType => enveloped(messages, |e| &e.event_type),
+            MetadataKey::CeSource => enveloped(messages, |e| &e.event_source),
+            MetadataKey::CeSubject => enveloped(messages, |e| &e.event_subject),
+            MetadataKey::CeTime => enveloped(messages, |e| &e.event_time),
         }
     }
 
@@ -182,6 +241,10 @@ fn text<'a>(messages: &'a [MessageRows], value: impl Fn(&'a MessageMeta) -> Opti
     Arc::new(builder.finish())
 }
 
+fn enveloped(messages: &[MessageRows], value: impl Fn(&EnvelopeFields) -> &Option<String>) -> ArrayRef {
+    text(messages, |m| value(m.envelope.as_deref()?).as_deref())
+}
+
 fn properties(messages: &[MessageRows]) -> ArrayRef {
     let names = MapFieldNames { entry: "entries".into(), key: "keys".into(), value: "values".into() };
     let mut builder = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
@@ -228,6 +291,15 @@ mod tests {
             "STRING",
             "STRING",
             "MAP<STRING, STRING>",
+            "STRING",
+            "STRING",
+            "STRING",
+            "TIMESTAMP_LTZ(3)",
+            "STRING",
+            "STRING",
+            "STRING",
+            "STRING",
+            "VARCHAR(40)",
         ];
         let columns: Vec<_> = MetadataKey::ALL.iter().zip(types).map(|(key, t)| column(key.name(), t)).collect();
         let mut message = headwater_core::Message::new("id", headwater_core::Handle::new("h"), bytes::Bytes::new());

@@ -3,6 +3,7 @@
 use headwater_ledger::Mono;
 use metrics::{Counter, Gauge};
 
+use crate::bodies::Bodies;
 use crate::state::State;
 
 /// The handles of one source's metrics.
@@ -20,8 +21,7 @@ pub(crate) struct Meter {
     pub(crate) early_empty_polls: Counter,
     pub(crate) left_to_lapse: Counter,
     pub(crate) skipped_by_time: Counter,
-    pub(crate) bodies_plain: Counter,
-    pub(crate) bodies_base64: Counter,
+    pub(crate) bodies: Bodies,
     pub(crate) calls_receive: Counter,
     pub(crate) calls_delete: Counter,
     pub(crate) calls_extend: Counter,
@@ -54,7 +54,6 @@ impl Meter {
             metrics::counter!(name, all.iter())
         };
         let call = |operation| kind("headwater_billed_calls_total", "operation", operation);
-        let body = |encoding| kind("headwater_bodies_total", "encoding", encoding);
         Self {
             received: counter("headwater_received_messages_total"),
             duplicates: counter("headwater_duplicate_messages_total"),
@@ -68,8 +67,7 @@ impl Meter {
             early_empty_polls: counter("headwater_early_empty_polls_total"),
             left_to_lapse: counter("headwater_left_to_lapse_messages_total"),
             skipped_by_time: counter("headwater_start_time_skipped_messages_total"),
-            bodies_plain: body("raw"),
-            bodies_base64: body("base64"),
+            bodies: Bodies::new(&labels),
             calls_receive: call("receive"),
             calls_delete: call("delete"),
             calls_extend: call("extend"),

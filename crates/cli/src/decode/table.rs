@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headwater_formats::{DecoderFactory, Field, Format, FormatError, FormatErrors, MessageEncoding, RowType};
+use headwater::mns::{ENVELOPE_MODES, EnvelopeMode};
+use headwater_formats::{
+    BodyLayer, DecoderFactory, Field, Format, FormatError, FormatErrors, MessageEncoding, RowType,
+};
 use headwater_oss::{OssEvents, OssFactory};
 use headwater_sql::{ColumnKind, NoVariables, Script, TableDef};
 
@@ -13,9 +16,8 @@ use crate::exit::{Exit, Failure};
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) factory: Arc<dyn DecoderFactory>,
-    pub(super) encoding: MessageEncoding,
-    /// Whether the format reads bytes rather than text.
-    pub(super) binary: bool,
+    /// What is undone before the format.
+    pub(super) layer: BodyLayer,
     /// Things in the statement that decoding passes over.
     pub(super) notices: Vec<String>,
 }
@@ -72,7 +74,11 @@ impl Table {
         let encoding = option("messageEncoding").unwrap_or(MessageEncoding::default().name());
         let encoding = MessageEncoding::named(encoding)
             .ok_or_else(|| Unusable::Wrong(format!("`messageEncoding` is auto, base64 or raw, not `{encoding}`")))?;
+        let envelope = option("envelope").unwrap_or("auto");
+        let envelope = EnvelopeMode::named(envelope)
+            .ok_or_else(|| Unusable::Wrong(format!("`envelope` is {}, not `{envelope}`", ENVELOPE_MODES.join(", "))))?;
         let columns = RowType::new(columns);
+        let layer = BodyLayer::new(encoding, envelope.opener(encoding, &columns));
         let factory = if option("messageType").is_some_and(|value| value.eq_ignore_ascii_case("OSS")) {
             let events = option("ossEvents").unwrap_or(OssEvents::default().name());
             let events = OssEvents::named(events)
@@ -81,7 +87,7 @@ impl Table {
         } else {
             format(name, &columns, &given)?
         };
-        Ok(Self { factory, encoding, binary: name != "json" && name != "csv", notices })
+        Ok(Self { factory, layer, notices })
     }
 }
 

@@ -12,7 +12,7 @@ use super::scan::{Kind, ScanError, Scanner};
 use crate::unicode::to_utf8;
 use crate::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, LogicalType,
-    OnBadRow, RowType,
+    OnBadRow, RowType, looks_like_json,
 };
 
 /// Makes JSON decoders.
@@ -37,6 +37,10 @@ impl JsonFactory {
 impl DecoderFactory for JsonFactory {
     fn row_type(&self) -> &RowType {
         &self.row_type
+    }
+
+    fn plausible(&self, body: &[u8]) -> bool {
+        looks_like_json(body)
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -10,6 +10,7 @@ use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
 use headwater_queue_source::{BadRecords, SkippedByTime, SourceConfig};
 
+use super::envelope::EnvelopeMode;
 use super::options::{MNS_OPTIONS, MnsOption, OptionKind};
 
 /// A checked configuration of one `mns` table.
@@ -209,6 +210,8 @@ impl<'a> Reader<'a> {
     /// Everything that does not depend on the format, so that its mistakes show even when the format has some.
     fn settings(&mut self, request: &SourceRequest, settings: &mut Settings) {
         settings.encoding = MessageEncoding::named(self.word("messageEncoding")).unwrap_or_default();
+        settings.envelope = EnvelopeMode::named(self.word("envelope")).unwrap_or_default();
+        self.envelope_notice(request, settings.envelope);
         if self.word("badRecords") == "skip" {
             settings.bad_records = BadRecords::Skip;
         }
@@ -220,6 +223,18 @@ impl<'a> Reader<'a> {
         settings.wait = self.duration("pollingWaitTime");
         settings.pollers = self.number("pollers");
         self.limits(request, &mut settings.limits);
+    }
+
+    fn envelope_notice(&mut self, request: &SourceRequest, mode: EnvelopeMode) {
+        if mode == EnvelopeMode::Auto
+            && let Some(column) = EnvelopeMode::envelope_column(&request.columns)
+        {
+            let notice = format!(
+                "the column `{column}` is a field of a topic's envelope, so envelopes are left as they are: set `envelope` \
+                 to none to say so, or to topic-xml or topic-json to read the messages in them"
+            );
+            self.notices.push(notice);
+        }
     }
 
     fn number(&mut self, name: &str) -> Option<u32> {
@@ -263,6 +278,7 @@ fn of_format(error: &FormatError) -> OptionError {
 #[derive(Default)]
 struct Settings {
     encoding: MessageEncoding,
+    envelope: EnvelopeMode,
     bad_records: BadRecords,
     skipped_by_time: SkippedByTime,
     declared_lease: Option<Duration>,
@@ -279,6 +295,7 @@ impl Settings {
         config.metadata.clone_from(&request.metadata);
         config.unclean_start = request.context.unclean_start;
         config.encoding = self.encoding;
+        config.envelope = self.envelope.opener(self.encoding, &request.columns);
         config.bad_records = self.bad_records;
         config.skipped_by_time = self.skipped_by_time;
         config.declared_lease = self.declared_lease;

@@ -2,9 +2,11 @@
 
 mod builder;
 mod config;
+mod envelope;
 mod factory;
 mod options;
 
 pub use builder::{MnsSource, MnsSourceBuilder};
+pub use envelope::{ENVELOPE_MODES, EnvelopeMode};
 pub use factory::MnsSourceFactory;
 pub use options::{MNS_OPTIONS, MnsOption, OptionKind};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::envelope::ENVELOPE_MODES;
+
 /// One option: its name, what it takes, its default, what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -120,7 +122,13 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         "messageEncoding",
         OneOf(&["auto", "base64", "raw"]),
         Some("auto"),
-        "How bodies are wrapped: SDKs differ in whether they encode with base64. `auto` decides per message and never touches what looks like JSON or XML.",
+        "How what producers send is encoded: SDKs differ in whether they use base64. `auto` tells it from each body and never touches what begins like JSON or XML; `base64` takes off exactly one layer, around the body or around the message in a topic's envelope. See docs/bodies.md.",
+    ),
+    option(
+        "envelope",
+        OneOf(ENVELOPE_MODES),
+        Some("auto"),
+        "What messages come in. `auto` opens a topic's envelopes (XML or JSON) and takes every other body as it is; it opens none if the table has a column that only an envelope has (TopicName, TopicOwner, SubscriptionName, MessageMD5). CloudEvents are opened only if named. See docs/bodies.md.",
     ),
     option(
         "ossEvents",
