@@ -2,7 +2,8 @@
 //! `cargo bench --bench decode`, or `cargo bench --bench decode -- json_flat` for some of the inputs.
 //!
 //! Everything is counted in CPU time, and the yardstick runs between the samples, so that a busy machine hurts both
-//! alike. A row costs what decoding its body and building its part of the arrays costs, in batches of 8,192 rows.
+//! alike. A row costs what decoding its body and building its part of the arrays costs, in batches as the queue source
+//! makes them.
 
 #[path = "decode/inputs.rs"]
 mod inputs;
@@ -24,8 +25,11 @@ use inputs::{INPUTS, Input};
 use measure::{CpuTime, Yardstick};
 use report::{Line, Report};
 
-/// Rows of a batch, the size that sinks and queries get.
+/// When a batch is full: the defaults of the queue source, whichever comes first.
 const BATCH_ROWS: usize = 8_192;
+const BATCH_BYTES: usize = 1 << 20;
+/// Rows of an iteration.
+const ITERATION: usize = 8_192;
 
 /// What the four generated files must be, as the generator prints it; another text would be another benchmark.
 const GENERATED: [&str; 4] = [
@@ -85,19 +89,20 @@ fn run(
     let mut yardstick = Yardstick::start(&dir.join(input.yardstick))?;
     let mut line = Line::new(input, bodies.iter().map(Vec::len).sum::<usize>() / bodies.len());
     let mut group = criterion.benchmark_group("decode");
-    // As many batches in each sample, since the samples' ratios count alike.
-    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(BATCH_ROWS as u64));
+    // As many iterations in each sample, since the samples' ratios count alike.
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(ITERATION as u64));
     group.bench_function(input.name, |bencher| {
-        bencher.iter_custom(|batches| {
+        bencher.iter_custom(|iterations| {
+            let wanted = iterations as usize * ITERATION;
             line.yardstick.push(yardstick.rows_a_second());
-            let (rows, took) = decode(&mut *decoder, &bodies, input.on_bad, batches);
+            let (rows, took) = decode(&mut *decoder, &bodies, input.on_bad, wanted);
             line.ours.push(rows as f64 / took.as_secs_f64());
             if let Some(clean) = &clean {
-                let (rows, took) = decode(&mut *decoder, clean, input.on_bad, batches);
+                let (rows, took) = decode(&mut *decoder, clean, input.on_bad, wanted);
                 line.clean.push(rows as f64 / took.as_secs_f64());
             }
-            // Lists fill a batch a little more than full.
-            took.mul_f64((batches as usize * BATCH_ROWS) as f64 / rows as f64)
+            // The last list may be a few rows more than wanted.
+            took.mul_f64(wanted as f64 / rows as f64)
         });
     });
     group.finish();
@@ -105,17 +110,18 @@ fn run(
     Ok(())
 }
 
-/// Decodes the bodies over and over until so many batches are full: the rows and the time they took.
-fn decode(decoder: &mut dyn Decoder, bodies: &[Vec<u8>], on_bad: OnBadRow, batches: u64) -> (usize, Duration) {
+/// Decodes the bodies over and over until there are so many rows: how many there are, and the time they took.
+fn decode(decoder: &mut dyn Decoder, bodies: &[Vec<u8>], on_bad: OnBadRow, wanted: usize) -> (usize, Duration) {
     let (mut next, mut rows) = (bodies.iter().cycle(), 0);
     let started = measure::now();
-    for _ in 0..batches {
-        while decoder.rows() < BATCH_ROWS {
-            let body = next.next().expect("there are bodies");
-            // A refused message is its caller's to report; here it is what it costs.
-            let _ = black_box(decoder.decode(black_box(body), on_bad));
+    while rows < wanted {
+        let body = next.next().expect("there are bodies");
+        // A refused message is its caller's to report; here it is what it costs.
+        let _ = black_box(decoder.decode(black_box(body), on_bad));
+        let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
+        if full || rows + decoder.rows() >= wanted {
+            rows += black_box(decoder.flush()).num_rows();
         }
-        rows += black_box(decoder.flush()).num_rows();
     }
     (rows, measure::now() - started)
 }

@@ -46,11 +46,8 @@ impl NameIndex {
         &self.names[position]
     }
 
-    /// The position of a name; `guess` is tried first.
-    pub(crate) fn find(&self, name: &[u8], guess: usize) -> Option<usize> {
-        if self.names.get(guess).is_some_and(|n| n.as_bytes() == name) {
-            return Some(guess);
-        }
+    /// The position of a name.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<usize> {
         let slot = self.slots[self.slot(name)];
         (slot > 0).then(|| slot as usize - 1)
     }
@@ -127,18 +124,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_whatever_the_guess() {
+    fn names_are_found() {
         let names: Vec<String> = (0..500).map(|i| format!("column_with_a_long_name_{i}")).collect();
         let index = NameIndex::new(names.iter().map(String::as_str));
         for (i, name) in names.iter().enumerate() {
-            assert_eq!(index.find(name.as_bytes(), i), Some(i));
-            assert_eq!(index.find(name.as_bytes(), 0), Some(i));
-            assert_eq!(index.find(name.as_bytes(), 9999), Some(i));
+            assert_eq!(index.find(name.as_bytes()), Some(i));
             assert_eq!(index.name(i), name);
         }
-        assert_eq!(index.find(b"column_with_a_long_name_500", 3), None);
-        assert_eq!(index.find(b"", 0), None);
-        assert_eq!(NameIndex::new(std::iter::empty()).find(b"a", 0), None);
+        assert_eq!(index.find(b"column_with_a_long_name_500"), None);
+        assert_eq!(index.find(b""), None);
+        assert_eq!(NameIndex::new(std::iter::empty()).find(b"a"), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::quick;
 use super::scan::{Kind, ScanError, Scanner, Text};
 use super::text;
 use crate::column::{Column, Data, Row};
+use crate::names::NameIndex;
 use crate::{DecodeError, DecodeErrorKind, Limits};
 
 /// Why the rest of a body is not read.
@@ -63,12 +64,21 @@ pub(crate) struct Reader {
     /// Bytes that the current message has added to the columns, approximately; rows taken back still count.
     pub(crate) spent: usize,
     pub(super) scratch: Vec<u8>,
+    /// The errors of the objects being read, innermost last, by field: the error of a value goes away when its key comes
+    /// again, since the last value counts.
+    failed: Vec<(usize, DecodeError)>,
 }
 
 impl Reader {
     pub(crate) fn new(options: JsonOptions, limits: Limits) -> Self {
         let limits = limits.with_decoded_bytes(limits.decoded_bytes);
-        Self { options, limits, error: None, spent: 0, scratch: Vec::new() }
+        Self { options, limits, error: None, spent: 0, scratch: Vec::new(), failed: Vec::new() }
+    }
+
+    /// Forgets the message before.
+    pub(crate) fn begin(&mut self) {
+        (self.spent, self.error) = (0, None);
+        self.failed.clear();
     }
 
     /// Accounts for bytes that are about to be written.
@@ -82,67 +92,93 @@ impl Reader {
     /// Reads the object that comes next into one more value of each field. `index` is how many each has.
     pub(crate) fn object(&mut self, scanner: &mut Scanner<'_>, row: &mut Row, index: usize) -> Result<(), Stop> {
         self.spend(row.width)?;
-        let outer = self.error.take();
-        // By field, since the error of a value goes away when the key comes again: the last value counts.
-        let mut failed: Vec<(usize, DecodeError)> = Vec::new();
+        let (outer, others) = (self.error.take(), self.failed.len());
         let (mut first, mut place, mut filled) = (true, 0, 0);
         scanner.enter()?;
-        while !scanner.closes_object() {
+        loop {
             let guess = row.names.after(place);
             let i = if quick::key(scanner, first, &row.names, guess) {
                 guess
+            } else if scanner.closes_object() {
+                break;
             } else {
-                let Some(key) = scanner.next_key(first)? else { break };
-                let Some(i) = self.find(scanner, row, key, guess)? else {
-                    first = false;
-                    scanner.skip()?;
-                    continue;
-                };
-                row.names.learn(place, i);
+                let Some(i) = self.other_key(scanner, &mut row.names, first, place)? else { break };
                 i
             };
             (first, place) = (false, i + 1);
             let field = &mut row.fields[i];
-            if field.len() > index {
-                field.truncate(index);
-                failed.retain(|(other, _)| *other != i);
-            } else {
+            if field.len() == index {
                 filled += 1;
+            } else {
+                self.take_back(field, index, i, others);
             }
             self.value(scanner, field)?;
-            if let Some(error) = self.error.take() {
-                failed.push((i, error.within(row.names.name(i))));
+            if self.error.is_some() {
+                self.failed.extend(self.error.take().map(|error| (i, error.within(row.names.name(i)))));
             }
         }
         if filled < row.fields.len() {
-            self.missing(scanner, row, index, &mut failed);
+            self.missing(scanner, row, index);
         }
         self.error = outer;
-        if self.error.is_none() && !failed.is_empty() {
-            self.error = Some(failed.swap_remove(0).1);
+        if self.failed.len() > others {
+            let found = self.failed.drain(others..).next().map(|(_, error)| error);
+            self.error = self.error.take().or(found);
         }
         Ok(())
     }
 
+    /// Takes back what a key that comes again has given its field in this object.
+    #[cold]
+    fn take_back(&mut self, field: &mut Column, index: usize, i: usize, others: usize) {
+        field.truncate(index);
+        let mut at = 0;
+        self.failed.retain(|(other, _)| {
+            at += 1;
+            at <= others || *other != i
+        });
+    }
+
+    /// The field of the next key that is a field's, whatever it is; `None` at the end of the object.
+    #[inline(never)]
+    fn other_key(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        names: &mut NameIndex,
+        mut first: bool,
+        place: usize,
+    ) -> Result<Option<usize>, Stop> {
+        while let Some(key) = scanner.next_key(first)? {
+            if let Some(i) = self.find(scanner, names, key)? {
+                names.learn(place, i);
+                return Ok(Some(i));
+            }
+            scanner.skip()?;
+            first = false;
+        }
+        Ok(None)
+    }
+
     /// Writes NULL to the fields that the object did not have.
-    fn missing(&self, scanner: &mut Scanner<'_>, row: &mut Row, index: usize, failed: &mut Vec<(usize, DecodeError)>) {
+    #[inline(never)]
+    fn missing(&mut self, scanner: &mut Scanner<'_>, row: &mut Row, index: usize) {
         for (i, field) in row.fields.iter_mut().enumerate().filter(|(_, field)| field.len() == index) {
             field.append_null();
             if self.options.fail_on_missing_field {
                 let error = DecodeError::new(DecodeErrorKind::MissingField).within(row.names.name(i));
-                failed.push((i, error.at_byte(scanner.position()).with_hint(MISSING_HINT)));
+                self.failed.push((i, error.at_byte(scanner.position()).with_hint(MISSING_HINT)));
             }
         }
     }
 
-    fn find(&mut self, scanner: &Scanner<'_>, row: &Row, key: Text<'_>, guess: usize) -> Result<Option<usize>, Stop> {
+    fn find(&mut self, scanner: &Scanner<'_>, names: &NameIndex, key: Text<'_>) -> Result<Option<usize>, Stop> {
         if key.plain {
-            return Ok(row.names.find(key.raw, guess));
+            return Ok(names.find(key.raw));
         }
         scanner.check(key)?;
         self.scratch.clear();
         text::decode(key.raw, &mut self.scratch).map_err(|e| Scanner::text_error(key, e))?;
-        Ok(row.names.find(&self.scratch, guess))
+        Ok(names.find(&self.scratch))
     }
 
     /// Reads the value that comes next into one more value of the column.
@@ -176,6 +212,7 @@ impl Reader {
     }
 
     /// Reads a value that is no object or array that the column is made of.
+    #[inline(never)]
     fn any_value(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
         let at = scanner.position();
         let kind = scanner.peek()?;
@@ -213,9 +250,18 @@ impl Reader {
         while scanner.next_item(first)? {
             first = false;
             self.spend(items.width)?;
-            self.value(scanner, items)?;
-            if let Some(error) = self.error.take() {
-                found.get_or_insert_with(|| error.within(&format!("[{}]", items.len() - 1 - start)));
+            match &mut items.data {
+                // Told apart from other items early, which is what a list of rows lives on.
+                Data::Row(row) if scanner.next_byte() == Some(b'{') => {
+                    let index = column_len(row);
+                    self.object(scanner, row, index)?;
+                    items.valid();
+                }
+                _ => self.value(scanner, items)?,
+            }
+            if self.error.is_some() {
+                let error = self.error.take().map(|error| error.within(&format!("[{}]", items.len() - 1 - start)));
+                found = found.or(error);
             }
         }
         self.error = found;
@@ -268,8 +314,8 @@ impl Reader {
             }
             keys.valid();
             self.value(scanner, values)?;
-            if let Some(error) = self.error.take() {
-                found.get_or_insert(error);
+            if self.error.is_some() {
+                found = found.or(self.error.take());
             }
         }
         self.error = found;

@@ -80,7 +80,7 @@ impl RowBuilder {
     pub fn begin(&mut self, body_len: usize, on_bad: OnBadRow) -> Result<(), Stop> {
         let (rows, bytes) = (self.rows, self.bytes);
         self.message = Message { on_bad, rows, bytes, seen: 0, bad: Vec::new(), ignored: 0 };
-        (self.reader.spent, self.reader.error) = (0, None);
+        self.reader.begin();
         if bytes > Limits::MAX_DECODED_BYTES {
             return Err(Stop::Bad(DecodeError::new(DecodeErrorKind::BufferFull)));
         }
