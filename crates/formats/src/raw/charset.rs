@@ -137,7 +137,7 @@ fn gbk(body: &[u8], out: &mut Vec<u8>) {
     };
     while at < body.len() {
         match (body[at], body.get(at + 1).copied()) {
-            (0..0x80, _) => at += 1,
+            (0..=0x7F, _) => at += 1,
             (0xFE, Some(trail @ (0x50..=0x7E | 0x80..=0xA0))) => {
                 let code = 0xE815 + u32::from(trail) - 0x50 - u32::from(trail > 0x7F);
                 at = special(plain, at, at + 2, char::from_u32(code).unwrap_or(REPLACEMENT), out);
