@@ -1,6 +1,6 @@
 //! Checkpoints: when one is due, the barrier, commit, abort, restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::entry::{Entry, Operation, Stage, Wait};
@@ -174,6 +174,21 @@ impl Ledger {
     /// # Errors
     /// When `id` is older than the newest one.
     pub fn barrier(&mut self, id: CheckpointId, now: Mono) -> Result<Snapshot, CheckpointError> {
+        self.barrier_before(id, &[], now)
+    }
+
+    /// As [`barrier`](Self::barrier), but `later` stays in the open epoch: messages that were handed out in one batch with
+    /// others, and that their consumer has not looked at. The snapshot does not hold them; after a crash they come again.
+    /// An id of `later` that is not in the open epoch is passed over.
+    ///
+    /// # Errors
+    /// As [`barrier`](Self::barrier).
+    pub fn barrier_before(
+        &mut self,
+        id: CheckpointId,
+        later: &[MessageKey],
+        now: Mono,
+    ) -> Result<Snapshot, CheckpointError> {
         match self.last_barrier {
             Some(last) if last == id => {
                 if self.committed_through.is_none_or(|done| done < id) {
@@ -184,12 +199,17 @@ impl Ledger {
             Some(last) if last > id => return Err(CheckpointError::NotLater { asked: id, last }),
             _ => {}
         }
-        let open = std::mem::take(&mut self.open);
-        for &key in &open {
+        let later: BTreeSet<_> = later.iter().collect();
+        let open = std::mem::take(&mut self.open).into_iter();
+        let (later, sealed): (Vec<_>, Vec<_>) = open.partition(|key| later.contains(key));
+        for &key in &sealed {
             self.update(key, |entry| entry.stage = Stage::Emitted(Some(id)));
         }
-        self.sealed.insert(id, open);
+        self.sealed.insert(id, sealed);
         self.sealed_lease_end = earlier(self.sealed_lease_end, self.open_lease_end.take());
+        let leases = later.iter().filter_map(|key| self.entries.get(key)).map(|entry| entry.lease_end);
+        self.open_lease_end = leases.fold(None, earlier);
+        self.open = later;
         self.last_barrier = Some(id);
         self.barrier_before_at = std::mem::replace(&mut self.last_barrier_at, now);
         self.in_flight = Some(id);
@@ -314,11 +334,13 @@ impl Ledger {
             keys = self.entries.keys().copied().chain(self.graves.iter().map(|(key, ..)| key)).collect();
             self.chain.clear();
         }
+        // What is of a later epoch is in no segment yet.
+        self.changed.clone_from(&self.open);
         keys.sort_unstable();
         keys.dedup();
         forgotten.sort_unstable();
         forgotten.dedup();
-        let entries = keys.into_iter().filter_map(|key| self.store(key, id)).collect();
+        let entries = keys.into_iter().filter_map(|key| self.store(key)).collect();
         let content = Content {
             base,
             sequence: self.next_sequence,
@@ -333,16 +355,15 @@ impl Ledger {
         self.chain.push(content.encode());
     }
 
-    fn store(&mut self, key: MessageKey, newest: CheckpointId) -> Option<Stored> {
+    fn store(&mut self, key: MessageKey) -> Option<Stored> {
         if let Some((rank, Burial { checkpoint, .. })) = self.graves.get(key) {
             let enqueued = ServerMs::default();
             return Some(Stored { key, checkpoint, confirmed: true, handle: None, rank, enqueued });
         }
         let entry = self.entries.get_mut(&key)?;
         let checkpoint = match entry.stage {
-            Stage::Buffered => return None,
-            Stage::Emitted(checkpoint) => checkpoint.unwrap_or(newest),
-            Stage::Committed(checkpoint) => checkpoint,
+            Stage::Buffered | Stage::Emitted(None) => return None,
+            Stage::Emitted(Some(checkpoint)) | Stage::Committed(checkpoint) => checkpoint,
         };
         entry.persisted = true;
         entry.changed = false;

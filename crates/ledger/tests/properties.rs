@@ -24,7 +24,8 @@ enum Step {
     Abandon(u8),
     HandOut(u8),
     Leave(u8),
-    Barrier,
+    /// A bit for each id that is kept for the next epoch.
+    Barrier(u16),
     Commit(u8),
     Abort,
     Deletes,
@@ -43,7 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::Abandon),
         5 => any::<u8>().prop_map(Step::HandOut),
         1 => any::<u8>().prop_map(Step::Leave),
-        3 => Just(Step::Barrier),
+        2 => Just(Step::Barrier(0)),
+        1 => any::<u16>().prop_map(Step::Barrier),
         3 => any::<u8>().prop_map(Step::Commit),
         1 => Just(Step::Abort),
         4 => Just(Step::Deletes),
@@ -165,7 +167,7 @@ impl World {
                     self.ledger.leave(key);
                 }
             }
-            Step::Barrier => self.barrier(),
+            Step::Barrier(later) => self.barrier(*later),
             Step::Commit(which) => self.commit(*which),
             Step::Abort => {
                 if let Some(last) = self.ledger.last_checkpoint() {
@@ -238,11 +240,18 @@ impl World {
         }
     }
 
-    fn barrier(&mut self) {
+    fn barrier(&mut self, later: u16) {
         let id = self.next_checkpoint();
-        let snapshot = self.ledger.barrier(id, self.now).unwrap();
-        // What a restart brings back is what was there, except what is only buffered.
-        let there: Vec<_> = self.ledger.ids().iter().filter(|id| id.stage != "buffered").map(durable).collect();
+        let later: Vec<_> = (0..12u8).filter(|message| later >> message & 1 == 1).map(key).collect();
+        let open = |id: &IdView| id.stage == "uncommitted" && id.checkpoint.is_none();
+        let handed_out: Vec<_> = self.ledger.ids().into_iter().filter(open).map(|id| id.key).collect();
+        let snapshot = self.ledger.barrier_before(id, &later, self.now).unwrap();
+        // Still open is what was to be left open, and nothing else.
+        let kept: Vec<_> = self.ledger.ids().into_iter().filter(open).map(|id| id.key).collect();
+        assert_eq!(kept, handed_out.into_iter().filter(|key| later.contains(key)).collect::<Vec<_>>());
+        // What a restart brings back is what was there, except what is only buffered, or handed out behind the barrier.
+        let saved = |id: &&IdView| id.stage != "buffered" && !open(id);
+        let there: Vec<_> = self.ledger.ids().iter().filter(saved).map(durable).collect();
         let mut again = restored(&self.limits, &snapshot, self.now);
         assert_eq!(again.ids().iter().map(durable).collect::<Vec<_>>(), there);
         assert_eq!(again.check(), Ok(()));

@@ -31,6 +31,7 @@ macro_rules! scripts {
 
 scripts! {
     abort_and_retry
+    barrier_inside_a_batch
     commit_implies_earlier
     crowded_answers
     delete_lost_answer

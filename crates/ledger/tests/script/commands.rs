@@ -141,7 +141,9 @@ impl Stage {
             ]),
             "barrier" => {
                 let id = id()?;
-                let taken = self.ledger()?.barrier(id, now);
+                let later = words.iter().position(|w| *w == "before").map_or(&[][..], |at| &words[at + 1..]);
+                let later: Vec<_> = later.iter().map(|w| MessageKey::of(w)).collect();
+                let taken = self.ledger()?.barrier_before(id, &later, now);
                 Ok(match taken {
                     Ok(snapshot) => {
                         let described = self.describe(&snapshot)?;
