@@ -45,6 +45,8 @@ mod factory;
 mod options;
 mod plan;
 mod queue;
+#[cfg(feature = "serde")]
+mod records;
 mod sink;
 mod source;
 mod store;
@@ -63,6 +65,10 @@ pub use plan::{BadRow, PassThrough, Plan, PlanError, PlanOutput, Processed};
 pub use queue::{
     Capabilities, DeleteOutcome, Description, Extended, Handle, Message, Property, Queue, QueueError, QueueErrorKind,
     QueueIdentity, ReceiveRequest, Received, ServerMs,
+};
+#[cfg(feature = "serde")]
+pub use records::{
+    CutError, Record, RecordError, RecordEvent, Records, SchemaError, SourceRecords, StreamError, row_type_of,
 };
 pub use sink::{Committable, Sink, SinkError};
 pub use source::{

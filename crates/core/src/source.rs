@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
+use headwater_ledger::MessageKey;
 pub use headwater_ledger::{CheckpointId, DueReason};
 
 use crate::batch::Batch;
@@ -72,6 +73,21 @@ pub trait Source: Send + fmt::Debug + 'static {
     /// When `id` is not later than an earlier one.
     async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError>;
 
+    /// As [`checkpoint`](Self::checkpoint), with the barrier inside of what was handed out: the messages `later` belong to
+    /// the next epoch. For a caller that uses a batch message by message. It must have used no row of them: after a crash
+    /// they are handed out again. Ids of an earlier epoch are passed over; a repeated `id` gives the first state again.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint); [`SourceErrorKind::Unsupported`] from a source that cannot do it, which then goes
+    /// on as if it had not been asked.
+    async fn checkpoint_before(&mut self, id: CheckpointId, later: &[MessageKey]) -> Result<SourceState, SourceError> {
+        if later.is_empty() {
+            return self.checkpoint(id).await;
+        }
+        let text = "this source takes checkpoints between batches only: use every row of the last batch first";
+        Err(SourceError::new(SourceErrorKind::Unsupported, text))
+    }
+
     /// Says that checkpoint `id` is durable and its sinks have committed. Returns at once; deletes run in the background.
     ///
     /// # Errors
@@ -95,6 +111,62 @@ pub trait Source: Send + fmt::Debug + 'static {
 
     /// Where the source stands, for showing and for deciding that it is idle.
     fn status(&self) -> SourceStatus;
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn schema(&self) -> SchemaRef {
+        (**self).schema()
+    }
+
+    fn delivery(&self) -> Delivery {
+        (**self).delivery()
+    }
+
+    fn guarantee(&self) -> String {
+        (**self).guarantee()
+    }
+
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+
+    async fn restore(&mut self, id: CheckpointId, state: SourceState) -> Result<(), SourceError> {
+        (**self).restore(id, state).await
+    }
+
+    async fn next(&mut self) -> Result<Option<Event>, SourceError> {
+        (**self).next().await
+    }
+
+    async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError> {
+        (**self).checkpoint(id).await
+    }
+
+    async fn checkpoint_before(&mut self, id: CheckpointId, later: &[MessageKey]) -> Result<SourceState, SourceError> {
+        (**self).checkpoint_before(id, later).await
+    }
+
+    async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
+        (**self).commit(id).await
+    }
+
+    async fn abort(&mut self, id: CheckpointId) -> Result<(), SourceError> {
+        (**self).abort(id).await
+    }
+
+    async fn stop(&mut self) {
+        (**self).stop().await;
+    }
+
+    async fn drain(&mut self, deadline: Duration) -> Result<DrainReport, SourceError> {
+        (**self).drain(deadline).await
+    }
+
+    fn status(&self) -> SourceStatus {
+        (**self).status()
+    }
 }
 
 /// What [`Source::next`] yields.
@@ -213,6 +285,8 @@ pub enum SourceErrorKind {
     Denied,
     /// A message cannot be decoded and the policy is to fail.
     BadData,
+    /// The source cannot do what was asked, and has not failed by it.
+    Unsupported,
 }
 
 /// A failed source. `Display` says what happened and the way out, `source()` the cause.

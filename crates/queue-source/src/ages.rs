@@ -17,11 +17,12 @@ impl Ages {
         self.open.get_or_insert(now);
     }
 
-    /// A barrier was cut; again for the same id changes nothing.
-    pub(crate) fn sealed(&mut self, id: CheckpointId) {
-        if let Some(since) = self.open.take() {
+    /// A barrier was cut; again for the same id changes nothing. What it left open is taken to be as old as the rest.
+    pub(crate) fn sealed(&mut self, id: CheckpointId, left_open: bool) {
+        if let Some(since) = self.open {
             self.sealed.entry(id).or_insert(since);
         }
+        self.open = self.open.filter(|_| left_open);
     }
 
     /// Everything up to `id` is committed.
@@ -46,14 +47,17 @@ mod tests {
         assert_eq!(ages.oldest(), None);
         ages.handed_out(t(1));
         ages.handed_out(t(2));
-        ages.sealed(CheckpointId(1));
+        ages.sealed(CheckpointId(1), false);
         ages.handed_out(t(3));
         assert_eq!(ages.oldest(), Some(t(1)), "a sealed epoch is not committed yet");
         ages.committed(CheckpointId(1));
         assert_eq!(ages.oldest(), Some(t(3)));
-        ages.sealed(CheckpointId(4));
-        ages.sealed(CheckpointId(4));
+        ages.sealed(CheckpointId(4), true);
         ages.committed(CheckpointId(4));
+        assert_eq!(ages.oldest(), Some(t(3)), "the barrier was cut inside a batch");
+        ages.sealed(CheckpointId(5), false);
+        ages.sealed(CheckpointId(5), false);
+        ages.committed(CheckpointId(5));
         assert_eq!(ages.oldest(), None);
     }
 }

@@ -11,7 +11,7 @@ use headwater_core::{
     CheckpointId, Clock, Delivery, DrainReport, Event, Queue, Source, SourceError, SourceErrorKind, SourceState,
     SourceStatus, StatePart,
 };
-use headwater_ledger::{Mono, Segment, Violation};
+use headwater_ledger::{MessageKey, Mono, Segment, Violation};
 use tokio::task::JoinSet;
 
 use crate::config::SourceConfig;
@@ -270,12 +270,16 @@ impl Source for QueueSource {
     }
 
     async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError> {
+        self.checkpoint_before(id, &[]).await
+    }
+
+    async fn checkpoint_before(&mut self, id: CheckpointId, later: &[MessageKey]) -> Result<SourceState, SourceError> {
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
-        let snapshot = state.ledger.barrier(id, now).map_err(|error| {
+        let snapshot = state.ledger.barrier_before(id, later, now).map_err(|error| {
             SourceError::new(SourceErrorKind::Failed, format!("checkpoint {id} is refused")).with_source(error)
         })?;
-        state.ages.sealed(id);
+        state.ages.sealed(id, !later.is_empty());
         drop(state);
         let parts = snapshot.segments.iter().map(|s| StatePart { name: s.name(), bytes: Arc::clone(s.bytes()) });
         Ok(SourceState::new(self.identity(), parts.collect()))

@@ -25,6 +25,7 @@ const FLAWS: &[(Flaw, &str)] = &[
     (Flaw::DeletesOnAbort, "an_abort_deletes_nothing"),
     (Flaw::DeletesOnlyInNext, "a_commit_deletes_without_further_calls"),
     (Flaw::CommitsTheOpenEpoch, "a_commit_deletes_only_what_came_before_its_checkpoint"),
+    (Flaw::CutsBehindTheBatch, "a_checkpoint_may_be_cut_inside_a_batch"),
     (Flaw::CommitsItsOwnEpochOnly, "a_commit_implies_every_earlier_one"),
     (Flaw::CommitOnlyOnce, "a_commit_may_be_repeated"),
     (Flaw::AcceptsUnknownCommits, "an_unknown_commit_is_refused"),

@@ -12,6 +12,7 @@ trials!(dyn SourceHarness, Bench: [
     an_abort_deletes_nothing,
     a_commit_deletes_without_further_calls,
     a_commit_deletes_only_what_came_before_its_checkpoint,
+    a_checkpoint_may_be_cut_inside_a_batch,
     a_commit_implies_every_earlier_one,
     a_commit_may_be_repeated,
     an_unknown_commit_is_refused,
@@ -78,6 +79,23 @@ async fn a_commit_deletes_only_what_came_before_its_checkpoint(bench: &Bench) ->
     job.check_deletes().await?;
     job.checkpoint().await?;
     bench.expect_deleted(&second).await
+}
+
+async fn a_checkpoint_may_be_cut_inside_a_batch(bench: &Bench) -> Result<(), Halt> {
+    let mut job = bench.start().await?;
+    let ids = bench.send_many(6).await?;
+    job.take(6).await?;
+    let (used, later) = ids.split_at(2);
+    let cut = job.cut_before(&later.iter().cloned().collect()).await?;
+    let cut = cut.ok_or_else(|| Halt::skipped("the source takes checkpoints between batches only"))?;
+    job.save(&cut);
+    job.commit(cut.id).await?;
+    bench.expect_deleted(used).await?;
+    bench.quiet().await;
+    job.check_deletes().await?;
+    // What was cut off is in no durable state: it comes again.
+    job.restart().await?;
+    job.finish().await
 }
 
 async fn a_commit_implies_every_earlier_one(bench: &Bench) -> Result<(), Halt> {

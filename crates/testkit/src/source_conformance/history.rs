@@ -53,13 +53,23 @@ impl History {
             }
             30..55 => _ = job.watch(second * u32::try_from(self.random.below(4)).unwrap_or(0)).await?,
             55..60 => bench.pass(second * u32::try_from(self.random.below(20)).unwrap_or(0)).await,
-            60..75 if self.undecided.is_none() => self.undecided = Some(job.cut().await?),
+            60..75 if self.undecided.is_none() => self.undecided = self.cut(job).await?,
             75..90 => self.decide(job).await?,
             90..95 => self.redeliver_one(bench).await?,
             95..98 => self.crash(job).await?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// Mostly behind everything handed out; now and then inside of it.
+    async fn cut(&mut self, job: &mut Job<'_>) -> Result<Option<Cut>, Halt> {
+        if self.random.chance(700) {
+            return job.cut().await.map(Some);
+        }
+        let pending: Vec<_> = job.pending().iter().cloned().collect();
+        let later = pending.into_iter().filter(|_| self.random.chance(500)).collect();
+        job.cut_before(&later).await
     }
 
     /// The store answers: it has saved the checkpoint, and it is committed; or it has failed, as far as anybody knows.

@@ -8,7 +8,9 @@ use arrow_array::Int64Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use futures::future::{Either, select};
-use headwater_core::{Batch, CheckpointId, DrainReport, DueReason, Event, Source, SourceError, SourceState};
+use headwater_core::{
+    Batch, CheckpointId, DrainReport, DueReason, Event, MessageKey, Source, SourceError, SourceErrorKind, SourceState,
+};
 
 use super::bench::Bench;
 use crate::trial::{Halt, ensure};
@@ -190,6 +192,19 @@ impl<'a> Job<'a> {
         let own = self.source()?.identity();
         ensure!(state.identity == own, "the state says it belongs to {}, the source is {own}", state.identity);
         Ok(Cut { id, state, content: self.pending.clone() })
+    }
+
+    /// As [`cut`](Self::cut), with `later` left to the next epoch; `None` from a source that cannot do it.
+    pub(super) async fn cut_before(&mut self, later: &BTreeSet<String>) -> Result<Option<Cut>, Halt> {
+        self.last += 1;
+        let id = CheckpointId(self.last);
+        let keys: Vec<_> = later.iter().map(|id| MessageKey::of(id)).collect();
+        let bench = self.bench;
+        let state = match bench.ended("checkpoint_before", self.source()?.checkpoint_before(id, &keys)).await? {
+            Err(error) if error.kind == SourceErrorKind::Unsupported => return Ok(None),
+            state => state?,
+        };
+        Ok(Some(Cut { id, state, content: self.pending.difference(later).cloned().collect() }))
     }
 
     /// The store has made it durable.

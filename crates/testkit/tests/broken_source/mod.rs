@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use headwater_core::{
-    Batch, CheckpointId, Clock, Delivery, DrainReport, DueReason, Event, MessageRows, Source, SourceError,
+    Batch, CheckpointId, Clock, Delivery, DrainReport, DueReason, Event, MessageKey, MessageRows, Source, SourceError,
     SourceErrorKind, SourceState, SourceStatus,
 };
 use headwater_formats::Format;
@@ -38,6 +38,7 @@ pub(crate) enum Flaw {
     CommitOnlyOnce,
     CommitsItsOwnEpochOnly,
     CommitsTheOpenEpoch,
+    CutsBehindTheBatch,
     DeletesOnAbort,
     DeletesOnCheckpoint,
     DeletesOnHandOut,
@@ -351,6 +352,13 @@ impl Source for Broken {
             }
             state => state,
         }
+    }
+
+    async fn checkpoint_before(&mut self, id: CheckpointId, later: &[MessageKey]) -> Result<SourceState, SourceError> {
+        if self.is(Flaw::CutsBehindTheBatch) {
+            return self.inner().checkpoint(id).await;
+        }
+        self.inner().checkpoint_before(id, later).await
     }
 
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
