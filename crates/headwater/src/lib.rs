@@ -37,7 +37,7 @@
 //!
 //! # Features
 //! `mns` (default): the source for MNS. `oss`: OSS upload events as rows. `job`: checkpoint store, sinks and the job runner.
-//! No feature changes what another does.
+//! `serde`: rows as values of any type that serde reads, one by one (`source.records::<Order>()`). No feature changes what another does.
 //!
 //! # Reading order
 //! [`Source`] (the contract), [`MnsSource`], [`Batch`], then the examples of the repository.
