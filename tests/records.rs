@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use headwater::{
     CheckpointId, CheckpointStore, Clock, CutError, Format, JobState, ManualClock, Queue, QueueSource, RecordEvent,
-    Records, Source, SourceConfig, SourceRecords, SourceState, StoreError, StreamError, WallMs,
+    Records, SourceConfig, SourceRecords, SourceState, StoreError, StreamError, WallMs,
 };
 use headwater_testkit::{MemoryQueue, MemoryQueueOptions, Random, pass};
 use serde::Deserialize;
