@@ -1,7 +1,7 @@
 //! Reading the corpus, answering a case, and comparing an answer with what Flink did.
 
 mod compare;
-mod render;
+pub(crate) mod render;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};

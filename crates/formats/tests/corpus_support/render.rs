@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime};
 use headwater_formats::{LogicalType, RowType};
 use serde_json::{Map, Value, json};
 
-pub(super) fn rows(batch: &RecordBatch, row_type: &RowType) -> Vec<Value> {
+pub(crate) fn rows(batch: &RecordBatch, row_type: &RowType) -> Vec<Value> {
     let columns: Vec<&dyn Array> = batch.columns().iter().map(AsRef::as_ref).collect();
     (0..batch.num_rows()).map(|row| fields(&columns, row_type, row)).collect()
 }
