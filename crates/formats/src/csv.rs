@@ -4,7 +4,8 @@
 //! `csv.framing` = `lines`, is an addition of ours: every line is a row, line ends within quotes belong to the text,
 //! and empty lines are passed over. Nothing else differs between the two.
 //!
-//! Reading order: [`CsvOptions`] (what can be set), `text` (the encoding), `scan` (fields), `field` and `leaf` (values
+//! Reading order: [`CsvOptions`] (what can be set), `text` (the encoding), `scan` (fields), `quick`
+//! (shortcuts), `field` and `leaf` (values
 //! into columns), `decode` (messages into rows), `hint` (what to do about an error).
 //!
 //! # Where it differs from Flink's decoder, on purpose
@@ -19,6 +20,7 @@ mod field;
 mod hint;
 mod leaf;
 mod options;
+mod quick;
 mod scan;
 mod text;
 

@@ -5,12 +5,16 @@ use crate::utf16;
 /// Why a body in a wide encoding cannot be read.
 pub(crate) type BadEncoding = &'static str;
 
+/// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(crate) enum Encoding {
     Utf8,
     Utf16 { little: bool },
     Utf32 { little: bool },
 }
+
+/// What a body in UTF-32 ends with when its length is no multiple of four.
+pub(crate) const CUT_UTF32: BadEncoding = "a UTF-32 body that ends within a character";
 
 /// The body as UTF-8 without its byte order mark: the body itself, or `buffer` filled with the converted text. A body
 /// in UTF-8 is not checked here.
@@ -29,14 +33,12 @@ pub(crate) fn to_utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a
     Ok(buffer)
 }
 
-/// Where the text of a body in UTF-8 begins, behind a byte order mark; `None` when the body is in a wide encoding.
-#[cfg(feature = "csv")]
-pub(crate) fn utf8_start(body: &[u8]) -> Result<Option<usize>, BadEncoding> {
-    detect(body).map(|(encoding, mark)| (encoding == Encoding::Utf8).then_some(mark))
-}
-
 /// The encoding and the length of the mark.
-fn detect(body: &[u8]) -> Result<(Encoding, usize), BadEncoding> {
+pub(crate) fn detect(body: &[u8]) -> Result<(Encoding, usize), BadEncoding> {
+    // Nearly every body, without further questions.
+    if body.first_chunk::<4>().is_some_and(|[a, b, c, d]| *a < 0xEF && ![*a, *b, *c, *d].contains(&0)) {
+        return Ok((Encoding::Utf8, 0));
+    }
     const ODD: BadEncoding = "a UTF-32 body in a byte order that is neither big- nor little-endian";
     Ok(match body {
         [0x00, 0x00, 0xFE, 0xFF, ..] => (Encoding::Utf32 { little: false }, 4),
@@ -64,7 +66,7 @@ fn utf32(text: &[u8], little: bool, out: &mut Vec<u8>) -> Result<(), BadEncoding
         };
         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    if rest.is_empty() { Ok(()) } else { Err("a UTF-32 body that ends within a character") }
+    if rest.is_empty() { Ok(()) } else { Err(CUT_UTF32) }
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::field::{Part, Stop, spend, write};
-use super::hint;
 use super::options::{CsvOptions, Framing};
 use super::scan::{Broken, Scanner, SyntaxError};
 use super::text::{self, Text};
+use super::{hint, quick};
 use crate::coerce::{Reason, java_trim};
 use crate::column::{Column, Data, Row};
 use crate::{
@@ -36,6 +36,8 @@ pub(crate) struct CsvFactory {
 pub(super) struct Shared {
     pub(super) options: CsvOptions,
     pub(super) limits: Limits,
+    /// The delimiter, where shortcuts are allowed.
+    quick: Option<u8>,
 }
 
 impl CsvFactory {
@@ -50,7 +52,10 @@ impl CsvFactory {
         };
         errors.extend(unsupported(row_type));
         if errors.is_empty() {
-            Ok(Arc::new(Self { row_type: row_type.clone(), shared: Arc::new(Shared { options, limits }) }))
+            Ok(Arc::new(Self {
+                row_type: row_type.clone(),
+                shared: Arc::new(Shared { quick: quick::delimiter(&options), options, limits }),
+            }))
         } else {
             Err(FormatErrors(errors))
         }
@@ -226,14 +231,14 @@ impl Message<'_> {
             Err(what) => return self.bad_row(DecodeError::new(DecodeErrorKind::Encoding(what)).at_byte(0)),
         };
         self.places = Places::new(1, mark);
-        let mut scanner = Scanner::new(text, cut.map(|(why, _)| why), dialect);
+        let mut scanner = Scanner::new(text, cut.map(|cut| cut.why), dialect);
         if self.shared.options.framing == Framing::Message {
             return self.first_line(&mut scanner);
         }
         self.lines(&mut scanner)?;
         // The line with bytes that are not text is bad; what comes after it is read like another body.
         let (mut start, mut line) = (0, 1);
-        let mut bad = cut.map(|(_, read)| mark + read);
+        let mut bad = cut.and_then(|cut| cut.at).map(|at| mark + at);
         while let Some(at) = bad {
             let Some(end) = memchr::memchr(b'\n', &body[at..]) else { return Ok(()) };
             let next = at + end + 1;
@@ -241,8 +246,8 @@ impl Message<'_> {
             start = next;
             let Text { text, cut, .. } = text::utf8(&body[start..], buffer);
             self.places = Places::new(line, 0);
-            self.lines(&mut Scanner::new(text, cut.map(|(why, _)| why), dialect))?;
-            bad = cut.map(|(_, read)| start + read);
+            self.lines(&mut Scanner::new(text, cut.map(|cut| cut.why), dialect))?;
+            bad = cut.and_then(|cut| cut.at).map(|at| start + at);
         }
         Ok(())
     }
@@ -315,12 +320,18 @@ impl Message<'_> {
     /// Reads the row that begins here into one more value of each column. After an error some columns may have it and
     /// others not.
     fn row(&mut self, scanner: &mut Scanner<'_>) -> Result<(), RowError> {
-        let Shared { options, limits } = self.shared;
+        let Shared { options, limits, quick } = self.shared;
         let out = &mut *self.out;
         spend(&mut out.spent, out.row.width, limits)?;
         let (start, expected) = (scanner.position(), out.row.fields.len());
         let (mut count, mut misfit) = (0, None);
         loop {
+            if let (Some(delimiter), Some(column)) = (*quick, out.row.fields.get_mut(count))
+                && quick::field(column, scanner, delimiter)
+            {
+                count += 1;
+                continue;
+            }
             let field = scanner.field(&mut out.scratch)?;
             let text = field.text(scanner.text(), &out.scratch);
             match out.row.fields.get_mut(count) {

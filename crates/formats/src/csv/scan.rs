@@ -34,7 +34,16 @@ impl Dialect {
     }
 
     pub(super) fn delimiter(&self) -> &[u8] {
-        &self.delimiter.bytes[..self.delimiter.len]
+        self.delimiter.bytes()
+    }
+
+    pub(super) fn quote(&self) -> Option<&[u8]> {
+        self.quote.as_ref().map(Mark::bytes)
+    }
+
+    /// Whether a field means what it says: nothing is escaped or trimmed.
+    pub(super) fn is_plain(&self) -> bool {
+        self.escape.is_none() && !self.trim
     }
 }
 
@@ -50,6 +59,10 @@ impl Mark {
         let mut bytes = [0; 4];
         let len = c.encode_utf8(&mut bytes).len();
         Self { bytes, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 
     #[inline]
@@ -117,10 +130,12 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0, dialect, find, cut }
     }
 
+    #[inline]
     pub(super) fn text(&self) -> &'a [u8] {
         self.text
     }
 
+    #[inline]
     pub(super) fn position(&self) -> usize {
         self.at
     }
@@ -164,7 +179,20 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes back or forth to a place where a line begins.
+    /// Where the field that begins here ends, if it has no quote and this delimiter stands behind it, which is the
+    /// dialect's and one byte long.
+    #[inline(always)]
+    pub(super) fn plain_end(&self, delimiter: u8) -> Option<usize> {
+        let quote = self.dialect.quote.map(|quote| quote.bytes[0]);
+        if quote.is_some() && self.text.get(self.at).copied() == quote {
+            return None;
+        }
+        let stop = self.find.next(self.text, self.at);
+        (self.text.get(stop) == Some(&delimiter)).then_some(stop)
+    }
+
+    /// Goes to a place where a field begins.
+    #[inline]
     pub(super) fn seek(&mut self, at: usize) {
         self.at = at;
     }

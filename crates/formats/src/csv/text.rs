@@ -4,7 +4,7 @@
 //! so what stands behind the row does no harm. It accepts overlong forms and surrogates as three bytes each; a
 //! surrogate without its other half becomes `?` when Flink makes bytes of the string.
 
-use crate::unicode::{self, BadEncoding};
+use crate::unicode::{self, BadEncoding, CUT_UTF32, Encoding};
 
 const NOT_UTF8: BadEncoding = "bytes that are not UTF-8";
 
@@ -13,28 +13,39 @@ const NOT_UTF8: BadEncoding = "bytes that are not UTF-8";
 pub(super) struct Text<'a> {
     /// UTF-8.
     pub(super) text: &'a [u8],
-    /// Why the text is shorter than the body, and how many bytes of the body it stands for.
-    pub(super) cut: Option<(BadEncoding, usize)>,
+    /// Why the text is shorter than the body.
+    pub(super) cut: Option<Cut>,
     /// Bytes of the mark before it.
     pub(super) mark: usize,
 }
 
+/// Why the rest of a body is no text, and where it begins if bytes stand for themselves there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) why: BadEncoding,
+    pub(super) at: Option<usize>,
+}
+
 /// The text of a body: the body itself, or `buffer` filled with it.
 pub(super) fn read<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<Text<'a>, BadEncoding> {
-    match unicode::utf8_start(body)? {
-        Some(mark) => Ok(Text { mark, ..utf8(&body[mark..], buffer) }),
-        None => Ok(Text { text: unicode::to_utf8(body, buffer)?, cut: None, mark: 0 }),
-    }
+    let (encoding, mark) = unicode::detect(body)?;
+    let whole = match encoding {
+        Encoding::Utf8 => return Ok(Text { mark, ..utf8(&body[mark..], buffer) }),
+        Encoding::Utf16 { .. } => body.len(),
+        Encoding::Utf32 { .. } => body.len() / 4 * 4,
+    };
+    let text = unicode::to_utf8(&body[..whole], buffer)?;
+    Ok(Text { text, cut: (whole < body.len()).then_some(Cut { why: CUT_UTF32, at: None }), mark: 0 })
 }
 
 /// The text of a body in UTF-8 without its mark.
 pub(super) fn utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Text<'a> {
-    if std::str::from_utf8(body).is_ok() {
+    if body.is_ascii() || std::str::from_utf8(body).is_ok() {
         return Text { text: body, cut: None, mark: 0 };
     }
     buffer.clear();
     let read = tolerant(body, buffer);
-    let cut = (read < body.len()).then_some((NOT_UTF8, read));
+    let cut = (read < body.len()).then_some(Cut { why: NOT_UTF8, at: Some(read) });
     Text { text: buffer, cut, mark: 0 }
 }
 
@@ -107,7 +118,7 @@ mod tests {
     fn decoded(body: &[u8]) -> (String, Option<usize>) {
         let mut buffer = b"left over".to_vec();
         let text = utf8(body, &mut buffer);
-        (String::from_utf8(text.text.to_vec()).expect("UTF-8"), text.cut.map(|(_, at)| at))
+        (String::from_utf8(text.text.to_vec()).expect("UTF-8"), text.cut.and_then(|cut| cut.at))
     }
 
     #[test]
@@ -138,6 +149,8 @@ mod tests {
         assert_eq!((text.text, text.mark), (&b"1,x"[..], 3));
         let text = read(b"\xff\xfe1\0,\0", &mut buffer).expect("UTF-16");
         assert_eq!((text.text, text.mark), (&b"1,"[..], 0));
+        let text = read(b"1\0\0\0\n\0\0\0x\0", &mut buffer).expect("UTF-32");
+        assert_eq!((text.text, text.cut), (&b"1\n"[..], Some(Cut { why: CUT_UTF32, at: None })));
         assert!(read(b"\0\x31\0\0", &mut buffer).is_err());
     }
 
