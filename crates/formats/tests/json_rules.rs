@@ -7,14 +7,14 @@ mod corpus_support;
 use corpus_support::load;
 use corpus_support::render::rows;
 use headwater_formats::{Format, OnBadRow, RowType};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What became of a value: its text, `-` for NULL, `!` for an error.
-fn outcome(format: &Format, columns: &str, body: &str) -> Result<Vec<Value>, String> {
+fn outcome(format: &Format, columns: &str, body: impl AsRef<[u8]>) -> Result<Vec<Value>, String> {
     let columns: RowType = columns.parse().unwrap_or_else(|e| panic!("{columns}: {e}"));
     let factory = format.factory(&columns).unwrap_or_else(|e| panic!("{columns}: {e}"));
     let mut decoder = factory.decoder();
-    decoder.decode(body.as_bytes(), OnBadRow::Fail).map_err(|e| format!("{:?}", e.kind()))?;
+    decoder.decode(body.as_ref(), OnBadRow::Fail).map_err(|e| format!("{:?}", e.kind()))?;
     Ok(rows(&decoder.flush(), &columns))
 }
 
@@ -375,6 +375,103 @@ fn a_missing_field_is_an_error_wherever_the_options_say_so() {
     }
     assert!(outcome(&format, "a INT, b INT", r#"{"a":1}"#).is_err());
     assert!(outcome(&format, "a INT, b INT", r#"[{"a":1,"b":2},{"a":1}]"#).is_err());
+}
+
+/// Whole bodies for the columns `a INT, b STRING`: what becomes of them strictly and with ignore-parse-errors, by the
+/// default decoder and then by the older one. Each row is its two values.
+const BODIES: &[(&[u8], [&str; 4])] = &[
+    (b"", ["[]"; 4]),
+    (b" ", ["!", "[]", "[]", "[]"]),
+    (b"\n\r\n\t", ["!", "[]", "[]", "[]"]),
+    (b"null", ["!", "[]", "[]", "[]"]),
+    (b" null ", ["!", "[]", "[]", "[]"]),
+    (b"42", ["!", "[]", "!", "[]"]),
+    (b"1.5", ["!", "[]", "!", "[]"]),
+    (b"true", ["!", "[]", "!", "[]"]),
+    (b"\"{}\"", ["!", "[]", "!", "[]"]),
+    (b"nothing", ["!", "[]", "!", "[]"]),
+    (b"[]", ["[]"; 4]),
+    (b"{}", [r#"[[null,null]]"#; 4]),
+    (b"[{},{}]", [r#"[[null,null],[null,null]]"#; 4]),
+    (b"[{\"a\":1},{\"b\":2}]", [r#"[[1,null],[null,"2"]]"#; 4]),
+    (b"[{\"a\":1},{\"a\":\"x\"}]", ["!", "[[1,null],[null,null]]", "!", "[[1,null],[null,null]]"]),
+    (b"[{\"a\":1},5,{\"a\":3}]", ["!", "[[1,null],[3,null]]", "!", "[[1,null],[3,null]]"]),
+    (b"[null,{\"a\":3}]", ["!", "[[3,null]]", "[[3,null]]", "[[3,null]]"]),
+    (b"[[{\"a\":1}],{\"a\":3}]", ["!", "[[3,null]]", "!", "[[3,null]]"]),
+    (b"[{\"a\":1},]", ["!", "[[1,null]]", "!", "[]"]),
+    (b"[{\"a\":1},{\"a\":2,", ["!", "[[1,null]]", "!", "[]"]),
+    (b"[{\"a\":1}", ["!", "[[1,null]]", "!", "[]"]),
+    (b"{\"a\":1}zzz", ["[[1,null]]"; 4]),
+    (b"{\"a\":1}{\"a\":2}", ["[[1,null]]"; 4]),
+    (b"{\"a\":1}}", ["[[1,null]]"; 4]),
+    (b"{\"a\":1},", ["[[1,null]]"; 4]),
+    (b"[{\"a\":1}]]", ["[[1,null]]"; 4]),
+    (b"{\"a\":1,}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1 \"b\":2}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1,,\"b\":2}", ["!", "[]", "!", "[]"]),
+    (b"{,}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\" 1}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":", ["!", "[]", "!", "[]"]),
+    (b"{\"a\"", ["!", "[]", "!", "[]"]),
+    (b"{", ["!", "[]", "!", "[]"]),
+    (b"{'a':1}", ["!", "[]", "!", "[]"]),
+    (b"{a:1}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1,/* c */\"b\":2}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":NaN}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":-Infinity}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":True}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":nul}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":truex}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":01}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":-01}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":+1}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1.}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":.5}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1e}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1e+}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":-}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":- 1}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1L}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1.2.3}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":0x1}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1,\"b\":\"x\",\"c\":foo}", ["!", "[]", "!", "[]"]),
+    (b"{\"c\":[{\"a\":01}],\"a\":1}", ["!", "[]", "!", "[]"]),
+    (b"{\"b\":\"\\x41\"}", ["!", "[]", "!", "[]"]),
+    (b"{\"b\":\"\\u00g1\"}", ["!", "[]", "!", "[]"]),
+    (b"{\"c\":\"\\x41\",\"a\":1}", ["!", "[]", "!", "[]"]),
+    (b"{\"b\":\"x\ny\ttab\"}", [r#"[[null,"x\ny\ttab"]]"#; 4]),
+    (b"{\"\\u0061\":1,\"\":2,\"A\":3}", ["[[1,null]]"; 4]),
+    (b"\xEF\xBB\xBF{\"a\":1}", ["[[1,null]]"; 4]),
+    (b"\xEF\xBB\xBF", ["!", "[]", "!", "[]"]),
+    (b"\xC2\xA0{\"a\":1}", ["!", "[]", "!", "[]"]),
+    (b"\x1e{\"a\":1}", ["!", "[]", "!", "[]"]),
+    (b"\x0c{\"a\":1}", ["!", "[]", "!", "[]"]),
+    (b"\0{\0\"\0a\0\"\0:\x001\0}", ["[[1,null]]"; 4]),
+    (b"\xFF\xFE{\0\"\0a\0\"\0:\x001\0}\0", ["[[1,null]]"; 4]),
+    (b"\0\0\0{\0\0\0}", ["[[null,null]]"; 4]),
+    (b"{\"b\":\"\xC0\xAF\"}", [r#"[[null,"/"]]"#; 4]),
+    (b"{\"b\":\"\xED\xA0\xBC\"}", [r#"[[null,"?"]]"#; 4]),
+    (b"{\"b\":\"\\ud83c\"}", [r#"[[null,"?"]]"#; 4]),
+    (b"{\"a\":1,\"b\":\"\xFF\"}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1,\"b\":\"x\xE4\xB8\"}", ["!", "[[1,null]]", "!", "[]"]),
+    (b"{\"a\":1,\"c\":\"\xFF\"}", ["!", "[]", "!", "[]"]),
+    (b"{\"a\":1,\"\xFF\":2}", ["!", "[]", "!", "[]"]),
+];
+
+#[test]
+fn every_kind_of_body() {
+    for (body, expected) in BODIES {
+        let formats = [Format::json(), ignoring(Format::json()), tree(Format::json()), tree(ignoring(Format::json()))];
+        for (format, expected) in formats.iter().zip(expected) {
+            let ours = match outcome(format, "a INT, b STRING", body) {
+                Err(_) => "!".to_owned(),
+                Ok(rows) => Value::from_iter(rows.iter().map(|row| json!([row["a"], row["b"]]))).to_string(),
+            };
+            assert_eq!(ours, *expected, "{} with {:?}", body.escape_ascii(), format.given());
+        }
+    }
 }
 
 /// The values of the corpus, each as an element, a map's value, a field, and deep within all three.

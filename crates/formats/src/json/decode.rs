@@ -146,6 +146,8 @@ impl JsonDecoder {
             first = false;
             match scanner.peek()? {
                 Kind::Object => self.row(scanner)?,
+                // As for a whole body that is null.
+                Kind::Null if self.rows.options().tree => scanner.word(Kind::Null)?,
                 kind => {
                     let at = scanner.position();
                     scanner.skip()?;
