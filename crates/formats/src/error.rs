@@ -62,6 +62,20 @@ pub enum DecodeErrorKind {
         /// Bytes that came.
         actual: usize,
     },
+    /// The body is a file that cannot be read, for this reason. The reason speaks of the file's structure and not of
+    /// its values.
+    File(String),
+    /// A column whose type in the file is not one that widens to the table's without loss; the table's is
+    /// [`DecodeError::expected`].
+    ColumnType {
+        /// The type in the file, as Flink SQL text where Flink has it.
+        file: String,
+    },
+    /// A column name that several columns of the file could mean.
+    AmbiguousColumn {
+        /// Their names.
+        candidates: Vec<String>,
+    },
     /// A limit of [`Limits`](crate::Limits) is exceeded.
     Limit {
         /// The field of `Limits`.
@@ -210,6 +224,21 @@ impl Display for DecodeError {
                 if let Some(expected) = expected {
                     write!(f, " for {expected}")?;
                 }
+            }
+            DecodeErrorKind::File(why) => f.write_str(why)?,
+            DecodeErrorKind::ColumnType { file } => {
+                write!(f, "the file has {file}")?;
+                if let Some(expected) = expected {
+                    write!(f, ", expected {expected}")?;
+                }
+            }
+            DecodeErrorKind::AmbiguousColumn { candidates } => {
+                let names = candidates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                write!(
+                    f,
+                    "the file has several columns of that name in other letter case: {names}; declare the one \
+                           that is meant by its exact name"
+                )?;
             }
             DecodeErrorKind::Limit { name, limit } => write!(f, "the message exceeds the limit {name} = {limit}")?,
             DecodeErrorKind::BufferFull => f.write_str("the decoder is full and must be flushed first")?,

@@ -54,6 +54,20 @@ static FORMATS: &[FormatSpec] = &[
         options: raw::OPTIONS,
         create: |row_type, given, limits| Ok(RawFactory::create(row_type, given, limits)?),
     },
+    #[cfg(feature = "parquet")]
+    FormatSpec {
+        name: "parquet",
+        doc: "A whole Parquet file; columns by name.",
+        options: crate::parquet::OPTIONS,
+        create: crate::parquet::create,
+    },
+    #[cfg(feature = "orc")]
+    FormatSpec {
+        name: "orc",
+        doc: "A whole ORC file; columns by name.",
+        options: crate::orc::OPTIONS,
+        create: crate::orc::create,
+    },
 ];
 
 fn both(mut errors: FormatErrors, more: Option<FormatErrors>) -> FormatErrors {

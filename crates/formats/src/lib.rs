@@ -32,6 +32,8 @@ mod body;
 mod cloud_event;
 mod coerce;
 mod column;
+#[cfg(any(feature = "parquet", feature = "orc"))]
+mod columnar;
 #[cfg(feature = "csv")]
 pub mod csv;
 mod decoder;
@@ -43,6 +45,10 @@ pub mod json;
 mod limits;
 mod names;
 mod options;
+#[cfg(feature = "orc")]
+pub mod orc;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod raw;
 pub mod types;
 mod unicode;

@@ -3,6 +3,9 @@
 
 #[allow(dead_code, unused_imports, reason = "answers are compared with Flink's elsewhere")]
 mod corpus_support;
+#[cfg(any(feature = "parquet", feature = "orc"))]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod files;
 
 use std::sync::Arc;
 
@@ -30,7 +33,8 @@ const BYTES: &[u8] = b"\0\n \"',;0-eEnt[]{}:\\\x7f\x80\xC3\xFF";
 #[test]
 fn every_format_survives_broken_bodies() {
     for format in Format::all() {
-        let samples = samples(format.name);
+        let mut samples = samples(format.name);
+        samples.extend(file_samples(format.name));
         assert!(!samples.is_empty(), "there are no bodies of the format '{}' here: add some", format.name);
         assert!(samples.iter().any(|s| s.good.is_some()), "no body of the format '{}' gives rows", format.name);
         let mut broken = 0;
@@ -58,6 +62,30 @@ fn samples(format: &str) -> Vec<Sample> {
         samples.push(Sample { name: case.id.clone(), body: body.clone(), good: good.cloned(), factory });
     }
     samples
+}
+
+/// Files that are a body each; the corpus has none.
+#[cfg(any(feature = "parquet", feature = "orc"))]
+fn file_samples(format: &str) -> Vec<Sample> {
+    let files = match format {
+        "parquet" => files::PARQUET,
+        "orc" => files::ORC,
+        _ => return Vec::new(),
+    };
+    let columns: headwater_formats::RowType = files::COLUMNS.parse().expect("columns");
+    let factory = Format::named(format).factory(&columns).expect("a good format");
+    let sample = |(name, body): (&str, &[u8])| Sample {
+        name: name.to_owned(),
+        factory: factory.clone(),
+        body: body.to_vec(),
+        good: Some(body.to_vec()),
+    };
+    files.into_iter().map(sample).collect()
+}
+
+#[cfg(not(any(feature = "parquet", feature = "orc")))]
+fn file_samples(_: &str) -> Vec<Sample> {
+    Vec::new()
 }
 
 /// The body cut short, with bytes changed, left out and doubled.
