@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use headwater_core::{Clock, Event, MetadataColumn, Mono, Source, SourceErrorKind};
+use headwater_core::{CheckpointId, Clock, EarlierRun, Event, MetadataColumn, Mono, Source, SourceErrorKind};
 use headwater_formats::RowType;
 use headwater_queue_source::{BadRecords, QueueSource, SkippedByTime};
 use headwater_testkit::{FaultRates, Faulty, Operation, pass};
@@ -162,10 +162,34 @@ async fn idleness_begins_after_the_last_lease() {
     assert!(idle <= world.clock.now(), "its delete is confirmed, no lease is left");
 
     let mut config = World::config();
-    config.unclean_start = true;
+    config.earlier_run = EarlierRun::Unclean;
     let mut again = world.source(config).await;
     assert!(world.next(&mut again, Duration::ZERO).await.is_none());
     let floor = again.status().idle_since.expect("a floor");
     assert_eq!(floor, world.clock.now() + Duration::from_secs(30), "an unclean start waits for one lease");
     assert!(floor > Mono::default());
+}
+
+#[tokio::test]
+async fn a_restore_waits_for_a_lease_unless_the_run_before_ended_cleanly() {
+    let world = World::new();
+    let mut source = world.source(World::config()).await;
+    let state = source.checkpoint(CheckpointId(1)).await.expect("a checkpoint");
+    for (earlier_run, lease) in [(EarlierRun::Unknown, 30), (EarlierRun::Unclean, 30), (EarlierRun::Clean, 0)] {
+        let mut config = World::config();
+        config.earlier_run = earlier_run;
+        let mut again = world.source(config).await;
+        again.restore(CheckpointId(1), state.clone()).await.expect("a restore");
+        let busy_until = again.status().busy_until.expect("a time");
+        assert_eq!(busy_until.since(world.clock.now()), Duration::from_secs(lease), "{earlier_run:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_that_a_drain_cuts_may_have_leased_messages() {
+    let world = World::new();
+    let mut source = world.source(World::config()).await;
+    assert!(world.next(&mut source, Duration::from_secs(1)).await.is_none(), "the polls are parked");
+    world.drain_within(&mut source, Duration::from_secs(2)).await.expect("a drain");
+    assert!(source.status().busy_until > Some(world.clock.now()));
 }

@@ -45,6 +45,21 @@ async fn rows_go_to_standard_output_and_the_queue_is_empty_then() {
     finished.says(["sink `shown`: at-least-once", "exactly-once", "job=job", "queue=orders", "checkpoint="]);
 }
 
+/// A lease of 30 s: whoever waited for one would take that long, and says so first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_after_a_clean_end_does_not_wait_for_leases() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = job::server(30, Faults::default()).await;
+    let script = job::to_files(dir.path(), &server.endpoint(), "");
+    for run in 0..3 {
+        job::put(&server, run * 10..run * 10 + 10);
+        let finished = until_idle(dir.path(), &script, &[]).code(0);
+        let waits = finished.stderr.iter().any(|line| line.contains("an earlier run may hold messages"));
+        assert!(!waits, "run {run}: {:?}", finished.stderr);
+    }
+    assert_eq!(job::ids_in_files(dir.path()).0, (0..30).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_json_log_line_names_job_and_queue() {
     let dir = tempfile::tempdir().expect("a directory");

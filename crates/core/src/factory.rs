@@ -55,15 +55,28 @@ pub struct JobContext {
     pub checkpoint_interval: std::time::Duration,
     /// The longest a poll may wait, so that idleness is noticed in time; `None` for the option's own value.
     pub max_poll_wait: Option<std::time::Duration>,
-    /// An earlier run on this state did not end cleanly: its leases may still be running.
-    pub unclean_start: bool,
+    /// How the run before ended, which tells whether its leases may still be running.
+    pub earlier_run: EarlierRun,
+}
+
+/// How the run before on the same state ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EarlierRun {
+    /// Nobody noted it. If a state is restored, messages may still be leased to whoever saved it.
+    #[default]
+    Unknown,
+    /// It ended with nothing received and not deleted, or there was none.
+    Clean,
+    /// It may have held messages: they come back at the end of their leases.
+    Unclean,
 }
 
 impl JobContext {
     /// A context with a name and an interval.
     #[must_use]
     pub fn new(job: impl Into<String>, checkpoint_interval: std::time::Duration) -> Self {
-        Self { job: job.into(), checkpoint_interval, max_poll_wait: None, unclean_start: false }
+        Self { job: job.into(), checkpoint_interval, max_poll_wait: None, earlier_run: EarlierRun::Unknown }
     }
 }
 

@@ -56,8 +56,8 @@ pub use clock::{Clock, ManualClock, Sleep, SystemClock, WallMs};
 pub use delivery::Delivery;
 pub use duration::parse_duration;
 pub use factory::{
-    Connectors, JobContext, MetadataColumn, SinkCheck, SinkFactory, SinkRequest, SourceCheck, SourceFactory,
-    SourceRequest,
+    Connectors, EarlierRun, JobContext, MetadataColumn, SinkCheck, SinkFactory, SinkRequest, SourceCheck,
+    SourceFactory, SourceRequest,
 };
 pub use headwater_ledger::{MessageKey, Mono};
 pub use options::{OptionError, OptionErrors, Options, nearest};

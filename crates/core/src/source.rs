@@ -266,8 +266,8 @@ pub struct SourceStatus {
     /// Since when, on the source's monotonic clock, every poll has ended empty or is parked and nothing is buffered,
     /// uncommitted, about to be deleted or leased; `None` while that is not so.
     pub idle_since: Option<headwater_ledger::Mono>,
-    /// Before this, on the source's monotonic clock, it is not idle whatever happens: messages may still be leased to an
-    /// earlier run.
+    /// Before this, on the source's monotonic clock, it is not idle whatever happens: messages may still be leased to it or
+    /// to an earlier run.
     pub busy_until: Option<headwater_ledger::Mono>,
 }
 

@@ -29,6 +29,15 @@ pub trait CheckpointStore: Send {
     /// # Errors
     /// When that is not certain.
     async fn save(&mut self, state: &JobState) -> Result<(), StoreError>;
+
+    /// Notes durably that this run ended with nothing received and not deleted, so that the next one need not wait for
+    /// leases. It must not outlive the next start. A store that cannot note it does nothing.
+    ///
+    /// # Errors
+    /// When it is not noted for certain; the next run then waits.
+    async fn note_clean_end(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Everything a job needs to continue from a checkpoint.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headwater_core::{
-    Batch, CheckpointId, CheckpointStore, Committable, JobContext, JobState, PassThrough, Plan, PlanError, PlanOutput,
-    Processed, Sink, SinkFactory, SinkRequest, SourceErrorKind, StoreError, StoreErrorKind, WallMs,
+    Batch, CheckpointId, CheckpointStore, Committable, EarlierRun, JobContext, JobState, PassThrough, Plan, PlanError,
+    PlanOutput, Processed, Sink, SinkFactory, SinkRequest, SourceErrorKind, StoreError, StoreErrorKind, WallMs,
 };
 use headwater_job::fs::{Fault, FileSystem, Loss, MemoryFs};
 use headwater_job::sinks::filesystem::FilesystemFactory;
@@ -126,6 +126,8 @@ fn a_job_moves_everything_and_ends_when_idle() {
     let deleted: u64 = report.sources.iter().map(|(_, status, _)| status.deleted).sum();
     assert_eq!(deleted, 28);
     assert_eq!((report.deleted(), report.duplicates()), (28, 0));
+    fs.restart(Loss::Unsynced);
+    assert_eq!(store(&fs).unwrap().earlier_run(), EarlierRun::Clean, "the next run need not wait for leases");
 }
 
 /// Runs processes, one after the other, until one comes to its end; each is killed at the next of these operations.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use headwater_core::{
-    CheckpointId, CheckpointStore, Committable, JobState, SourceState, StatePart, StoreError, StoreErrorKind,
+    CheckpointId, CheckpointStore, Committable, EarlierRun, JobState, SourceState, StatePart, StoreError,
+    StoreErrorKind,
 };
 use headwater_job::fs::{Fault, FileSystem, LocalFs, Loss, MemoryFs};
 use headwater_job::{KEPT_CHECKPOINTS, Lineage, LocalStore, RESERVED_IDS, StoreOptions};
@@ -181,6 +182,60 @@ fn a_crash_during_start_changes_nothing() {
             assert_eq!(newest(&mut open(&fs).unwrap()), Some(5), "{loss:?}, crash at {at}");
         }
     }
+}
+
+#[test]
+fn a_clean_end_is_known_to_the_next_start_alone() {
+    let fs = saved(1..=2);
+    assert_eq!(open(&MemoryFs::new()).unwrap().earlier_run(), EarlierRun::Clean, "there was none");
+    let mut store = open(&fs).unwrap();
+    assert_eq!(store.earlier_run(), EarlierRun::Unclean, "it did not say that it ended");
+    block_on(store.note_clean_end()).unwrap();
+    drop(store);
+    fs.restart(Loss::Unsynced);
+    let store = open(&fs).unwrap();
+    assert_eq!(store.earlier_run(), EarlierRun::Clean);
+    drop(store);
+    fs.restart(Loss::Nothing);
+    assert_eq!(open(&fs).unwrap().earlier_run(), EarlierRun::Unclean, "the note was of the run before the last");
+}
+
+#[test]
+fn no_crash_makes_an_end_clean_that_was_not() {
+    for loss in [Loss::Nothing, Loss::Unsynced].into_iter().chain((0..20).map(Loss::Seeded)) {
+        for at in 0.. {
+            let fs = saved(1..=2);
+            let mut store = open(&fs).unwrap();
+            fs.crash_before(fs.operations() + at);
+            let noted = block_on(store.note_clean_end()).is_ok();
+            drop(store);
+            fs.restart(loss);
+            // The next run may be cut off while it starts, and is cut off while it receives.
+            fs.crash_before(fs.operations() + at);
+            let started = open(&fs).is_ok();
+            fs.restart(loss);
+            let second = open(&fs).unwrap();
+            let clean = second.earlier_run() == EarlierRun::Clean;
+            assert!(!(started && clean), "{loss:?}, crash at {at}: the run before was killed");
+            drop(second);
+            fs.restart(loss);
+            assert_eq!(open(&fs).unwrap().earlier_run(), EarlierRun::Unclean, "{loss:?}, crash at {at}");
+            if noted && started {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_note_is_void() {
+    let fs = saved(1..=2);
+    block_on(open(&fs).unwrap().note_clean_end()).unwrap();
+    let note = file(&fs, "ended");
+    let mut bytes = fs.files()[&note].clone();
+    bytes[30] ^= 1;
+    fs.put(&note, &bytes);
+    assert_eq!(open(&fs).unwrap().earlier_run(), EarlierRun::Unclean);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::MetadataColumn;
+use headwater_core::{EarlierRun, MetadataColumn};
 use headwater_formats::{DecoderFactory, Envelope, MessageEncoding};
 use headwater_ledger::Limits;
 
@@ -78,9 +78,9 @@ pub struct SourceConfig {
     pub declared_lease: Option<Duration>,
     /// The seed of the jitter in pauses.
     pub seed: u64,
-    /// An earlier run did not end cleanly: messages may still be leased to it, so the source is not called idle before
-    /// one lease has passed.
-    pub unclean_start: bool,
+    /// How the run before ended: unless it ended cleanly, messages may still be leased to it, and the source is not called
+    /// idle before one lease has passed.
+    pub earlier_run: EarlierRun,
 }
 
 impl SourceConfig {
@@ -109,7 +109,7 @@ impl SourceConfig {
             lease_margin: Duration::from_secs(1),
             declared_lease: None,
             seed: 0,
-            unclean_start: false,
+            earlier_run: EarlierRun::Unknown,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{
-    Clock, Description, OptionError, OptionErrors, Queue, QueueErrorKind, SourceError, SourceErrorKind,
+    Clock, Description, EarlierRun, OptionError, OptionErrors, Queue, QueueErrorKind, SourceError, SourceErrorKind,
 };
 use headwater_ledger::Ledger;
 
@@ -53,7 +53,7 @@ pub(crate) async fn open(
         return Err(SourceError::new(SourceErrorKind::Configuration, errors.to_string()));
     };
     let shared = Shared::new(queue, clock, config, ledger, lease);
-    if shared.config.unclean_start {
+    if shared.config.earlier_run == EarlierRun::Unclean {
         let now = shared.clock.now();
         shared.lock().maybe_leased(now);
     }

@@ -61,7 +61,9 @@ impl Drop for Poller {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         if let Some(ticket) = self.ticket {
+            // Cut in the middle of a receive: the queue may lease messages to an answer that nobody reads.
             state.ledger.abandon(ticket);
+            state.maybe_leased(self.shared.clock.now());
         }
         state.polling -= 1;
         drop(state);

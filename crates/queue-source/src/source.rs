@@ -8,8 +8,8 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use futures::future::join;
 use headwater_core::{
-    CheckpointId, Clock, Delivery, DrainReport, Event, Queue, Source, SourceError, SourceErrorKind, SourceState,
-    SourceStatus, StatePart,
+    CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, Queue, Source, SourceError, SourceErrorKind,
+    SourceState, SourceStatus, StatePart,
 };
 use headwater_ledger::{MessageKey, Mono, Segment, Violation};
 use tokio::task::JoinSet;
@@ -239,8 +239,10 @@ impl Source for QueueSource {
         let restored = state.ledger.restore(id, &segments, now);
         restored.map_err(|e| refused(format!("checkpoint {id} cannot be restored")).with_source(e))?;
         self.shared.meter.gauges(&state, self.shared.clock.now());
-        // What the state holds may still be leased to the process that saved it.
-        state.maybe_leased(now);
+        if self.shared.config.earlier_run != EarlierRun::Clean {
+            // What the state holds may still be leased to the process that saved it.
+            state.maybe_leased(now);
+        }
         drop(state);
         self.start_deleting();
         self.shared.deleters.notify_waiters();
@@ -357,6 +359,7 @@ impl Source for QueueSource {
         if settled && self.polling && state.pausing == 0 && state.failure.is_none() {
             let leases = state.ledger.latest_lease_end().unwrap_or_default();
             status.idle_since = Some(state.last_activity.max(state.idle_floor).max(leases));
+            status.busy_until = Some(state.idle_floor.max(leases));
         }
         status
     }

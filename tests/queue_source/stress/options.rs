@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use headwater_core::EarlierRun;
 use headwater_formats::MessageEncoding;
 use headwater_queue_source::{BadRecords, SourceConfig};
 use headwater_testkit::{FaultRates, MemoryQueueOptions, Random};
@@ -67,7 +68,7 @@ impl Options {
         config.batch_rows = one_of(random, &[1, 4, 8_192]);
         config.batch_bytes = one_of(random, &[1, 30, 1 << 20]);
         config.seed = random.draw();
-        config.unclean_start = random.chance(500);
+        config.earlier_run = one_of(random, &[EarlierRun::Unknown, EarlierRun::Unclean]);
         config
     }
 

@@ -10,7 +10,7 @@ use headwater::job::{
     BadRows, Guarantee, Input, JobError, JobErrorKind, JobReport, Lineage, LocalStore, Part, Progress, RunOptions,
     Runner, StoreOptions,
 };
-use headwater_core::{Clock, Sink, Source, SourceRequest};
+use headwater_core::{Clock, EarlierRun, Sink, Source, SourceRequest};
 
 use super::prepare::Prepared;
 use crate::exit::{Exit, Failure};
@@ -93,7 +93,7 @@ impl Drive {
         for notice in store.notices() {
             tracing::warn!("{notice}");
         }
-        context.unclean_start = store.epoch() > 1;
+        context.earlier_run = store.earlier_run();
         let (mut inputs, mut sources) = (Vec::new(), Vec::new());
         for planned in planned.sources {
             let request = SourceRequest { context: context.clone(), ..planned.request };
@@ -131,7 +131,8 @@ impl Drive {
 
     /// After an unclean end the source is not idle before its leases have run out, however short the period.
     fn warn_of_leases(&self, request: &SourceRequest, source: &dyn Source) {
-        let (Some(period), true) = (self.until_idle, request.context.unclean_start) else { return };
+        let unclean = request.context.earlier_run == EarlierRun::Unclean;
+        let (Some(period), true) = (self.until_idle, unclean) else { return };
         let leases = source.status().busy_until.map_or(Duration::ZERO, |until| until.since(self.clock.now()));
         if leases > period {
             tracing::warn!(

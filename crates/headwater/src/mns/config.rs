@@ -293,7 +293,7 @@ impl Settings {
         let mut config = SourceConfig::new(&request.table, decoder);
         config.job.clone_from(&request.context.job);
         config.metadata.clone_from(&request.metadata);
-        config.unclean_start = request.context.unclean_start;
+        config.earlier_run = request.context.earlier_run;
         config.encoding = self.encoding;
         config.envelope = self.envelope.opener(self.encoding, &request.columns);
         config.bad_records = self.bad_records;

@@ -31,6 +31,7 @@ impl Runner {
             closed = closed.and(result);
         }
         outcome.and(last).and(drained).and(closed)?;
+        self.note_end().await;
         Ok(self.report)
     }
 
@@ -69,6 +70,21 @@ impl Runner {
             }
         }
         outcome
+    }
+
+    /// Tells the next run that it need not wait for leases of this one, if that is so.
+    async fn note_end(&mut self) {
+        let now = self.clock.now();
+        let clean = self.report.sources.iter().all(|(_, status, drain)| {
+            // An unconfirmed id holds nobody up: its handle is dead, and if its message comes back, that is when its lease ends.
+            let none_held = status.deletable == 0 && drain.released == 0 && drain.left == 0;
+            none_held && status.busy_until.is_none_or(|until| until <= now)
+        });
+        if let (true, true, Some(store)) = (clean, self.pending.is_empty(), &mut self.store)
+            && let Err(error) = store.note_clean_end().await
+        {
+            tracing::warn!(%error, "the clean end could not be noted: the next run waits for one lease before it is idle");
+        }
     }
 }
 

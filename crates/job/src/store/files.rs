@@ -10,6 +10,7 @@ use twox_hash::XxHash3_128;
 use crate::fs::{FileSystem, way_out};
 
 pub(super) const LOCK: &str = "lock";
+pub(super) const ENDED: &str = "ended";
 const SEGMENT: &str = "segment-";
 const CHECKPOINT: &str = "checkpoint-";
 const TEMPORARY: &str = "tmp-";

@@ -54,6 +54,13 @@ impl Manifest {
         text.into_bytes()
     }
 
+    /// What the run of this manifest leaves behind when it ends cleanly. Under the manifest of any other run it is void.
+    pub(super) fn end_note(&self) -> Vec<u8> {
+        let text = format!("headwater-ended 1\nlineage {}\nepoch {}\n", self.lineage, self.epoch);
+        let hash = Sum::of(text.as_bytes()).hash;
+        format!("{text}hash {hash:032x}\n").into_bytes()
+    }
+
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Unusable> {
         let text = std::str::from_utf8(bytes).map_err(|_| Unusable::Damaged("it is not text"))?;
         let mut lines = text.lines();

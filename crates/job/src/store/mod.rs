@@ -9,6 +9,7 @@
 //! | `manifest` | the name of the newest checkpoint and its checksum: what it names is durable, nothing else is |
 //! | `checkpoint-N-HASH` | one checkpoint: the parts of each source's state and their checksums, what sinks have pending |
 //! | `segment-NAME` | one part of a source's state, written once and shared by all checkpoints that list it |
+//! | `ended` | how often the directory had been opened when a run ended with nothing received and not deleted |
 //! | `tmp-…` | being written; left over by a crash, removed by the next start |
 //!
 //! # Order
@@ -42,7 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use headwater_core::{CheckpointId, CheckpointStore, JobState, StoreError, StoreErrorKind};
+use headwater_core::{CheckpointId, CheckpointStore, EarlierRun, JobState, StoreError, StoreErrorKind};
 
 use crate::fs::{FileSystem, Lock};
 use files::{Dir, Sum};
@@ -119,6 +120,7 @@ struct Inner {
     durable: BTreeMap<String, Sum>,
     // The files of the newest checkpoints, oldest first, and the segments each lists.
     kept: Vec<Kept>,
+    earlier_run: EarlierRun,
     // Read at the start in order to check it; given away once.
     newest: Option<JobState>,
     _lock: Box<dyn Lock>,
@@ -154,6 +156,13 @@ impl LocalStore {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         lock(&self.inner).manifest.epoch
+    }
+
+    /// How the run before this one ended. (After a crash nothing says that it ended, and every start opens the directory once
+    /// more, which makes what an earlier end left behind void.)
+    #[must_use]
+    pub fn earlier_run(&self) -> EarlierRun {
+        lock(&self.inner).earlier_run
     }
 
     /// What the user should know of the opening, each in a sentence.
@@ -193,6 +202,10 @@ impl CheckpointStore for LocalStore {
         let state = state.clone();
         self.with(move |inner| inner.save(&state)).await
     }
+
+    async fn note_clean_end(&mut self) -> Result<(), StoreError> {
+        self.with(Inner::note_clean_end).await
+    }
 }
 
 impl Inner {
@@ -228,6 +241,12 @@ impl Inner {
         self.kept.push(Kept { file, segments: parts.into_keys().collect() });
         self.clean();
         Ok(())
+    }
+
+    fn note_clean_end(&mut self) -> Result<(), StoreError> {
+        self.check_fence()?;
+        self.dir.write(files::ENDED, &self.manifest.end_note())?;
+        self.dir.sync()
     }
 
     fn write_parts(&mut self, parts: &format::Parts) -> Result<BTreeMap<String, Sum>, StoreError> {

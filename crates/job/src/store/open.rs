@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use headwater_core::{CheckpointId, JobState, SourceState, StatePart, StoreError, StoreErrorKind};
+use headwater_core::{CheckpointId, EarlierRun, JobState, SourceState, StatePart, StoreError, StoreErrorKind};
 
 use super::files::{self, Dir, Kind, Sum, failed};
 use super::format::{self, Listing};
 use super::manifest::{self, Manifest, STATE_VERSION};
-use super::{Inner, KEPT_CHECKPOINTS, Kept, RESERVED_IDS, StoreOptions};
+use super::{Inner, KEPT_CHECKPOINTS, Kept, Lineage, RESERVED_IDS, StoreOptions};
 use crate::codec::Unusable;
 use crate::fs::{FileSystem, LockError, create_dirs};
 
@@ -39,6 +39,7 @@ pub(super) fn open(
         lineage = options.fresh_lineage;
         notices.push(format!("the copied state in `{}` was adopted as lineage {lineage}, as asked", path.display()));
     }
+    let earlier_run = earlier_run(&dir, &previous, lineage)?;
     let loaded = load(&dir, &previous)?;
     // Also of checkpoints that were written and never named: their ids may be part of other files' names.
     let used = names.iter().filter_map(|name| match files::kind(name) {
@@ -55,9 +56,19 @@ pub(super) fn open(
         Some(loaded) => (Some(loaded.state), loaded.parts),
         None => (None, BTreeMap::new()),
     };
-    let mut inner = Inner { dir, manifest, next_id: used.saturating_add(1), durable, kept, newest, _lock: lock };
+    let mut inner =
+        Inner { dir, manifest, next_id: used.saturating_add(1), durable, kept, earlier_run, newest, _lock: lock };
     inner.clean();
     Ok((inner, notices))
+}
+
+/// The run before was clean if there was none, or if its note says so. Whoever adopts a copy knows nothing of the original.
+fn earlier_run(dir: &Dir, previous: &Manifest, lineage: Lineage) -> Result<EarlierRun, StoreError> {
+    if previous.epoch == 0 {
+        return Ok(EarlierRun::Clean);
+    }
+    let noted = dir.read(files::ENDED)?.is_some_and(|note| note == previous.end_note());
+    Ok(if noted && lineage == previous.lineage { EarlierRun::Clean } else { EarlierRun::Unclean })
 }
 
 const COPIED: &str = "it is a copy: it was made somewhere else. If the original still exists, use that one. If this \
