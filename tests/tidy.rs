@@ -61,6 +61,27 @@ fn every_file_is_short_and_says_what_it_is() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Whether a line begins a function, whatever its visibility and qualifiers.
+fn is_function(line: &str) -> bool {
+    let words = line.split_once("fn ").map(|(before, _)| before.split_whitespace());
+    let qualifier = |word: &str| {
+        matches!(word, "pub" | "async" | "const" | "unsafe" | "extern")
+            || word.starts_with("pub(")
+            || word.ends_with(')')
+    };
+    words.is_some_and(|mut words| words.all(qualifier))
+}
+
+#[test]
+fn a_function_is_recognised_by_its_head() {
+    for head in ["fn a(", "pub(super) async fn a<T>(", "pub(in crate::x) const fn a()", "pub const unsafe fn a()"] {
+        assert!(is_function(head), "{head}");
+    }
+    for other in ["let f = |x| fn_call(x)", "// fn a(", "type F = fn (u8)", "call(fn a)", "pub struct Fn "] {
+        assert!(!is_function(other), "{other}");
+    }
+}
+
 #[test]
 fn functions_fit_a_screen_and_nothing_is_left_unfinished() {
     let mut wrong = Vec::new();
@@ -74,18 +95,7 @@ fn functions_fit_a_screen_and_nothing_is_left_unfinished() {
             }
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start();
-            let starts = [
-                "fn ",
-                "pub fn ",
-                "pub(crate) fn ",
-                "pub(super) fn ",
-                "async fn ",
-                "pub async fn ",
-                "pub(crate) async fn ",
-                "const fn ",
-                "pub const fn ",
-            ];
-            if function.is_none() && starts.iter().any(|s| head.starts_with(s)) && !head.ends_with(';') {
+            if function.is_none() && is_function(head) && !head.ends_with(';') {
                 function = Some((number, indent, head));
             }
             if let Some((start, depth, head_line)) = function
