@@ -24,9 +24,11 @@ use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use headwater_core::{CheckpointId, Clock, EarlierRun, Event, MetadataColumn, Mono, Source, SourceErrorKind};
+use headwater_core::{
+    CheckpointId, Clock, EarlierRun, Event, LineageMarker, MetadataColumn, Mono, Source, SourceErrorKind,
+};
 use headwater_formats::RowType;
-use headwater_queue_source::{BadRecords, QueueSource, SkippedByTime};
+use headwater_queue_source::{BadRecords, QueueSource, Rewind, SkippedByTime};
 use headwater_testkit::{FaultRates, Faulty, Operation, pass};
 
 use crate::world::{START, World};
@@ -183,6 +185,37 @@ async fn a_restore_waits_for_a_lease_unless_the_run_before_ended_cleanly() {
         let busy_until = again.status().busy_until.expect("a time");
         assert_eq!(busy_until.since(world.clock.now()), Duration::from_secs(lease), "{earlier_run:?}");
     }
+}
+
+#[tokio::test]
+async fn a_state_that_was_set_back_is_refused_by_its_marker() {
+    let world = World::new();
+    let marked = |marker| {
+        let mut config = World::config();
+        config.rewind = Rewind::Marked(marker);
+        config
+    };
+    assert!(world.source(World::config()).await.guarantee().contains("rewind of a saved state is not detected"));
+    let mut source = world.source(marked(None)).await;
+    assert!(source.guarantee().contains("set back is refused"), "{}", source.guarantee());
+    let mut states = Vec::new();
+    for id in [1, 2] {
+        world.queue.send("a");
+        world.lines(&mut source).await;
+        states.push(source.checkpoint(CheckpointId(id)).await.expect("a checkpoint"));
+    }
+    let marker = LineageMarker::of(CheckpointId(2), &states[1]);
+    drop(source);
+
+    let mut again = world.source(marked(Some(marker))).await;
+    let missing = again.next().await.expect_err("nothing was restored");
+    let rewound = again.restore(CheckpointId(1), states[0].clone()).await.expect_err("an old state");
+    for (error, part) in [(missing, "no saved state"), (rewound, "set back")] {
+        assert_eq!(error.kind, SourceErrorKind::State);
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    again.restore(CheckpointId(2), states[1].clone()).await.expect("the newest state");
+    assert!(world.next(&mut again, Duration::ZERO).await.is_none(), "it works");
 }
 
 #[tokio::test]

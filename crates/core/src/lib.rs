@@ -42,6 +42,7 @@ mod clock;
 mod delivery;
 mod duration;
 mod factory;
+mod marker;
 mod options;
 mod plan;
 mod queue;
@@ -60,6 +61,7 @@ pub use factory::{
     SourceFactory, SourceRequest,
 };
 pub use headwater_ledger::{MessageKey, Mono};
+pub use marker::{LineageMarker, MarkerError};
 pub use options::{OptionError, OptionErrors, Options, nearest};
 pub use plan::{BadRow, PassThrough, Plan, PlanError, PlanOutput, Processed};
 pub use queue::{

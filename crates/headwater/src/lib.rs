@@ -48,7 +48,7 @@ pub mod mns;
 #[cfg(feature = "mns")]
 pub use headwater_mns_client::Credentials;
 #[cfg(feature = "mns")]
-pub use headwater_queue_source::{BadRecords, QueueSource, SkippedByTime, SourceConfig};
+pub use headwater_queue_source::{BadRecords, QueueSource, Rewind, SkippedByTime, SourceConfig};
 #[cfg(feature = "mns")]
 pub use mns::{MnsSource, MnsSourceBuilder, MnsSourceFactory};
 

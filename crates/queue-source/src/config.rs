@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{EarlierRun, MetadataColumn};
+use headwater_core::{EarlierRun, LineageMarker, MetadataColumn};
 use headwater_formats::{DecoderFactory, Envelope, MessageEncoding};
 use headwater_ledger::Limits;
 
@@ -81,6 +81,19 @@ pub struct SourceConfig {
     /// How the run before ended: unless it ended cleanly, messages may still be leased to it, and the source is not called
     /// idle before one lease has passed.
     pub earlier_run: EarlierRun,
+    /// Whether the embedder keeps a marker apart from the state, and what it said at this start.
+    pub rewind: Rewind,
+}
+
+/// Whether a state that was set back is noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rewind {
+    /// It is not: nothing is kept that could tell.
+    #[default]
+    Undetected,
+    /// It is, by the marker that the embedder keeps; `None` at the first start.
+    Marked(Option<LineageMarker>),
 }
 
 impl SourceConfig {
@@ -110,6 +123,7 @@ impl SourceConfig {
             declared_lease: None,
             seed: 0,
             earlier_run: EarlierRun::Unknown,
+            rewind: Rewind::Undetected,
         }
     }
 }

@@ -55,6 +55,6 @@ mod poller;
 mod source;
 mod state;
 
-pub use config::{BadRecords, SkippedByTime, SourceConfig};
+pub use config::{BadRecords, Rewind, SkippedByTime, SourceConfig};
 pub use metadata::MetadataKey;
 pub use source::QueueSource;

@@ -8,13 +8,13 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use futures::future::join;
 use headwater_core::{
-    CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, Queue, Source, SourceError, SourceErrorKind,
-    SourceState, SourceStatus, StatePart,
+    CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, Queue, Source, SourceError,
+    SourceErrorKind, SourceState, SourceStatus, StatePart,
 };
 use headwater_ledger::{MessageKey, Mono, Segment, Violation};
 use tokio::task::JoinSet;
 
-use crate::config::SourceConfig;
+use crate::config::{Rewind, SourceConfig};
 use crate::decode::{Decoded, Decoding};
 use crate::state::{Inbound, Shared};
 use crate::{deleter, drain, open, poller};
@@ -26,6 +26,7 @@ pub struct QueueSource {
     decoding: Decoding,
     pollers: JoinSet<()>,
     deleters: JoinSet<()>,
+    restored: bool,
     polling: bool,
     deleting: bool,
     /// Deletes confirmed when a drain began.
@@ -46,6 +47,7 @@ impl QueueSource {
             decoding,
             pollers: JoinSet::new(),
             deleters: JoinSet::new(),
+            restored: false,
             polling: false,
             deleting: false,
             drain_began: None,
@@ -203,12 +205,16 @@ impl Source for QueueSource {
         }
         format!(
             "queue {}: exactly-once by message id; deleted only after a checkpoint (every {:?} or {} messages), at most {} \
-             undeleted and {} unconfirmed ids remembered; rewind of a saved state is not detected by the source",
+             undeleted and {} unconfirmed ids remembered; {}",
             self.shared.queue_name,
             limits.checkpoint_interval,
             limits.checkpoint_max_messages,
             limits.undeleted_max,
-            limits.ledger_max_ids
+            limits.ledger_max_ids,
+            match self.shared.config.rewind {
+                Rewind::Undetected => "rewind of a saved state is not detected by the source",
+                Rewind::Marked(_) => "a saved state that was set back is refused, by its marker",
+            }
         )
     }
 
@@ -225,6 +231,9 @@ impl Source for QueueSource {
             return Err(SourceError::new(SourceErrorKind::State, text));
         }
         let refused = |what: String| SourceError::new(SourceErrorKind::State, what);
+        if let Rewind::Marked(Some(marker)) = &self.shared.config.rewind {
+            marker.check(id, &state).map_err(|e| refused(e.to_string()))?;
+        }
         if self.polling {
             return Err(refused(format!("checkpoint {id} cannot be restored: this source is already receiving")));
         }
@@ -244,12 +253,17 @@ impl Source for QueueSource {
             state.maybe_leased(now);
         }
         drop(state);
+        self.restored = true;
         self.start_deleting();
         self.shared.deleters.notify_waiters();
         Ok(())
     }
 
     async fn next(&mut self) -> Result<Option<Event>, SourceError> {
+        if let (Rewind::Marked(Some(marker)), false) = (&self.shared.config.rewind, self.restored) {
+            let missing = MarkerError::Missing { marked: marker.checkpoint() };
+            return Err(SourceError::new(SourceErrorKind::State, missing.to_string()));
+        }
         self.start_polling();
         let shared = Arc::clone(&self.shared);
         loop {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{
-    Clock, JobContext, MetadataColumn, OptionError, OptionErrors, Options, SourceError, SourceErrorKind, SourceRequest,
-    SystemClock,
+    Clock, JobContext, LineageMarker, MetadataColumn, OptionError, OptionErrors, Options, SourceError, SourceErrorKind,
+    SourceRequest, SystemClock,
 };
 use headwater_formats::{Format, RowType};
 use headwater_mns_client::Credentials;
-use headwater_queue_source::QueueSource;
+use headwater_queue_source::{QueueSource, Rewind};
 
 use super::config::MnsConfig;
 use super::factory::MnsSourceFactory;
@@ -47,6 +47,7 @@ impl MnsSource {
             credentials: None,
             clock: SystemClock::shared(),
             context: JobContext::new("embedded", Duration::from_secs(10)),
+            rewind: Rewind::Undetected,
         }
     }
 }
@@ -61,6 +62,7 @@ pub struct MnsSourceBuilder {
     credentials: Option<Credentials>,
     clock: Arc<dyn Clock>,
     context: JobContext,
+    rewind: Rewind,
 }
 
 impl MnsSourceBuilder {
@@ -118,6 +120,14 @@ impl MnsSourceBuilder {
         self
     }
 
+    /// Refuses a saved state that was set back: `kept` is the [`LineageMarker`] that was saved last, apart from the state, or
+    /// `None` at the first start. Without this call a rewind is not detected, as [`Source::guarantee`](crate::Source::guarantee)
+    /// says.
+    pub fn lineage_marker(mut self, kept: Option<LineageMarker>) -> Self {
+        self.rewind = Rewind::Marked(kept);
+        self
+    }
+
     /// Another clock, for tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -154,6 +164,7 @@ impl MnsSourceBuilder {
         if self.credentials.is_some() {
             config.credentials = self.credentials;
         }
+        config.source.rewind = self.rewind;
         MnsSourceFactory::with_clock(self.clock).open(config).await
     }
 }
