@@ -217,6 +217,10 @@ pub(crate) fn way_out(error: &io::Error) -> &'static str {
             "there is no room left: free some, or move it to a larger disk, and start again; no message was deleted from \
              its queue for what could not be written"
         }
+        io::ErrorKind::FileTooLarge => {
+            "files may not grow so large here (`ulimit -f`, or a limit of the file system): raise it, and start again; no \
+             message was deleted from its queue for what could not be written"
+        }
         io::ErrorKind::PermissionDenied => "this user may not: change the permissions or choose another place",
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: remount it or choose another place",
         io::ErrorKind::NotFound => "it is not there: was it removed while the job ran?",
