@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use headwater_mns_proto::{NewMessage, Operation};
 use headwater_mns_server::Faults;
@@ -58,6 +58,50 @@ async fn a_run_after_a_clean_end_does_not_wait_for_leases() {
         assert!(!waits, "run {run}: {:?}", finished.stderr);
     }
     assert_eq!(job::ids_in_files(dir.path()).0, (0..30).collect::<Vec<_>>());
+}
+
+/// `command` where no file may grow beyond 4 blocks (2 KiB, or 4 where a block is 1 KiB): writes fail as on a full disk.
+fn with_small_files(command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    // Without the trap the system ends a process that writes too much, instead of refusing the write.
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""]);
+    limited.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
+/// The output of one long row is too large, and the state of many short ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_room_for_output_or_state_exits_with_1_and_the_next_run_writes_every_row_once() {
+    for (messages, pad, path) in [(5, 6_000, "out/"), (150, 1, ".headwater/job/")] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let server = job::server(3, Faults::default()).await;
+        let pad = "x".repeat(pad);
+        let bodies = (0..messages).map(|id| NewMessage::new(format!("{{\"id\": {id}, \"pad\": \"{pad}\"}}")));
+        server.put(job::QUEUE, bodies).expect("the queue is there");
+        let script = job::to_files(dir.path(), &server.endpoint(), "");
+        let text = fs::read_to_string(&script).expect("the script");
+        let text = text.replace("(`id` BIGINT)", "(`id` BIGINT, `pad` STRING)").replace("SELECT id", "SELECT id, pad");
+        let script = write(dir.path(), "job.sql", &text);
+
+        let command = headwater(["run", &script, "--until-idle", "1s", "--checkpoint-interval", "1s"]);
+        let finished = Process::start(with_small_files(&command).current_dir(dir.path())).finish().code(1);
+        finished.says([path, "File too large", "may not grow so large"]);
+        assert_eq!(job::left(&server), messages, "nothing was deleted for what could not be written");
+        assert_eq!(job::ids_in_files(dir.path()).0, [0; 0]);
+
+        until_idle(dir.path(), &script, &[]).code(0);
+        let (ids, unfinished) = job::ids_in_files(dir.path());
+        assert_eq!(ids, (0..messages as u64).collect::<Vec<_>>());
+        // The note of the newest commit stays; of what could not be finished nothing does.
+        assert!(unfinished.iter().all(|name| name.starts_with(".commit-")), "{unfinished:?}");
+        assert_eq!(job::left(&server), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,11 +240,12 @@ async fn a_signal_drains() {
 async fn a_second_signal_ends_it_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     // A receive that does not come back holds up the drain.
-    let server = job::server(600, Faults::default()).await;
+    let server = job::server(25, Faults::default()).await;
     let script = job::to_print(dir.path(), &server.endpoint(), "");
     let text = fs::read_to_string(&script).expect("the script").replace("'1s'", "'30s'");
     let script = write(dir.path(), "job.sql", &text);
     let mut process = start(dir.path(), &script, &[]);
+    process.log("pollingWaitTime is 30s, and the queue's VisibilityTimeout is 25s");
     server.until(|server| server.parked(job::QUEUE) > 0).await;
     process.signal("TERM");
     process.log("stopping");
