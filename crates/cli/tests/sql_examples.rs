@@ -152,3 +152,10 @@ async fn the_second_example_prints_uploads_and_deletes_everything() {
     let said = [finished.stdout, finished.stderr].concat().join("\n");
     assert!(!said.contains("testsecret"), "a secret was shown");
 }
+
+#[test]
+fn the_demo_shows_the_example_for_uploads() {
+    let shown = include_str!("../src/demo/job.sql");
+    let demo = shown.replace("${endpoint}", "http://123456789.mns.cn-hangzhou.aliyuncs.com");
+    assert_eq!(demo, include_str!("../../../examples/sql/oss.sql"), "all but the endpoint is the same");
+}

@@ -36,8 +36,9 @@ pub struct Limits {
     /// How long before the end of the oldest uncommitted lease a checkpoint is due. 5 s: storing a checkpoint and
     /// one delete call fit well inside.
     pub lease_margin: Duration,
-    /// Committed ids whose delete is unconfirmed and that have no live handle. 1,000,000: the service's
-    /// default retention of four days with three deletes a second left unconfirmed.
+    /// Committed ids whose delete is unconfirmed and that have no live handle, at which nothing new is received. 1,000,000: the
+    /// service's default retention of four days with three deletes a second left unconfirmed. What was received before may
+    /// still join them, so there are at most `ledger_max_ids + undeleted_max - 1`.
     pub ledger_max_ids: u32,
     /// How long the ledger may stay full without one id being freed before it reports a failure. 10 min.
     pub full_patience: Duration,

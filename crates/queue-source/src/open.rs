@@ -37,6 +37,9 @@ pub(crate) async fn open(
         if lease < interval * 2 {
             errors.push(OptionError::new("execution.checkpointing.interval", short_lease(lease, interval)));
         }
+        if config.wait > lease {
+            tracing::warn!(queue = %queue.identity(), "{}", long_wait(config.wait, lease));
+        }
         // Margins longer than the lease would call for a checkpoint of every batch.
         config.limits.lease_margin = config.limits.lease_margin.min(lease / 4);
         config.lease_margin = config.lease_margin.min(lease / 8);
@@ -66,6 +69,13 @@ pub(crate) fn short_lease(lease: Duration, interval: Duration) -> String {
          Use at most {:?} between checkpoints, or raise the queue's VisibilityTimeout to at least {:?}",
         lease / 2,
         interval * 2
+    )
+}
+
+fn long_wait(wait: Duration, lease: Duration) -> String {
+    format!(
+        "pollingWaitTime is {wait:?}, and the queue's VisibilityTimeout is {lease:?}: at a stop, polls on their way are waited \
+         for, and messages held by then come back meanwhile. Use at most {lease:?}"
     )
 }
 

@@ -161,7 +161,12 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         Some("4000"),
         "Messages received and not deleted at most. The service throttles a consumer at 5,000.",
     ),
-    option("ledgerMaxIds", Integer(1, 1_000_000_000), Some("1000000"), "Ids remembered whose delete is unconfirmed."),
+    option(
+        "ledgerMaxIds",
+        Integer(1, 1_000_000_000),
+        Some("1000000"),
+        "Ids whose delete is unconfirmed at which nothing new is received. What was received by then may still join them: ledgerMaxIds + undeletedMax - 1 are remembered at most.",
+    ),
     option(
         "badRecords",
         OneOf(&["fail", "skip"]),
