@@ -1,2 +1,2 @@
 #![no_main]
-headwater_fuzz::format_target!("json", []);
+headwater_fuzz::format_target!("json");

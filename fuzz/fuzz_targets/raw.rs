@@ -1,2 +1,2 @@
 #![no_main]
-headwater_fuzz::format_target!("raw", []);
+headwater_fuzz::format_target!("raw");

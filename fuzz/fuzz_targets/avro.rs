@@ -1,0 +1,2 @@
+#![no_main]
+headwater_fuzz::format_target!("avro");
