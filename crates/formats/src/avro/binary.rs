@@ -41,13 +41,19 @@ impl<'a> Binary<'a> {
         let before = self.clone();
         let length = self.long()?;
         let taken = match usize::try_from(length) {
-            Ok(n) => self.take(n),
-            Err(_) => Err(self.bad(NEGATIVE)),
+            Ok(n) => self.rest.split_at_checked(n).ok_or(SHORT),
+            Err(_) => Err(NEGATIVE),
         };
-        if taken.is_err() {
-            *self = before;
+        match taken {
+            Ok((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            Err(what) => {
+                *self = before;
+                Err(self.bad(what))
+            }
         }
-        taken
     }
 
     #[cold]

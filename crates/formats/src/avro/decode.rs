@@ -8,15 +8,15 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::binary::Binary;
-use super::codec::Broken;
-use super::container::Container;
+use super::codec::{Broken, Codec};
+use super::container::{Block, Container};
 use super::derive::derive;
-use super::fingerprint::fingerprint;
+use super::fingerprint::fingerprints;
 use super::options::{AvroOptions, Framing};
 use super::plan::{Mismatch, What, plan};
 use super::read::{Compiled, Reader};
 use super::schema::Schema;
-use super::source::Outcome;
+use super::source::{Outcome, Source as _};
 use super::text::Json;
 use crate::column::Row;
 use crate::unicode::to_utf8;
@@ -35,7 +35,7 @@ pub(crate) struct AvroFactory {
     table: Arc<Compiled>,
     json: bool,
     framing: Framing,
-    fingerprint: [u8; 8],
+    fingerprints: Arc<[[u8; 8]]>,
     limits: Limits,
 }
 
@@ -49,9 +49,9 @@ impl AvroFactory {
         let AvroOptions { json, framing, .. } = options;
         match compile(row_type, options, limits) {
             Ok(table) if errors.is_empty() => {
-                let fingerprint = fingerprint(&table.schema).to_le_bytes();
+                let fingerprints = fingerprints(&table.schema).into();
                 let (row_type, table) = (row_type.clone(), Arc::new(table));
-                Ok(Arc::new(Self { row_type, table, json, framing, fingerprint, limits }))
+                Ok(Arc::new(Self { row_type, table, json, framing, fingerprints, limits }))
             }
             Ok(_) => Err(FormatErrors(errors)),
             Err(more) => {
@@ -98,7 +98,7 @@ impl DecoderFactory for AvroFactory {
             table: self.table.clone(),
             json: self.json,
             framing: self.framing,
-            fingerprint: self.fingerprint,
+            fingerprints: self.fingerprints.clone(),
             row_type: self.row_type.clone(),
             row: Row::new(&self.row_type),
             schema: self.row_type.to_arrow(),
@@ -116,7 +116,7 @@ struct AvroDecoder {
     table: Arc<Compiled>,
     json: bool,
     framing: Framing,
-    fingerprint: [u8; 8],
+    fingerprints: Arc<[[u8; 8]]>,
     row_type: RowType,
     row: Row,
     schema: SchemaRef,
@@ -233,7 +233,7 @@ impl AvroDecoder {
         let bad = |what, at| DecodeError::new(DecodeErrorKind::Syntax(what)).at_byte(at);
         match body {
             [0xC3, 0x01, rest @ ..] => match rest.first_chunk::<8>() {
-                Some(found) if *found == self.fingerprint => Ok(()),
+                Some(found) if self.fingerprints.contains(found) => Ok(()),
                 Some(_) => {
                     Err(bad("the message was written with another schema than the table's", 2).with_hint(SCHEMA_HINT))
                 }
@@ -247,38 +247,49 @@ impl AvroDecoder {
         let mut file = Container::open(body)?;
         let compiled = self.file_plan(file.schema)?;
         while let Some(block) = file.next_block()? {
-            // Without compression the rows are read where they are, so that errors can say where.
-            let done = match file.codec {
-                super::codec::Codec::Null => {
-                    self.block(Binary::new(block.data, block.at), block.rows, &compiled, message)
-                }
-                codec => {
-                    let limit = self.reader.limits.decoded_bytes;
-                    let left = limit.saturating_sub(message.inflated);
-                    match codec.decompress(block.data, left, buffer) {
-                        Ok(()) => {
-                            message.inflated += buffer.len();
-                            let rows = self.block(Binary::new(buffer, 0), block.rows, &compiled, message);
-                            // An offset in the decompressed block is none in the body.
-                            rows.map_err(|error| error.at_byte(block.at))
-                        }
-                        Err(Broken::TooLong) => {
-                            Err(DecodeError::new(DecodeErrorKind::Limit { name: "decoded_bytes", limit }))
-                        }
-                        Err(Broken::Data(what)) => {
-                            Err(DecodeError::new(DecodeErrorKind::Syntax(what)).at_byte(block.at))
-                        }
-                    }
-                }
-            };
-            done.or_else(|error| self.bad_row(error, message))?;
+            let rows = self.block(file.codec, &block, buffer, &compiled, message);
+            rows.or_else(|error| self.bad_row(error, message))?;
         }
         Ok(())
     }
 
+    /// Reads a block. Without compression its rows are read where they are, so that errors can say where.
+    fn block(
+        &mut self,
+        codec: Codec,
+        block: &Block<'_>,
+        buffer: &mut Vec<u8>,
+        compiled: &Compiled,
+        message: &mut Message,
+    ) -> Outcome<()> {
+        if codec == Codec::Null {
+            return self.block_rows(Binary::new(block.data, block.at), block.rows, compiled, message);
+        }
+        let limit = self.reader.limits.decoded_bytes;
+        let left = limit.saturating_sub(message.inflated);
+        codec.decompress(block.data, left, buffer).map_err(|broken| match broken {
+            Broken::TooLong => DecodeError::new(DecodeErrorKind::Limit { name: "decoded_bytes", limit }),
+            Broken::Data(what) => DecodeError::new(DecodeErrorKind::Syntax(what)).at_byte(block.at),
+        })?;
+        message.inflated += buffer.len();
+        let noted = message.bad.len();
+        let rows = self.block_rows(Binary::new(buffer, 0), block.rows, compiled, message);
+        // An offset in the decompressed block is none in the body.
+        for error in &mut message.bad[noted..] {
+            *error = error.clone().at_byte(block.at);
+        }
+        rows.map_err(|error| error.at_byte(block.at))
+    }
+
     /// Reads the rows of a block. After an error that leaves the bytes in step the next row is read, after another one
     /// the rest of the block is lost.
-    fn block(&mut self, mut source: Binary<'_>, rows: u64, compiled: &Compiled, message: &mut Message) -> Outcome<()> {
+    fn block_rows(
+        &mut self,
+        mut source: Binary<'_>,
+        rows: u64,
+        compiled: &Compiled,
+        message: &mut Message,
+    ) -> Outcome<()> {
         for _ in 0..rows {
             let limit = self.reader.limits.rows;
             if message.seen >= limit {
@@ -301,8 +312,8 @@ impl AvroDecoder {
         if source.rest().is_empty() {
             return Ok(());
         }
-        let more = DecodeError::new(DecodeErrorKind::Syntax("a block with more bytes than its rows have"));
-        Err(more.at_byte(super::source::Source::position(&source)))
+        let more = DecodeErrorKind::Syntax("a block with more bytes than its rows have");
+        Err(DecodeError::new(more).at_byte(source.position()))
     }
 
     /// Notes a row that cannot be read, or fails with it when one is enough.

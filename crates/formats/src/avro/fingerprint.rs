@@ -6,9 +6,10 @@ use super::schema::{Kind, NodeId, ROOT, Schema};
 /// The fingerprint of the empty text, which is also the polynomial.
 const EMPTY: u64 = 0xC15D_213A_A4D7_A795;
 
-/// The fingerprint of a schema.
-pub(super) fn fingerprint(schema: &Schema) -> u64 {
-    crc64(canonical_form(schema).as_bytes())
+/// The fingerprints that messages of this schema may have, as they stand there.
+pub(super) fn fingerprints(schema: &Schema) -> Vec<[u8; 8]> {
+    let forms = std::iter::once(canonical_form(schema)).chain(schema.foreign_form.clone());
+    forms.map(|form| crc64(form.as_bytes()).to_le_bytes()).collect()
 }
 
 fn crc64(bytes: &[u8]) -> u64 {
@@ -119,7 +120,8 @@ mod tests {
             let parsed = apache_avro::Schema::parse_str(text).expect("a schema");
             let ours = Schema::parse(text, 100).expect("a schema");
             assert_eq!(canonical_form(&ours), parsed.canonical_form());
-            assert_eq!(fingerprint(&ours).to_le_bytes()[..], parsed.fingerprint::<Rabin>().bytes[..]);
+            let theirs = parsed.fingerprint::<Rabin>().bytes;
+            assert!(fingerprints(&ours).iter().all(|print| print[..] == theirs[..]));
         }
     }
 
@@ -130,6 +132,9 @@ mod tests {
             {"type":"long","logicalType":"timestamp-micros"}},{"name":"d","type":
             {"type":"bytes","logicalType":"decimal","precision":4,"scale":2}}]}"#;
         let form = r#"{"name":"A","type":"record","fields":[{"name":"t","type":"long"},{"name":"d","type":"bytes"}]}"#;
-        assert_eq!(canonical_form(&Schema::parse(text, 100).expect("a schema")), form);
+        let schema = Schema::parse(text, 100).expect("a schema");
+        assert_eq!(canonical_form(&schema), form);
+        let theirs = apache_avro::Schema::parse_str(text).expect("a schema").fingerprint::<Rabin>().bytes;
+        assert_eq!(fingerprints(&schema)[1][..], theirs[..]);
     }
 }
