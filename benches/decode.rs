@@ -5,6 +5,8 @@
 //! alike. A row costs what decoding its body and building its part of the arrays costs, in batches as the queue source
 //! makes them.
 
+#[path = "decode/avro.rs"]
+mod avro;
 #[path = "decode/inputs.rs"]
 mod inputs;
 #[path = "decode/measure.rs"]
@@ -86,6 +88,7 @@ fn run(
 ) -> Result<(), Box<dyn Error>> {
     let bodies = (input.bodies)(dir)?;
     let clean = input.clean.map(|clean| clean(dir)).transpose()?;
+    let mut beside = input.beside.map(|beside| beside(dir)).transpose()?;
     let mut yardstick = Yardstick::start(&dir.join(input.yardstick))?;
     let mut line = Line::new(input, bodies.iter().map(Vec::len).sum::<usize>() / bodies.len());
     let mut group = criterion.benchmark_group("decode");
@@ -100,6 +103,10 @@ fn run(
             if let Some(clean) = &clean {
                 let (rows, took) = decode(&mut *decoder, clean, input.on_bad, wanted);
                 line.clean.push(rows as f64 / took.as_secs_f64());
+            }
+            if let Some(beside) = &mut beside {
+                let (rows, took) = beside(wanted);
+                line.beside.push(rows as f64 / took.as_secs_f64());
             }
             // The last list may be a few rows more than wanted.
             took.mul_f64(wanted as f64 / rows as f64)

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use headwater_formats::OnBadRow;
 
+use super::avro::{self, Beside};
+
 /// The messages of an input, or why there are none.
 pub(crate) type Bodies = Result<Vec<Vec<u8>>, Box<dyn Error>>;
 
@@ -26,9 +28,12 @@ pub(crate) struct Input {
     pub(crate) flink: f64,
     /// The same messages without the bad rows, where there are such: nine tenths of their speed is the goal.
     pub(crate) clean: Option<fn(&Path) -> Bodies>,
+    /// A library that decodes the same messages by itself: its time, and half as much again, is the goal.
+    pub(crate) beside: Option<fn(&Path) -> Result<Beside, Box<dyn Error>>>,
 }
 
-const FLAT: &str = "order_id STRING, user_id BIGINT, sku STRING, quantity INT, price DOUBLE, discount DECIMAL(10,2), \
+/// The columns of the flat inputs.
+pub(crate) const FLAT: &str = "order_id STRING, user_id BIGINT, sku STRING, quantity INT, price DOUBLE, discount DECIMAL(10,2), \
     paid BOOLEAN, created_at TIMESTAMP(3), ship_date DATE, note STRING";
 
 const NESTED: &str = "event_id STRING, event_time TIMESTAMP(3), `source` ROW<`app` STRING, `host` STRING, `pid` INT>, \
@@ -51,6 +56,7 @@ const BASE: Input = Input {
     yardstick: "json_flat.txt",
     flink: 2.4,
     clean: None,
+    beside: None,
 };
 
 /// What is measured, one line for each. The factors: Flink decodes json_flat 2.4 times as fast as json.loads reads it,
@@ -88,6 +94,14 @@ pub(crate) const INPUTS: &[Input] = &[
         columns: WIDE,
         bodies: |dir| lines(dir, "csv_wide.txt"),
         flink: 2.4 * 0.26,
+        ..BASE
+    },
+    Input {
+        name: "avro_flat",
+        format: "avro",
+        bodies: avro::bodies,
+        flink: 0.0,
+        beside: Some(avro::arrow_avro),
         ..BASE
     },
 ];

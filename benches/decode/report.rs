@@ -6,6 +6,8 @@ use super::inputs::Input;
 const GOAL: f64 = 3.0;
 /// What one bad row in a thousand must leave of the speed.
 const CLEAN_GOAL: f64 = 0.9;
+/// How many times as long as a library by itself we may take.
+const BESIDE_GOAL: f64 = 1.5;
 
 /// What was measured of one input: rows per CPU second, a figure for each sample.
 pub(crate) struct Line {
@@ -18,13 +20,15 @@ pub(crate) struct Line {
     pub(crate) yardstick: Vec<f64>,
     /// Our decoder on the same messages without the bad rows, just after; empty where there are none.
     pub(crate) clean: Vec<f64>,
+    /// A library by itself on the same messages, just after; empty where there is none.
+    pub(crate) beside: Vec<f64>,
 }
 
 impl Line {
     /// A line without figures.
     pub(crate) fn new(input: &Input, body_bytes: usize) -> Self {
         let Input { name, flink, .. } = *input;
-        Self { name, flink, body_bytes, ours: Vec::new(), yardstick: Vec::new(), clean: Vec::new() }
+        Self { name, flink, body_bytes, ours: Vec::new(), yardstick: Vec::new(), clean: Vec::new(), beside: Vec::new() }
     }
 
     /// The median of the samples' ratios to what was measured beside them.
@@ -62,6 +66,10 @@ impl Report {
                 let part = line.ratio(&line.clean);
                 let verdict = verdict(part >= CLEAN_GOAL);
                 print!(" {:.0} % of the speed without bad rows: {verdict}", part * 100.0);
+            }
+            if !line.beside.is_empty() {
+                let times = 1.0 / line.ratio(&line.beside);
+                print!(" {times:.2} times the time of bare arrow-avro: {}", verdict(times <= BESIDE_GOAL));
             }
             println!();
         }

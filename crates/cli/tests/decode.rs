@@ -73,7 +73,7 @@ fn what_is_wrong_with_the_table_is_said_all_at_once() {
     for (table, says) in [
         ("CREATE TABLE t (a INT)", "`format` is missing"),
         ("CREATE TABLE t (a INT) WITH ('format' = 'jsom')", "did you mean 'json'"),
-        ("CREATE TABLE t (a INT) WITH ('format' = 'avro')", "not built into this release"),
+        ("CREATE TABLE t (a INT) WITH ('format' = 'orc')", "not built into this release"),
         ("CREATE TABLE t (a INTEGR) WITH ('format' = 'json')", "line 1"),
         ("CREATE TABLE t (a INT) WITH ('format' = 'json', 'messageEncoding' = 'rot13')", "auto, base64 or raw"),
         ("SELECT 1", "line 1"),
@@ -110,4 +110,21 @@ fn cases_are_answered_in_one_object() {
     assert!(answers["not built"]["unsupported"].is_string());
     let broken = write(dir.path(), "broken.json", "{}");
     run(["decode", "--cases", &broken]).code(2).says(["no list of cases"]);
+}
+
+#[test]
+fn avro_bodies_are_bytes_and_their_schema_may_be_a_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let schema = r#"{"type":"record","name":"R","fields":[{"name":"extra","type":"long"},{"name":"id","type":"int"}]}"#;
+    let path = write(dir.path(), "schema.avsc", schema);
+    let table = format!("CREATE TABLE t (id BIGINT) WITH ('format' = 'avro', 'avro.schema' = 'file:{path}')");
+    // The bytes 06 0E in base64.
+    let finished = run_with_input(["decode", "--table", &table], b"Bg4=\n").code(0);
+    assert_eq!(json_lines(&finished.stdout)[0]["rows"], json!([{"id": 7}]));
+    let missing = table.replace(".avsc", ".none");
+    run_with_input(["decode", "--table", &missing], b"").code(2).says([
+        "`avro.schema`",
+        "schema.none",
+        "cannot be read",
+    ]);
 }

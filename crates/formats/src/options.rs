@@ -40,6 +40,9 @@ pub enum OptionKind {
     Boolean,
     /// Any text.
     Text,
+    /// A text too long to be typed: itself, or, where options are read by something that may read files (this crate may
+    /// not), `file:` and a path.
+    Document,
     /// One of these, spelt exactly so.
     OneOf(&'static [&'static str]),
     /// One of these, in any letter case.
@@ -51,6 +54,7 @@ impl Display for OptionKind {
         match self {
             Self::Boolean => f.write_str("true or false"),
             Self::Text => f.write_str("text"),
+            Self::Document => f.write_str("text, or `file:` and a path"),
             Self::OneOf(values) | Self::OneOfAnyCase(values) => write!(f, "one of {}", values.join(", ")),
         }
     }
@@ -236,7 +240,7 @@ impl<'a> OptionReader<'a> {
         let Some(value) = self.given(key) else { return spec.default };
         let fits = match spec.kind {
             OptionKind::Boolean => value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false"),
-            OptionKind::Text => true,
+            OptionKind::Text | OptionKind::Document => true,
             OptionKind::OneOf(values) => values.contains(&value),
             OptionKind::OneOfAnyCase(values) => values.iter().any(|v| v.eq_ignore_ascii_case(value)),
         };

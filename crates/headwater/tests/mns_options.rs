@@ -101,3 +101,19 @@ async fn the_builder_says_it_too_and_shows_no_secret() {
     }
     assert!(!text.contains("hunter2"));
 }
+
+#[cfg(feature = "avro")]
+#[test]
+fn an_avro_schema_may_be_in_a_file() {
+    let path = std::env::temp_dir().join(format!("headwater-mns-options-{}.avsc", std::process::id()));
+    let fields = r#"[{"name":"id","type":"long"},{"name":"name","type":"string"}]"#;
+    std::fs::write(&path, format!(r#"{{"type":"record","name":"R","fields":{fields}}}"#)).expect("a file");
+    let value: &'static str = Box::leak(format!("file:{}", path.display()).into_boxed_str());
+    let request = with(&[("format", "avro"), ("avro.schema", value)]);
+    assert!(MnsSourceFactory::new().check(&request).is_ok());
+    std::fs::write(&path, "{}").expect("a file");
+    assert!(errors(&request)[0].contains("an Avro schema in JSON"));
+    std::fs::remove_file(&path).expect("the file");
+    let errors = errors(&request);
+    assert!(errors[0].contains("cannot be read") && errors[0].contains(".avsc"), "{errors:?}");
+}

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headwater::mns::{ENVELOPE_MODES, EnvelopeMode};
+use headwater::OptionErrors;
+use headwater::mns::{ENVELOPE_MODES, EnvelopeMode, read_documents};
 use headwater_formats::{
     BodyLayer, DecoderFactory, Field, Format, FormatError, FormatErrors, MessageEncoding, RowType,
 };
@@ -45,7 +46,7 @@ impl From<FormatErrors> for Unusable {
 }
 
 /// Formats that Flink has and that are not built in.
-const NOT_BUILT: [&str; 3] = ["avro", "orc", "parquet"];
+const NOT_BUILT: [&str; 2] = ["orc", "parquet"];
 
 impl Table {
     /// Reads a statement.
@@ -70,7 +71,11 @@ impl Table {
         let option = |name: &str| table.options.iter().find(|o| o.key == name).map(|o| o.value.reveal());
         let name = option("format").ok_or_else(|| Unusable::Wrong("the option `format` is missing".into()))?;
         let given = table.options.iter().filter(|o| o.key.contains('.'));
-        let given: BTreeMap<String, String> = given.map(|o| (o.key.clone(), o.value.reveal().to_owned())).collect();
+        let mut given: BTreeMap<String, String> = given.map(|o| (o.key.clone(), o.value.reveal().to_owned())).collect();
+        let unread = read_documents(&mut given);
+        if !unread.is_empty() {
+            return Err(Unusable::Wrong(OptionErrors(unread).to_string()));
+        }
         let encoding = option("messageEncoding").unwrap_or(MessageEncoding::default().name());
         let encoding = MessageEncoding::named(encoding)
             .ok_or_else(|| Unusable::Wrong(format!("`messageEncoding` is auto, base64 or raw, not `{encoding}`")))?;

@@ -25,11 +25,10 @@ pub static OPTIONS: &[OptionSpec] = &[
     ),
     OptionSpec::new(
         "schema",
-        OptionKind::Text,
+        OptionKind::Document,
         None,
         "Not in Flink: the schema that the messages were written with, as JSON; columns are its fields by name or \
-         alias. Without it the schema is derived from the columns. Where tables are declared, `file:PATH` reads it \
-         from a file.",
+         alias. Without it the schema is derived from the columns.",
     ),
     OptionSpec::new(
         "framing",

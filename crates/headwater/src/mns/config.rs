@@ -10,6 +10,7 @@ use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
 use headwater_queue_source::{BadRecords, SkippedByTime, SourceConfig};
 
+use super::documents::read_documents;
 use super::envelope::EnvelopeMode;
 use super::options::{MNS_OPTIONS, MnsOption, OptionKind};
 
@@ -66,6 +67,8 @@ impl<'a> Reader<'a> {
                 reader.errors.push(OptionError::unknown(name, MNS_OPTIONS.iter().map(|o| o.name)));
             }
         }
+        let unread = read_documents(&mut reader.format_options);
+        reader.errors.extend(unread);
         reader
     }
 

@@ -2,11 +2,13 @@
 
 mod builder;
 mod config;
+mod documents;
 mod envelope;
 mod factory;
 mod options;
 
 pub use builder::{MnsSource, MnsSourceBuilder};
+pub use documents::read_documents;
 pub use envelope::{ENVELOPE_MODES, EnvelopeMode};
 pub use factory::MnsSourceFactory;
 pub use options::{MNS_OPTIONS, MnsOption, OptionKind};
