@@ -89,6 +89,10 @@ fn run(
     let bodies = (input.bodies)(dir)?;
     let clean = input.clean.map(|clean| clean(dir)).transpose()?;
     let mut beside = input.beside.map(|beside| beside(dir)).transpose()?;
+    for body in clean.as_ref().unwrap_or(&bodies) {
+        decoder.decode(body, OnBadRow::Fail).map_err(|e| format!("{}: {e}", input.name))?;
+    }
+    decoder.flush();
     let mut yardstick = Yardstick::start(&dir.join(input.yardstick))?;
     let mut line = Line::new(input, bodies.iter().map(Vec::len).sum::<usize>() / bodies.len());
     let mut group = criterion.benchmark_group("decode");
