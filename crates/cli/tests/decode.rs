@@ -36,6 +36,32 @@ fn lines_become_rows_or_errors_with_coordinates() {
 }
 
 #[test]
+fn a_csv_table_of_the_connector_tells_line_and_column() {
+    let table = "CREATE TABLE t (`id` BIGINT, `at` TIMESTAMP(3), `tags` ARRAY<STRING>)
+        WITH ('connector' = 'mns', 'queueName' = 'q', 'format' = 'csv', 'csv.field-delimiter' = '|'EXTRA)";
+    let input = "7|2024-03-10 12:34:56.5|a;b\n1,2024-03-10 12:34:56,c\n";
+    let finished = run_with_input(["decode", "--table", &table.replace("EXTRA", "")], input.as_bytes()).code(5);
+    let lines = json_lines(&finished.stdout);
+    assert_eq!(lines[0]["rows"], json!([{"id": 7, "at": "2024-03-10 12:34:56.5", "tags": ["a", "b"]}]));
+    let message = lines[1]["errors"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("set 'csv.field-delimiter' to ','"), "{message}");
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let body =
+        write(dir.path(), "body.csv", "1|2024-03-10 12:34:56|\nx|2024-03-10 12:34:56|\n3|2024-03-10 12:34:56|c\n");
+    let table = table.replace("EXTRA", ", 'csv.framing' = 'lines'");
+    let finished = run(["decode", "--table", &table, &body]).code(5);
+    let line = &json_lines(&finished.stdout)[0];
+    let ids: Vec<_> = line["rows"].as_array().expect("rows").iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(ids, [1, 3], "good lines around a bad one are shown");
+    let error = &line["errors"][0];
+    assert_eq!((&error["row"], &error["line"], &error["lineColumn"]), (&json!(1), &json!(2), &json!(1)));
+    assert_eq!((&error["column"], &error["expected"]), (&json!("id"), &json!("BIGINT")));
+    let table = "CREATE TABLE t (a INT) WITH ('format' = 'csv', 'csv.framings' = 'lines', 'csv.quote-character' = '')";
+    run_with_input(["decode", "--table", table], b"").code(2).says(["'csv.framing'", "'csv.quote-character'"]);
+}
+
+#[test]
 fn files_are_whole_bodies_and_the_statement_may_be_one_too() {
     let dir = tempfile::tempdir().expect("a directory");
     let body = write(dir.path(), "body.txt", "two\nlines");
