@@ -268,6 +268,7 @@ fn errors_say_what_to_do() {
         (&[], "1|x|2.5\n", "set 'csv.field-delimiter' to '|'"),
         (&["field-delimiter=;"], "1,x,2.5", "set 'csv.field-delimiter' to ','"),
         (&[], "1,x", "set 'csv.ignore-parse-errors' to true"),
+        (&["fail-on-missing-columns=true"], "1,x", "'csv.fail-on-missing-columns' to false"),
         (&[], "1,x,2.5,y", "set 'csv.ignore-trailing-unmappable' to true"),
         (&[], "1, \"x,y\",2.5", "set 'csv.trim-spaces' to true"),
         (&[], "\n1,x,2.5", "set 'csv.framing' to lines"),

@@ -15,7 +15,8 @@ pub(super) fn columns(line: &[u8], expected: usize, actual: usize, options: &Csv
     }
     if actual < expected {
         return other_delimiter(line, expected, options).unwrap_or(if options.fail_on_missing_columns {
-            "'csv.fail-on-missing-columns' is true"
+            "set 'csv.ignore-parse-errors' to true and 'csv.fail-on-missing-columns' to false to read NULL for missing \
+             columns"
         } else {
             "set 'csv.ignore-parse-errors' to true to read NULL for missing columns"
         });
