@@ -99,7 +99,7 @@ fn what_is_wrong_with_the_table_is_said_all_at_once() {
     for (table, says) in [
         ("CREATE TABLE t (a INT)", "`format` is missing"),
         ("CREATE TABLE t (a INT) WITH ('format' = 'jsom')", "did you mean 'json'"),
-        ("CREATE TABLE t (a INT) WITH ('format' = 'orc')", "not built into this release"),
+        ("CREATE TABLE t (a INT) WITH ('format' = 'canal-json')", "not built into this release"),
         ("CREATE TABLE t (a INTEGR) WITH ('format' = 'json')", "line 1"),
         ("CREATE TABLE t (a INT) WITH ('format' = 'json', 'messageEncoding' = 'rot13')", "auto, base64 or raw"),
         ("SELECT 1", "line 1"),
@@ -122,7 +122,7 @@ fn cases_are_answered_in_one_object() {
         {"id": "bad columns", "format": "json", "columns": "a", "options": {}, "body_base64": "e30="},
         {"id": "no body", "format": "raw", "columns": "a STRING", "options": {}, "body_base64": null},
         {"id": "skipped", "format": "json", "columns": "a INT", "options": {"json.ignore-parse-errors": "true"}, "body_base64": "ew=="},
-        {"id": "not built", "format": "avro", "columns": "a INT", "options": {}, "body_base64": "AA=="},
+        {"id": "not built", "format": "protobuf", "columns": "a INT", "options": {}, "body_base64": "AA=="},
     ]);
     let cases = write(dir.path(), "cases.json", &cases.to_string());
     let answers: Value =

@@ -46,7 +46,15 @@ impl From<FormatErrors> for Unusable {
 }
 
 /// Formats that Flink has and that are not built in.
-const NOT_BUILT: [&str; 2] = ["orc", "parquet"];
+const NOT_BUILT: [&str; 7] = [
+    "avro-confluent",
+    "canal-json",
+    "debezium-avro-confluent",
+    "debezium-json",
+    "maxwell-json",
+    "ogg-json",
+    "protobuf",
+];
 
 impl Table {
     /// Reads a statement.
