@@ -78,7 +78,7 @@ fn with_small_files(command: &Command) -> Command {
 /// The output of one long row is too large, and the state of many short ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_room_for_output_or_state_exits_with_1_and_the_next_run_writes_every_row_once() {
-    for (messages, pad, path) in [(5, 6_000, "out/"), (150, 1, ".headwater/job/")] {
+    for (messages, pad, path) in [(5, 6_000, "out/"), (60, 1, ".headwater/job/")] {
         let dir = tempfile::tempdir().expect("a directory");
         let server = job::server(3, Faults::default()).await;
         let pad = "x".repeat(pad);
