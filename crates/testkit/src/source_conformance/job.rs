@@ -28,6 +28,8 @@ pub(super) struct Job<'a> {
     last: u64,
     /// Handed out, and in no durable checkpoint.
     pending: BTreeSet<String>,
+    /// Those of them that are behind some barrier.
+    sealed: BTreeSet<String>,
     /// In a durable checkpoint.
     durable: BTreeSet<String>,
     /// In a committed checkpoint: may be deleted.
@@ -54,6 +56,7 @@ impl<'a> Job<'a> {
             source: Some(source),
             last: 0,
             pending: BTreeSet::new(),
+            sealed: BTreeSet::new(),
             durable: BTreeSet::new(),
             committed: BTreeSet::new(),
             commits: 0,
@@ -191,11 +194,14 @@ impl<'a> Job<'a> {
         let state = bench.ended("checkpoint", self.source()?.checkpoint(id)).await??;
         let own = self.source()?.identity();
         ensure!(state.identity == own, "the state says it belongs to {}, the source is {own}", state.identity);
+        self.sealed.clone_from(&self.pending);
         Ok(Cut { id, state, content: self.pending.clone() })
     }
 
-    /// As [`cut`](Self::cut), with `later` left to the next epoch; `None` from a source that cannot do it.
+    /// As [`cut`](Self::cut), with `later` left to the next epoch, as far as it is in the open one; `None` from a source
+    /// that cannot do it.
     pub(super) async fn cut_before(&mut self, later: &BTreeSet<String>) -> Result<Option<Cut>, Halt> {
+        let later: BTreeSet<_> = later.difference(&self.sealed).cloned().collect();
         self.last += 1;
         let id = CheckpointId(self.last);
         let keys: Vec<_> = later.iter().map(|id| MessageKey::of(id)).collect();
@@ -204,7 +210,9 @@ impl<'a> Job<'a> {
             Err(error) if error.kind == SourceErrorKind::Unsupported => return Ok(None),
             state => state?,
         };
-        Ok(Some(Cut { id, state, content: self.pending.difference(later).cloned().collect() }))
+        let content: BTreeSet<_> = self.pending.difference(&later).cloned().collect();
+        self.sealed.clone_from(&content);
+        Ok(Some(Cut { id, state, content }))
     }
 
     /// The store has made it durable.
@@ -295,6 +303,7 @@ impl<'a> Job<'a> {
     pub(super) fn crash(&mut self) {
         self.source = None;
         self.pending.clear();
+        self.sealed.clear();
     }
 
     /// A new process opens a source and restores it from what the store holds; the sinks have not committed yet.
