@@ -8,6 +8,8 @@ mod failures;
 mod gauges;
 #[path = "queue_source/hooked.rs"]
 mod hooked;
+#[path = "queue_source/letters.rs"]
+mod letters;
 #[path = "queue_source/lines.rs"]
 mod lines;
 #[path = "queue_source/outside.rs"]

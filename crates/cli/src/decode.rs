@@ -18,6 +18,9 @@ use crate::output::{self, Stop};
 /// The largest body read: what the formats take at most.
 const BODY_MAX: u64 = 16 << 20;
 
+/// Bytes shown to each side of a mistake.
+const EXCERPT_RADIUS: usize = 40;
+
 /// Prints what becomes of each body.
 pub(crate) async fn run(args: DecodeArgs) -> Result<Exit, Stop> {
     if let Some(cases) = &args.cases {
@@ -68,11 +71,21 @@ struct Attempt {
 impl Attempt {
     fn body(&mut self, input: &str, body: &[u8]) -> Result<(), Stop> {
         let Self { table, decoder, encoder, buffers, .. } = self;
-        let decoded = table.layer.open(body, &*table.factory, buffers).and_then(|opened| match opened.body {
-            Some(body) => decoder.decode(body, OnBadRow::Salvage),
-            None => Ok(decoder.decode_absent()),
-        });
-        let errors = decoded.map_or_else(|error| vec![error], |decoded| decoded.bad);
+        // Whoever decodes has the bodies at hand.
+        let excerpt = |error: &DecodeError, read: &[u8]| table.excerpt.then(|| error.excerpt(read, EXCERPT_RADIUS));
+        let found = match table.layer.open(body, &*table.factory, buffers) {
+            Ok(opened) => {
+                let decoded = match opened.body {
+                    Some(read) => decoder.decode(read, OnBadRow::Salvage),
+                    None => Ok(decoder.decode_absent()),
+                };
+                let errors = decoded.map_or_else(|error| vec![error], |decoded| decoded.bad);
+                let read = opened.body.unwrap_or_default();
+                errors.iter().map(|error| shown(error, excerpt(error, read))).collect()
+            }
+            Err(error) => vec![shown(&error, excerpt(&error, body))],
+        };
+        let errors: Vec<serde_json::Value> = found;
         let batch = decoder.flush();
         let rows = encoder
             .rows(&batch)
@@ -97,7 +110,7 @@ impl Attempt {
                 if i > 0 {
                     line.push(',');
                 }
-                line.push_str(&shown(error).to_string());
+                line.push_str(&error.to_string());
             }
             line.push(']');
         }
@@ -107,7 +120,7 @@ impl Attempt {
 }
 
 /// An error with its coordinates, each by its name.
-fn shown(error: &DecodeError) -> serde_json::Value {
+fn shown(error: &DecodeError, excerpt: Option<String>) -> serde_json::Value {
     let mut shown = serde_json::json!({ "message": error.to_string() });
     if let Some(row) = error.row() {
         shown["row"] = row.into();
@@ -125,6 +138,9 @@ fn shown(error: &DecodeError) -> serde_json::Value {
     }
     if let Some(expected) = error.expected() {
         shown["expected"] = expected.into();
+    }
+    if let Some(excerpt) = excerpt {
+        shown["excerpt"] = excerpt.into();
     }
     shown
 }

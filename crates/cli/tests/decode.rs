@@ -28,6 +28,10 @@ fn lines_become_rows_or_errors_with_coordinates() {
     let error = &lines[1]["errors"][0];
     assert_eq!((&error["row"], &error["column"]), (&json!(1), &json!("tags")));
     assert_eq!((&error["byte"], &error["expected"]), (&json!(30), &json!("ARRAY<STRING>")));
+    assert!(error["excerpt"].as_str().is_some_and(|text| text.contains(r#"\"tags\": \"b\""#)), "{error}");
+    let table = TABLE.replace("'json'", "'json', 'badRecordsExcerpt' = 'false'");
+    let finished = run_with_input(["decode", "--table", &table], b"{").code(5);
+    assert_eq!(json_lines(&finished.stdout)[0]["errors"][0].get("excerpt"), None);
     assert_eq!(
         (&lines[2]["input"], &lines[2]["rows"][0]["id"]),
         (&json!("line 4"), &json!(9)),

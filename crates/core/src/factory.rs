@@ -57,6 +57,9 @@ pub struct JobContext {
     pub max_poll_wait: Option<std::time::Duration>,
     /// How the run before ended, which tells whether its leases may still be running.
     pub earlier_run: EarlierRun,
+    /// The job's lineage, part of the names of what a source makes itself (files of dead letters); letters, digits and
+    /// hyphens. Empty when only checking, or where there is no store: then the names are made of the job's name.
+    pub lineage: String,
 }
 
 /// How the run before on the same state ended.
@@ -76,7 +79,13 @@ impl JobContext {
     /// A context with a name and an interval.
     #[must_use]
     pub fn new(job: impl Into<String>, checkpoint_interval: std::time::Duration) -> Self {
-        Self { job: job.into(), checkpoint_interval, max_poll_wait: None, earlier_run: EarlierRun::Unknown }
+        Self {
+            job: job.into(),
+            checkpoint_interval,
+            max_poll_wait: None,
+            earlier_run: EarlierRun::Unknown,
+            lineage: String::new(),
+        }
     }
 }
 

@@ -37,6 +37,7 @@
 //! # Reading order
 //! [`Source`], [`Queue`], [`Batch`], then [`Sink`], [`Plan`], [`CheckpointStore`], [`SourceFactory`], [`Clock`].
 
+mod bad;
 mod batch;
 mod clock;
 mod delivery;
@@ -52,6 +53,7 @@ mod sink;
 mod source;
 mod store;
 
+pub use bad::BadRecord;
 pub use batch::{Batch, MessageMeta, MessageRows};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, WallMs};
 pub use delivery::Delivery;

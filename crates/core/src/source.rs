@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use headwater_ledger::MessageKey;
 pub use headwater_ledger::{CheckpointId, DueReason};
 
-use crate::batch::Batch;
+use crate::bad::BadRecord;
+use crate::batch::{Batch, MessageMeta};
 use crate::delivery::Delivery;
 
 /// A stream of rows with checkpoints.
@@ -67,10 +68,34 @@ pub trait Source: Send + fmt::Debug + 'static {
     /// Fatal ones only: transient failures are retried inside.
     async fn next(&mut self) -> Result<Option<Event>, SourceError>;
 
-    /// Cuts the barrier of checkpoint `id` and returns the state to save under it.
+    /// Refuses a message that was handed out: it goes to the dead letters, with this reason among what is wrong with it,
+    /// and is deleted like any other once the checkpoint that covers it is committed. Where the policy is to skip, it is
+    /// only counted. What became of its rows is the caller's business. May be repeated for other rows of the message.
     ///
     /// # Errors
-    /// When `id` is not later than an earlier one.
+    /// When a barrier has been cut since the message was handed out: its fate is sealed. [`SourceErrorKind::Configuration`]
+    /// when there is nowhere for it to go, [`SourceErrorKind::Unsupported`] from a source that cannot do this, [`SourceErrorKind::BadData`] when there are too many bad messages by now: then
+    /// the source has failed.
+    fn reject(&mut self, message: &MessageMeta, reason: BadRecord) -> Result<(), SourceError> {
+        let text = format!("message {} cannot be rejected ({reason}): this source keeps no dead letters", message.id);
+        Err(SourceError::new(SourceErrorKind::Unsupported, text))
+    }
+
+    /// Gives a message that was handed out back to the queue: with the next committed checkpoint it is made visible again
+    /// after `delay`, as far as the queue can, and is then received and handed out anew. The caller has to drop its rows.
+    ///
+    /// # Errors
+    /// When a barrier has been cut since the message was handed out, or the source cannot do this.
+    fn retry_later(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
+        let text = format!("message {} cannot be given back for {delay:?}: this source cannot do that", message.id);
+        Err(SourceError::new(SourceErrorKind::Unsupported, text))
+    }
+
+    /// Cuts the barrier of checkpoint `id` and returns the state to save under it. Dead letters of what it covers are
+    /// durable by then.
+    ///
+    /// # Errors
+    /// When `id` is not later than an earlier one, or a dead letter cannot be written.
     async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError>;
 
     /// As [`checkpoint`](Self::checkpoint), with the barrier inside of what was handed out: the messages `later` belong to
@@ -88,10 +113,11 @@ pub trait Source: Send + fmt::Debug + 'static {
         Err(SourceError::new(SourceErrorKind::Unsupported, text))
     }
 
-    /// Says that checkpoint `id` is durable and its sinks have committed. Returns at once; deletes run in the background.
+    /// Says that checkpoint `id` is durable and its sinks have committed. Returns once its dead letters, if there are any,
+    /// are where they belong; deletes run in the background.
     ///
     /// # Errors
-    /// When no such checkpoint was taken or restored.
+    /// When no such checkpoint was taken or restored, or a dead letter cannot be put in its place.
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError>;
 
     /// Says that checkpoint `id` was not saved for certain; its rows belong to the next one.
@@ -253,6 +279,10 @@ pub struct SourceStatus {
     pub rows: u64,
     /// Deletes confirmed.
     pub deleted: u64,
+    /// Messages in which something was wrong, whatever became of them.
+    pub bad: u64,
+    /// Messages that went to the dead letters, under committed checkpoints.
+    pub dead_letters: u64,
     /// Messages received and not handed out.
     pub buffered: u64,
     /// Messages handed out and not committed.
@@ -283,7 +313,7 @@ pub enum SourceErrorKind {
     State,
     /// The queue denies access.
     Denied,
-    /// A message cannot be decoded and the policy is to fail.
+    /// A message cannot be decoded and the policy is to fail, or there are too many of them.
     BadData,
     /// The source cannot do what was asked, and has not failed by it.
     Unsupported,

@@ -165,6 +165,14 @@ impl DecodeError {
         self.0.expected.as_deref()
     }
 
+    /// What is wrong, what was expected and the way out: the text without the coordinates.
+    pub fn cause(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.0.say_cause(&mut text);
+        text
+    }
+
     /// The body around the place of this error, `radius` bytes to each side, with what is not printable ASCII
     /// escaped. This is the one way to get content out of an error: print it only where bodies may be seen.
     pub fn excerpt(&self, body: &[u8], radius: usize) -> String {
@@ -185,7 +193,7 @@ fn line_start(body: &[u8], line: usize) -> usize {
 
 impl Display for DecodeError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Inner { kind, row, place, path, expected, hint } = &*self.0;
+        let Inner { row, place, path, .. } = &*self.0;
         let mut lead = String::new();
         if let Some(row) = row {
             write!(lead, "row {row}, ")?;
@@ -202,6 +210,14 @@ impl Display for DecodeError {
         if !lead.is_empty() {
             write!(f, "{lead}: ")?;
         }
+        self.0.say_cause(f)
+    }
+}
+
+impl Inner {
+    /// What is wrong and the way out, without where.
+    fn say_cause(&self, f: &mut impl Write) -> fmt::Result {
+        let Self { kind, expected, hint, .. } = self;
         match kind {
             DecodeErrorKind::Syntax(what)
             | DecodeErrorKind::Encoding(what)

@@ -48,7 +48,9 @@ pub mod mns;
 #[cfg(feature = "mns")]
 pub use headwater_mns_client::Credentials;
 #[cfg(feature = "mns")]
-pub use headwater_queue_source::{BadRecords, QueueSource, Rewind, SkippedByTime, SourceConfig};
+pub use headwater_queue_source::{
+    BadRecords, DeadLetterTarget, QueueSource, Rewind, SkippedByTime, SourceConfig, dead_letter_columns,
+};
 #[cfg(feature = "mns")]
 pub use mns::{MnsSource, MnsSourceBuilder, MnsSourceFactory};
 

@@ -225,12 +225,9 @@ impl Ledger {
     /// # Errors
     /// When no barrier was cut or restored under `id`.
     pub fn commit(&mut self, id: CheckpointId) -> Result<(), CheckpointError> {
+        self.may_commit(id)?;
         if self.committed_through.is_some_and(|done| done >= id) {
             return Ok(());
-        }
-        // An id in a gap was never taken: whoever commits it holds another state than this one.
-        if self.last_barrier != Some(id) && !self.sealed.contains_key(&id) {
-            return Err(CheckpointError::Unknown { asked: id });
         }
         if self.in_flight.is_some_and(|running| running <= id) {
             self.in_flight = None;
@@ -247,6 +244,20 @@ impl Ledger {
             self.sealed_lease_end = None;
         }
         Ok(())
+    }
+
+    /// Whether [`commit`](Self::commit) would take `id`, without committing it: for whoever has something to finish first.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn may_commit(&self, id: CheckpointId) -> Result<(), CheckpointError> {
+        let done = self.committed_through.is_some_and(|done| done >= id);
+        // An id in a gap was never taken: whoever commits it holds another state than this one.
+        if done || self.last_barrier == Some(id) || self.sealed.contains_key(&id) {
+            Ok(())
+        } else {
+            Err(CheckpointError::Unknown { asked: id })
+        }
     }
 
     /// Gives checkpoint `id` up: its messages stay uncommitted and are part of the next one. Idempotent.

@@ -47,7 +47,7 @@ pub struct DeleteReport {
     pub given_up: u32,
 }
 
-/// What was released at the end of a run, or wants to be.
+/// A message to be made visible again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     /// The message.
@@ -158,6 +158,18 @@ impl Ledger {
         }
         out.sort_unstable_by_key(|release| release.key);
         out
+    }
+
+    /// One received message that is not handed out (any more), to be given back to the queue. Ends in one
+    /// [`release_done`](Self::release_done), after which a redelivery of it is new.
+    pub fn release(&mut self, key: MessageKey) -> Option<Release> {
+        let entry = self.entries.get_mut(&key)?;
+        let (Stage::Buffered, Operation::None, Some(handle)) = (entry.stage, entry.operation, &entry.handle) else {
+            return None;
+        };
+        let handle = handle.clone();
+        entry.operation = Operation::Release;
+        Some(Release { key, handle })
     }
 
     /// Ends a release. Whatever the answer, the handle is dead or of no further use to this run. Without a release in

@@ -213,6 +213,28 @@ impl Ledger {
         }
     }
 
+    /// Whether a message is in the open epoch: handed out, with no barrier cut since.
+    #[must_use]
+    pub fn is_open(&self, key: MessageKey) -> bool {
+        self.entries.get(&key).is_some_and(|entry| entry.stage == Stage::Emitted(None))
+    }
+
+    /// Takes a message out of the open epoch, as if it had not been handed out: no snapshot will hold it. It keeps its
+    /// permit, and redeliveries of it stay suppressed, until it is given back with [`release`](Self::release). False, and
+    /// nothing changes, if it is not in the open epoch: what a barrier has cut cannot be taken back.
+    pub fn retract(&mut self, key: MessageKey) -> bool {
+        if !self.is_open(key) {
+            return false;
+        }
+        self.open.retain(|other| *other != key);
+        self.update(key, |entry| {
+            entry.stage = Stage::Buffered;
+            // It stays listed as a change, so that a checkpoint comes after which it may be given back.
+            entry.changed = false;
+        });
+        true
+    }
+
     /// Drops a buffered message that shall not be handed out: it becomes visible again at the end of its lease.
     pub fn leave(&mut self, key: MessageKey) {
         if self.entries.get(&key).is_some_and(|entry| entry.stage == Stage::Buffered) {

@@ -56,5 +56,6 @@ scripts! {
     release_at_drain
     restore
     restore_chain
+    retract_and_release
     stale_delete_accepted
 }

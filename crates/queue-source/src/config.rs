@@ -16,6 +16,8 @@ pub enum BadRecords {
     Fail,
     /// Leave the bad rows out, count and log them; keep the good rows of the same message.
     Skip,
+    /// As `Skip`, and the whole message goes to the [`DeadLetterTarget`](crate::DeadLetterTarget) with what is wrong with it.
+    DeadLetter,
 }
 
 /// What to do with messages older than the start time.
@@ -47,6 +49,18 @@ pub struct SourceConfig {
     pub metadata: Vec<MetadataColumn>,
     /// What to do with bad data.
     pub bad_records: BadRecords,
+    /// Whether an error that ends the source shows a piece of the body. Not by default: bodies hold personal data.
+    pub bad_records_excerpt: bool,
+    /// Bad messages since the start after which the source fails. `None`: any number.
+    pub bad_records_max_count: Option<u64>,
+    /// The share of bad messages, 0 to 1, over which the source fails; taken over `bad_records_window`, and of at least 100
+    /// messages, so that the first one alone is not all there is. `None`: any share.
+    pub bad_records_max_ratio: Option<f64>,
+    /// The time over which the share is taken. 1 min: some checkpoints' worth.
+    pub bad_records_window: Duration,
+    /// A message that comes for the first time in this lineage, yet has been delivered more often than this, goes to the dead
+    /// letters unread: it keeps failing whoever takes it. `None`: it may go on trying.
+    pub max_dequeue_count: Option<u32>,
     /// Messages enqueued before this time (Unix milliseconds) are skipped.
     pub start_time: Option<i64>,
     /// How they are skipped.
@@ -108,6 +122,11 @@ impl SourceConfig {
             envelope: None,
             metadata: Vec::new(),
             bad_records: BadRecords::Fail,
+            bad_records_excerpt: false,
+            bad_records_max_count: None,
+            bad_records_max_ratio: None,
+            bad_records_window: Duration::from_secs(60),
+            max_dequeue_count: None,
             start_time: None,
             skipped_by_time: SkippedByTime::Delete,
             limits: Limits::default(),

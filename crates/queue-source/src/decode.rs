@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
-use headwater_core::{Batch, MessageRows, OptionError, SourceError, SourceErrorKind};
-use headwater_formats::{BodyBuffers, BodyLayer, DecodeError, DecodeErrorKind, Decoder, OnBadRow};
+use bytes::Bytes;
+use headwater_core::{BadRecord, Batch, MessageRows, OptionError, SourceError, SourceErrorKind};
+use headwater_formats::{BodyBuffers, BodyLayer, DecodeErrorKind, Decoder, OnBadRow};
 use headwater_ledger::MessageKey;
 
+use crate::bad;
 use crate::bodies::Outcome;
 use crate::config::{BadRecords, SkippedByTime, SourceConfig};
+use crate::letters::Reason;
 use crate::metadata::{MetadataField, resolve};
 use crate::meter::Meter;
 use crate::state::Inbound;
 
-/// Bad messages logged one by one before only counting goes on: enough to find the cause, too few to flood a log.
-const BAD_LOGGED: u64 = 20;
+/// Bytes shown to each side of what is wrong, where bodies may be shown.
+const EXCERPT_RADIUS: usize = 40;
 
 /// Turns waiting messages into one batch.
 pub(crate) struct Decoding {
@@ -25,7 +28,6 @@ pub(crate) struct Decoding {
     schema: SchemaRef,
     layer: BodyLayer,
     buffers: BodyBuffers,
-    bad_seen: u64,
 }
 
 impl std::fmt::Debug for Decoding {
@@ -39,6 +41,10 @@ impl std::fmt::Debug for Decoding {
 pub(crate) struct Decoded {
     /// The rows, and every message that is now handed out, with or without rows.
     pub(crate) batch: Batch,
+    /// The bodies of those messages, in the same order.
+    pub(crate) bodies: Vec<Bytes>,
+    /// The bad ones among them, by their place, with what is wrong.
+    pub(crate) bad: Vec<(usize, Reason, Vec<BadRecord>)>,
     /// Messages to be left in the queue.
     pub(crate) left: Vec<MessageKey>,
     /// Bytes of the bodies of the messages that are handed out.
@@ -47,10 +53,14 @@ pub(crate) struct Decoded {
     pub(crate) failure: Option<SourceError>,
 }
 
-enum Bad {
-    Full,
-    Message(SourceError),
+/// What is wrong with a body: nothing, mostly; and a piece of it, where that may be shown.
+struct Found {
+    wrong: Vec<BadRecord>,
+    excerpt: String,
 }
+
+/// The decoder holds as much as it can.
+struct Full;
 
 impl Decoding {
     pub(crate) fn new(config: &SourceConfig) -> Result<Self, Vec<OptionError>> {
@@ -65,7 +75,6 @@ impl Decoding {
             schema: Arc::new(Schema::new(fields)),
             layer: BodyLayer::new(config.encoding, config.envelope.clone()),
             buffers: BodyBuffers::default(),
-            bad_seen: 0,
         })
     }
 
@@ -83,6 +92,7 @@ impl Decoding {
         waiting: &mut VecDeque<Inbound>,
     ) -> Result<Decoded, SourceError> {
         let mut messages = Vec::with_capacity(waiting.len());
+        let (mut bodies, mut bad) = (Vec::new(), Vec::new());
         let (mut left, mut failure, mut bytes, mut at) = (Vec::new(), None, 0, 0);
         let (rows_max, bytes_max) = (config.batch_rows.max(1), config.batch_bytes.max(1));
         while self.decoder.rows() < rows_max
@@ -97,38 +107,46 @@ impl Decoding {
                     left.push(inbound.meta.key);
                     continue;
                 }
+            } else if config.max_dequeue_count.is_some_and(|max| inbound.meta.dequeue_count > max) {
+                bad.push((messages.len(), Reason::DequeueCount, vec![bad::too_often(config, &inbound.meta)]));
             } else {
                 match self.body(config, meter, &mut inbound) {
-                    Ok(()) => {}
-                    Err(Bad::Full) => {
-                        waiting.push_front(inbound);
+                    Ok(Found { wrong, .. }) if wrong.is_empty() => {}
+                    Ok(Found { wrong, excerpt }) if config.bad_records == BadRecords::Fail => {
+                        failure = Some(bad::failure(config, &inbound.meta, &wrong, &excerpt));
                         break;
                     }
-                    Err(Bad::Message(error)) => {
-                        failure = Some(error);
+                    Ok(Found { wrong, .. }) => bad.push((messages.len(), Reason::Undecodable, wrong)),
+                    Err(Full) => {
+                        waiting.push_front(inbound);
                         break;
                     }
                 }
             }
             bytes += inbound.body.len();
+            bodies.push(inbound.body);
             let end = self.decoder.rows();
             messages.push(MessageRows { meta: inbound.meta, rows: at..end });
             at = end;
         }
         let batch = self.finish(messages)?;
-        Ok(Decoded { batch, left, bytes, failure })
+        Ok(Decoded { batch, bodies, bad, left, bytes, failure })
     }
 
-    fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &mut Inbound) -> Result<(), Bad> {
+    fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &mut Inbound) -> Result<Found, Full> {
         let mode = match config.bad_records {
             BadRecords::Fail => OnBadRow::Fail,
-            BadRecords::Skip => OnBadRow::Salvage,
+            BadRecords::Skip | BadRecords::DeadLetter => OnBadRow::Salvage,
         };
         let opened = self.layer.open(&inbound.body, &*config.decoder, &mut self.buffers);
         let outcome = Outcome::of(&opened);
+        let mut read: &[u8] = &inbound.body;
         let result = opened.and_then(|opened| {
             let decoded = match opened.body {
-                Some(body) => self.decoder.decode(body, mode),
+                Some(body) => {
+                    read = body;
+                    self.decoder.decode(body, mode)
+                }
                 None => Ok(self.decoder.decode_absent()),
             };
             if let Some(fields) = opened.fields {
@@ -140,28 +158,20 @@ impl Decoding {
             && *error.kind() == DecodeErrorKind::BufferFull
             && self.decoder.rows() > 0
         {
-            return Err(Bad::Full);
+            return Err(Full);
         }
         meter.bodies.count(outcome);
         let bad = match result {
-            Ok(decoded) if decoded.bad.is_empty() => return Ok(()),
             Ok(decoded) => decoded.bad,
             Err(error) => vec![error],
         };
-        meter.deserialization_errors.increment(1);
-        meter.bad_rows.increment(bad.len() as u64);
-        match config.bad_records {
-            BadRecords::Fail => Err(Bad::Message(bad_message(config, inbound, bad))),
-            BadRecords::Skip => {
-                self.bad_seen += 1;
-                if self.bad_seen <= BAD_LOGGED {
-                    for error in bad.iter().take(3) {
-                        tracing::warn!(queue = %inbound.meta.queue, message_id = %inbound.meta.id, %error, "bad row skipped");
-                    }
-                }
-                Ok(())
-            }
+        if !bad.is_empty() {
+            meter.deserialization_errors.increment(1);
+            meter.bad_rows.increment(bad.len() as u64);
         }
+        let excerpt = bad.first().filter(|_| config.bad_records_excerpt);
+        let excerpt = excerpt.map_or(String::new(), |e| format!(" (near `{}`)", e.excerpt(read, EXCERPT_RADIUS)));
+        Ok(Found { wrong: bad.iter().map(BadRecord::from).collect(), excerpt })
     }
 
     fn finish(&mut self, messages: Vec<MessageRows>) -> Result<Batch, SourceError> {
@@ -177,23 +187,5 @@ impl Decoding {
             })?
         };
         Ok(Batch::new(records, messages))
-    }
-}
-
-fn bad_message(config: &SourceConfig, inbound: &Inbound, bad: Vec<DecodeError>) -> SourceError {
-    let meta = &inbound.meta;
-    let more = if bad.len() > 1 { format!(" (and {} more bad rows in it)", bad.len() - 1) } else { String::new() };
-    let mut bad = bad.into_iter();
-    let first = bad.next();
-    let shown = first.as_ref().map(ToString::to_string).unwrap_or_default();
-    let text = format!(
-        "table {}: message {} of queue {} (delivered {} times) cannot be decoded: {shown}{more}. Nothing is lost: it stays in \
-         the queue. Mend the schema, or set `badRecords` to `skip`",
-        config.table, meta.id, meta.queue, meta.dequeue_count
-    );
-    let error = SourceError::new(SourceErrorKind::BadData, text);
-    match first {
-        Some(first) => error.with_source(first),
-        None => error,
     }
 }

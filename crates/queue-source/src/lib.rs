@@ -39,22 +39,30 @@
 //!
 //! # Reading order
 //! source.rs (the `Source` implementation), poller.rs, deleter.rs, state.rs (who wakes whom), drain.rs, decode.rs, open.rs,
-//! metadata.rs.
+//! metadata.rs; then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
 mod ages;
 mod backoff;
+mod bad;
 mod bodies;
 mod config;
 mod decode;
 mod deleter;
 mod drain;
+mod letter_rows;
+mod letter_state;
+mod letters;
 mod metadata;
 mod meter;
 mod open;
 mod poller;
+mod refuse;
+mod returns;
 mod source;
 mod state;
 
 pub use config::{BadRecords, Rewind, SkippedByTime, SourceConfig};
+pub use letter_rows::dead_letter_columns;
+pub use letters::DeadLetterTarget;
 pub use metadata::MetadataKey;
 pub use source::QueueSource;

@@ -9,6 +9,7 @@ use headwater_core::{
 use headwater_ledger::Ledger;
 
 use crate::backoff::Backoff;
+use crate::bad;
 use crate::config::SourceConfig;
 use crate::decode::Decoding;
 use crate::poller;
@@ -19,6 +20,7 @@ pub(crate) async fn open(
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     mut config: SourceConfig,
+    target: bool,
 ) -> Result<(Shared, Decoding), SourceError> {
     let description = describe(&*queue, &*clock, &config).await?;
     let capabilities = queue.capabilities();
@@ -30,7 +32,7 @@ pub(crate) async fn open(
     limits.delete_max = limits.delete_max.min(capabilities.max_delete);
     config.wait = config.wait.min(capabilities.max_wait);
 
-    let mut errors = Vec::new();
+    let mut errors = bad::check(&config, target);
     let interval = config.limits.checkpoint_interval;
     let lease = description.lease.or(config.declared_lease);
     if let Some(lease) = lease {

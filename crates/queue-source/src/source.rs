@@ -8,25 +8,32 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use futures::future::join;
 use headwater_core::{
-    CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, Queue, Source, SourceError,
-    SourceErrorKind, SourceState, SourceStatus, StatePart,
+    BadRecord, CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, MessageMeta, Queue, Source,
+    SourceError, SourceErrorKind, SourceState, SourceStatus, StatePart,
 };
-use headwater_ledger::{MessageKey, Mono, Segment, Violation};
+use headwater_ledger::{CheckpointError, MessageKey, Mono, Segment, Snapshot, Violation};
 use tokio::task::JoinSet;
 
+use crate::bad::Bad;
 use crate::config::{Rewind, SourceConfig};
 use crate::decode::{Decoded, Decoding};
+use crate::letters::{DeadLetterTarget, Letters};
+use crate::returns::{self, Returns};
 use crate::state::{Inbound, Shared};
-use crate::{deleter, drain, open, poller};
+use crate::{deleter, drain, letter_state, open, poller};
 
 /// Any queue as an exactly-once source. See the crate's page.
 #[derive(Debug)]
 pub struct QueueSource {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     decoding: Decoding,
+    pub(crate) bad: Bad,
+    pub(crate) letters: Option<Letters>,
+    pub(crate) returns: Returns,
     pollers: JoinSet<()>,
     deleters: JoinSet<()>,
     restored: bool,
+    returner: JoinSet<()>,
     polling: bool,
     deleting: bool,
     /// Deletes confirmed when a drain began.
@@ -41,13 +48,31 @@ impl QueueSource {
     /// [`SourceErrorKind::Configuration`] with everything wrong at once; [`SourceErrorKind::Denied`] and others when the queue
     /// cannot be used. A denied read of the attributes is no error: a consumer may only be allowed to receive and delete.
     pub async fn open(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, config: SourceConfig) -> Result<Self, SourceError> {
-        let (shared, decoding) = open::open(queue, clock, config).await?;
+        Self::open_with(queue, clock, config, None).await
+    }
+
+    /// As [`open`](Self::open), with a place for the messages that cannot be processed.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn open_with(
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        config: SourceConfig,
+        target: Option<DeadLetterTarget>,
+    ) -> Result<Self, SourceError> {
+        let (shared, decoding) = open::open(queue, clock, config, target.is_some()).await?;
+        let config = &shared.config;
         Ok(Self {
+            bad: Bad::new(config.bad_records_window),
+            letters: target.map(|target| Letters::new(target, &config.job, &config.table)),
+            returns: Returns::default(),
             shared: Arc::new(shared),
             decoding,
             pollers: JoinSet::new(),
             deleters: JoinSet::new(),
             restored: false,
+            returner: JoinSet::new(),
             polling: false,
             deleting: false,
             drain_began: None,
@@ -124,8 +149,9 @@ impl QueueSource {
         }
     }
 
-    fn hand_out(&self, decoded: Decoded) -> Option<Step> {
+    fn hand_out(&mut self, decoded: Decoded) -> Option<Step> {
         let now = self.shared.clock.now();
+        let exceeded = self.note(&decoded, now);
         let rows = decoded.batch.records().num_rows();
         let keys: Vec<_> = decoded.batch.messages().iter().map(|m| m.meta.key).collect();
         let mut state = self.shared.lock();
@@ -146,7 +172,7 @@ impl QueueSource {
             self.shared.meter.lag.set(lag.as_secs_f64());
         }
         drop(state);
-        if let Some(error) = decoded.failure {
+        if let Some(error) = exceeded.or(decoded.failure) {
             self.shared.fail(error);
         }
         if !decoded.left.is_empty() {
@@ -156,6 +182,18 @@ impl QueueSource {
         meter.emitted_rows.increment(rows as u64);
         meter.emitted_bytes.increment(decoded.bytes as u64);
         (rows > 0).then_some(Step::Event(Event::Batch(decoded.batch)))
+    }
+
+    /// Cuts the ledger's barrier, and says whether it is a new one.
+    fn barrier(&self, id: CheckpointId, later: &[MessageKey]) -> Result<(Snapshot, bool), SourceError> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        let new = state.ledger.last_checkpoint() != Some(id);
+        let snapshot = state.ledger.barrier_before(id, later, now).map_err(|error| {
+            SourceError::new(SourceErrorKind::Failed, format!("checkpoint {id} is refused")).with_source(error)
+        })?;
+        state.ages.sealed(id, !later.is_empty());
+        Ok((snapshot, new))
     }
 }
 
@@ -197,15 +235,19 @@ impl Source for QueueSource {
 
     fn guarantee(&self) -> String {
         let limits = &self.shared.config.limits;
+        let letters = self.letters.as_ref();
+        let letters = letters.map_or(String::new(), |l| {
+            format!("; dead letters to {}: {}", l.place(), l.delivery().min(self.delivery()))
+        });
         if self.delivery() == Delivery::AtLeastOnce {
             return format!(
-                "queue {}: at-least-once, because its message ids change on redelivery",
+                "queue {}: at-least-once, because its message ids change on redelivery{letters}",
                 self.shared.queue_name
             );
         }
         format!(
             "queue {}: exactly-once by message id; deleted only after a checkpoint (every {:?} or {} messages), at most {} \
-             undeleted and {} unconfirmed ids remembered; {}",
+             undeleted and {} unconfirmed ids remembered; {}{letters}",
             self.shared.queue_name,
             limits.checkpoint_interval,
             limits.checkpoint_max_messages,
@@ -238,10 +280,26 @@ impl Source for QueueSource {
             return Err(refused(format!("checkpoint {id} cannot be restored: this source is already receiving")));
         }
         let mut segments = Vec::with_capacity(state.parts.len());
+        let mut staged = Vec::new();
         for part in &state.parts {
+            if letter_state::is_letters(part) {
+                staged.extend(letter_state::read(part)?);
+                continue;
+            }
             let segment = Segment::from_bytes(&part.bytes)
                 .map_err(|e| refused(format!("part {} of the state cannot be read", part.name)).with_source(e))?;
             segments.push(segment);
+        }
+        match &mut self.letters {
+            Some(letters) => letters.recover(staged).await?,
+            None if staged.is_empty() => {}
+            None => {
+                let text = format!(
+                    "dead letters of checkpoint {id} are on their way to where they belong, and this source keeps none: start it \
+                     once more with the `deadLetterPath` it had, until a checkpoint is committed"
+                );
+                return Err(refused(text));
+            }
         }
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
@@ -264,6 +322,10 @@ impl Source for QueueSource {
             let missing = MarkerError::Missing { marked: marker.checkpoint() };
             return Err(SourceError::new(SourceErrorKind::State, missing.to_string()));
         }
+        if let Some(letters) = &mut self.letters {
+            // Where nothing was restored, everything that is staged is left over.
+            letters.recover(Vec::new()).await.inspect_err(|error| self.shared.fail(error.clone()))?;
+        }
         self.start_polling();
         let shared = Arc::clone(&self.shared);
         loop {
@@ -285,33 +347,57 @@ impl Source for QueueSource {
         }
     }
 
+    fn reject(&mut self, message: &MessageMeta, reason: BadRecord) -> Result<(), SourceError> {
+        self.refuse(message, reason)
+    }
+
+    fn retry_later(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
+        self.give_back(message, delay)
+    }
+
     async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError> {
         self.checkpoint_before(id, &[]).await
     }
 
     async fn checkpoint_before(&mut self, id: CheckpointId, later: &[MessageKey]) -> Result<SourceState, SourceError> {
-        let now = self.shared.clock.now();
-        let mut state = self.shared.lock();
-        let snapshot = state.ledger.barrier_before(id, later, now).map_err(|error| {
-            SourceError::new(SourceErrorKind::Failed, format!("checkpoint {id} is refused")).with_source(error)
-        })?;
-        state.ages.sealed(id, !later.is_empty());
-        drop(state);
+        let (snapshot, new) = self.barrier(id, later)?;
+        if new {
+            self.seal(id, later);
+        }
         let parts = snapshot.segments.iter().map(|s| StatePart { name: s.name(), bytes: Arc::clone(s.bytes()) });
-        Ok(SourceState::new(self.identity(), parts.collect()))
+        let mut parts: Vec<_> = parts.collect();
+        if let Some(letters) = &mut self.letters {
+            parts.extend(letters.stage().await.inspect_err(|error| self.shared.fail(error.clone()))?);
+        }
+        Ok(SourceState::new(self.identity(), parts))
     }
 
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
         self.start_deleting();
-        let mut state = self.shared.lock();
-        state.ledger.commit(id).map_err(|error| {
+        let refused = |error: CheckpointError| {
             SourceError::new(SourceErrorKind::Failed, format!("commit of checkpoint {id} is refused"))
                 .with_source(error)
-        })?;
+        };
+        self.shared.lock().ledger.may_commit(id).map_err(refused)?;
+        if let Some(letters) = &mut self.letters {
+            let delivered = letters.commit(id).await.inspect_err(|error| self.shared.fail(error.clone()))?;
+            self.shared.meter.dead_letters.increment(delivered);
+        }
+        let mut state = self.shared.lock();
+        state.ledger.commit(id).map_err(refused)?;
+        let due = self.returns.due(id, &mut state.ledger);
+        state.returning.extend(due);
+        let returning = !state.returning.is_empty();
         state.ages.committed(id);
         state.last_activity = self.shared.clock.now();
         self.shared.meter.gauges(&state, self.shared.clock.now());
         drop(state);
+        if returning {
+            if self.returner.is_empty() {
+                self.returner.spawn(returns::run(Arc::clone(&self.shared)));
+            }
+            self.shared.returner.notify_one();
+        }
         self.shared.deleters.notify_waiters();
         self.shared.pollers.notify_waiters();
         Ok(())
@@ -340,8 +426,17 @@ impl Source for QueueSource {
         drain::pollers_end(&self.shared, drain::polls_until(now, deadline)).await;
         self.pollers.shutdown().await;
         let deadline = now + deadline;
+        returns::end(&self.shared, drain::polls_until(now, deadline.since(now))).await;
+        self.returner.shutdown().await;
+        returns::give_up(&self.shared);
         join(drain::deletes_end(&self.shared, deadline), drain::release(&self.shared, deadline)).await;
         self.deleters.shutdown().await;
+        if let Some(letters) = &mut self.letters
+            && let Err(error) = letters.close().await
+        {
+            // What it could not do is known already, or is the next run's.
+            tracing::debug!(%error, "the sink of the dead letters did not close");
+        }
         let (released, left) = drain::give_up_releases(&self.shared);
         let state = self.shared.lock();
         if let Some(error) = &state.delete_refused {
@@ -363,6 +458,8 @@ impl Source for QueueSource {
         status.duplicates = state.totals.duplicates;
         status.rows = state.totals.rows;
         status.deleted = state.totals.deleted;
+        status.bad = self.bad.total();
+        status.dead_letters = self.letters.as_ref().map_or(0, Letters::delivered);
         status.buffered = counts.buffered;
         status.uncommitted = counts.uncommitted;
         status.deletable = counts.deletable;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::ages::Ages;
 use crate::config::SourceConfig;
 use crate::meter::Meter;
+use crate::returns::Return;
 
 /// A fresh message on its way from a receive to the decoder: the ledger holds it as buffered.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) pollers: Notify,
     /// For deleters: something may be ready.
     pub(crate) deleters: Notify,
+    /// For the task that gives messages back: there are some.
+    pub(crate) returner: Notify,
 }
 
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub(crate) struct State {
     /// What a drain is to make visible again, and how much of it is done: kept here, so that a dropped drain can go on.
     pub(crate) releasing: BTreeMap<MessageKey, Handle>,
     pub(crate) released: u64,
+    /// Messages given back by the consumer, on their way to being visible again. Bounded by their permits.
+    pub(crate) returning: VecDeque<Return>,
     pub(crate) totals: Totals,
     pub(crate) ages: Ages,
 }
@@ -122,6 +127,7 @@ impl Shared {
             idle_floor: clock.now(),
             releasing: BTreeMap::new(),
             released: 0,
+            returning: VecDeque::new(),
             totals: Totals::default(),
             ages: Ages::default(),
         };
@@ -135,6 +141,7 @@ impl Shared {
             consumer: Notify::new(),
             pollers: Notify::new(),
             deleters: Notify::new(),
+            returner: Notify::new(),
         }
     }
 

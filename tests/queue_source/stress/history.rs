@@ -1,18 +1,20 @@
 //! One history: a queue, a source that is restarted again and again, and everything that can go wrong between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use futures::FutureExt;
-use headwater_core::{Clock, Event, ManualClock, Source, SourceError};
+use headwater::job::fs::{Loss, MemoryFs};
+use headwater_core::{Batch, Clock, Event, ManualClock, Source, SourceError};
 use headwater_queue_source::QueueSource;
 use headwater_testkit::{FaultRates, Faulty, MemoryQueue, Operation, Random, pass, settle};
 
 use super::options::{self, Options, one_of};
 use crate::hooked::SpinClock;
+use crate::letters;
 use crate::outside::Outside;
 use crate::world::{SECOND, START};
 
@@ -30,6 +32,8 @@ pub(super) struct Trace {
     pub(super) duplicates: u64,
     pub(super) lost_deletes: u64,
     pub(super) dropped_nexts: u64,
+    pub(super) letters: u64,
+    pub(super) given_back: u64,
     pub(super) hash: u64,
 }
 
@@ -43,6 +47,8 @@ impl Trace {
         self.duplicates += other.duplicates;
         self.lost_deletes += other.lost_deletes;
         self.dropped_nexts += other.dropped_nexts;
+        self.letters += other.letters;
+        self.given_back += other.given_back;
         self.hash ^= other.hash;
     }
 }
@@ -73,6 +79,9 @@ struct World {
     outside: Outside,
     /// The rows of every message sent, by its id.
     sent: BTreeMap<Arc<str>, Vec<String>>,
+    /// The disk that dead letters go to, and the messages that belong there.
+    fs: MemoryFs,
+    bad: BTreeSet<Arc<str>>,
     deleted_seen: usize,
     denied: bool,
     trace: Trace,
@@ -102,6 +111,8 @@ pub(super) async fn history(seed: u64) -> Result<Trace, String> {
         options,
         outside: Outside::default(),
         sent: BTreeMap::new(),
+        fs: MemoryFs::new(),
+        bad: BTreeSet::new(),
         deleted_seen: 0,
         denied: false,
         trace: Trace::default(),
@@ -157,10 +168,14 @@ impl World {
             let number = self.sent.len();
             let rows: Vec<String> = (0..self.random.below(4)).map(|row| format!("m{number}-{row}")).collect();
             let mut lines = rows.clone();
-            if self.random.chance(100) {
+            let bad = self.random.chance(100);
+            if bad {
                 lines.push("bad".into());
             }
             let id = self.queue.send(lines.join("\n"));
+            if bad && self.options.dead_letters() {
+                self.bad.insert(Arc::clone(&id));
+            }
             self.sent.insert(id, rows);
         }
     }
@@ -185,7 +200,7 @@ impl World {
                 let rows: Vec<String> =
                     batch.records().column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect();
                 self.note(&rows);
-                life.open.extend(rows);
+                self.keep_most(life, &batch, &rows)?;
                 Ok(false)
             }
             Ok(Some(Event::CheckpointDue(_))) => Ok(true),
@@ -193,6 +208,20 @@ impl World {
             Ok(other) => Err(Ended::Broken(format!("not stopped, and got {other:?}"))),
             Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    /// Notes the rows of a batch, and now and then gives a message of it back.
+    fn keep_most(&mut self, life: &mut Life, batch: &Batch, rows: &[String]) -> Result<(), Ended> {
+        for message in batch.messages() {
+            if self.random.chance(30) {
+                let delay = Duration::from_millis(self.random.below(20_000));
+                life.source.retry_later(&message.meta, delay).map_err(|e| broken("giving back", &e))?;
+                self.trace.given_back += 1;
+            } else {
+                life.open.extend_from_slice(&rows[message.rows.clone()]);
+            }
+        }
+        Ok(())
     }
 
     /// A failure must have been made: a denied call, or a ledger that stayed full.
@@ -281,7 +310,10 @@ impl World {
         self.denied = false;
         let config = self.options.of_a_run(&mut self.random);
         let clock: Arc<dyn Clock> = Arc::new(SpinClock::new(&self.clock));
-        let opening = QueueSource::open(Arc::clone(&self.faulty) as Arc<dyn headwater_core::Queue>, clock, config);
+        self.fs.restart(Loss::Seeded(self.random.draw()));
+        let target = if self.options.dead_letters() { Some(letters::target(&self.fs).await) } else { None };
+        let queue = Arc::clone(&self.faulty) as Arc<dyn headwater_core::Queue>;
+        let opening = QueueSource::open_with(queue, clock, config, target);
         let mut source = tokio::select! {
             biased;
             source = opening => source.map_err(|e| broken("open", &e))?,
@@ -356,6 +388,13 @@ impl World {
                 return Err(Ended::Broken(format!("G1: message {id} is deleted, and its row {row} is not committed")));
             }
         }
+        if deleted[self.deleted_seen..].iter().any(|id| self.bad.contains(id)) {
+            let there = letters::ids(&self.fs);
+            let early = deleted.iter().find(|id| self.bad.contains(*id) && !there.iter().any(|there| **there == ***id));
+            if let Some(id) = early {
+                return Err(Ended::Broken(format!("message {id} is deleted, and its dead letter is not in its place")));
+            }
+        }
         self.deleted_seen = deleted.len();
         Ok(())
     }
@@ -403,6 +442,13 @@ impl World {
         if !missing.is_empty() || expected != self.outside.rows() {
             return Err(format!("G3: of {expected} rows {} are committed, missing {missing:?}", self.outside.rows()));
         }
+        let mut there = letters::ids(&self.fs);
+        there.sort_unstable();
+        let belong: Vec<String> = self.bad.iter().map(ToString::to_string).collect();
+        if there != belong {
+            return Err(format!("dead letters: {} belong there, there are {there:?}", belong.len()));
+        }
+        self.trace.letters = belong.len() as u64;
         self.note(&(self.clock.now(), faults.calls));
         self.trace.rows = expected as u64;
         self.trace.duplicates = faults.duplicates + life.source.status().duplicates;

@@ -40,7 +40,7 @@ impl Options {
     pub(super) fn new(random: &mut Random, lease: Duration) -> Self {
         let mut config = SourceConfig::new("t", Lines::factory());
         config.encoding = MessageEncoding::Raw;
-        config.bad_records = BadRecords::Skip;
+        config.bad_records = one_of(random, &[BadRecords::Skip, BadRecords::DeadLetter, BadRecords::DeadLetter]);
         config.wait = SECOND * one_of(random, &[0, 1, 5, 10]);
         config.backoff_max = SECOND * one_of(random, &[1, 10]);
         let limits = &mut config.limits;
@@ -58,6 +58,10 @@ impl Options {
         limits.delete_max_retries = one_of(random, &[0, 1, 3]);
         limits.deltas_max = one_of(random, &[1, 2, 64]);
         Self { config }
+    }
+
+    pub(super) fn dead_letters(&self) -> bool {
+        self.config.bad_records == BadRecords::DeadLetter
     }
 
     /// The configuration of one run: pollers, workers and batches may change with every restart.

@@ -19,6 +19,8 @@ pub(super) struct Table {
     pub(super) factory: Arc<dyn DecoderFactory>,
     /// What is undone before the format.
     pub(super) layer: BodyLayer,
+    /// Whether errors show a piece of the body: `badRecordsExcerpt`, here on unless it is given.
+    pub(super) excerpt: bool,
     /// Things in the statement that decoding passes over.
     pub(super) notices: Vec<String>,
 }
@@ -90,6 +92,13 @@ impl Table {
         let envelope = option("envelope").unwrap_or("auto");
         let envelope = EnvelopeMode::named(envelope)
             .ok_or_else(|| Unusable::Wrong(format!("`envelope` is {}, not `{envelope}`", ENVELOPE_MODES.join(", "))))?;
+        let excerpt = match option("badRecordsExcerpt").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                return Err(Unusable::Wrong(format!("`badRecordsExcerpt` is true or false, not `{other}`")));
+            }
+        };
         let columns = RowType::new(columns);
         let layer = BodyLayer::new(encoding, envelope.opener(encoding, &columns));
         let factory = if option("messageType").is_some_and(|value| value.eq_ignore_ascii_case("OSS")) {
@@ -100,7 +109,7 @@ impl Table {
         } else {
             format(name, &columns, &given)?
         };
-        Ok(Self { factory, layer, notices })
+        Ok(Self { factory, layer, excerpt, notices })
     }
 }
 

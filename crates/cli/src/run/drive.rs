@@ -94,6 +94,7 @@ impl Drive {
             tracing::warn!("{notice}");
         }
         context.earlier_run = store.earlier_run();
+        context.lineage = store.lineage().to_string();
         let (mut inputs, mut sources) = (Vec::new(), Vec::new());
         for planned in planned.sources {
             let request = SourceRequest { context: context.clone(), ..planned.request };
@@ -148,6 +149,7 @@ impl Drive {
 fn bad_rows(request: &SourceRequest) -> BadRows {
     match request.options.get("badRecords") {
         Some(policy) if policy.eq_ignore_ascii_case("skip") => BadRows::Skip,
+        Some(policy) if policy.eq_ignore_ascii_case("dead-letter") => BadRows::DeadLetter,
         _ => BadRows::Fail,
     }
 }
@@ -179,6 +181,8 @@ fn say(report: &JobReport) {
             received = status.received,
             duplicates = status.duplicates,
             rows = status.rows,
+            bad = status.bad,
+            dead_letters = status.dead_letters,
             deleted = status.deleted,
             unconfirmed = drain.unconfirmed,
             released = drain.released,

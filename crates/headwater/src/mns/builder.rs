@@ -120,6 +120,13 @@ impl MnsSourceBuilder {
         self
     }
 
+    /// A name for this chain of checkpoints, the same at every start, letters, digits and hyphens: it tells files of dead
+    /// letters from those of others. Without it, the source's name and queue do.
+    pub fn lineage(mut self, lineage: impl Into<String>) -> Self {
+        self.context.lineage = lineage.into();
+        self
+    }
+
     /// Refuses a saved state that was set back: `kept` is the [`LineageMarker`] that was saved last, apart from the state, or
     /// `None` at the first start. Without this call a rewind is not detected, as [`Source::guarantee`](crate::Source::guarantee)
     /// says.

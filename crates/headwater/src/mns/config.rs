@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{OptionError, OptionErrors, Options, QueueIdentity, SourceRequest, parse_duration};
+use headwater_core::{JobContext, OptionError, OptionErrors, Options, QueueIdentity, SourceRequest, parse_duration};
 use headwater_formats::{DecoderFactory, Format, FormatError, MessageEncoding, RowType};
 use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
-use headwater_queue_source::{BadRecords, SkippedByTime, SourceConfig};
+use headwater_queue_source::{SkippedByTime, SourceConfig};
 
+use super::dead::{BadData, Place};
 use super::documents::read_documents;
 use super::envelope::EnvelopeMode;
 use super::options::{MNS_OPTIONS, MnsOption, OptionKind};
@@ -22,6 +23,9 @@ pub(crate) struct MnsConfig {
     /// Credentials given as options; the environment's otherwise.
     pub(crate) credentials: Option<Credentials>,
     pub(crate) source: SourceConfig,
+    /// Where dead letters go.
+    pub(super) dead_letters: Option<Place>,
+    pub(crate) context: JobContext,
     pub(crate) notices: Vec<String>,
 }
 
@@ -34,7 +38,7 @@ impl MnsConfig {
     pub(crate) fn of(request: &SourceRequest) -> Result<Self, OptionErrors> {
         let mut reader = Reader::new(&request.options);
         let endpoint = reader.required("endpoint").and_then(|url| reader.endpoint(&url));
-        let queue = reader.required("queueName").and_then(|name| reader.queue_name(&name));
+        let queue = reader.required("queueName").and_then(|name| reader.queue_name("queueName", &name));
         reader.region(endpoint.as_ref());
         let credentials = reader.credentials();
         let decoder = reader.decoder(&request.columns);
@@ -42,15 +46,18 @@ impl MnsConfig {
         reader.settings(request, &mut settings);
         match (endpoint, queue, decoder) {
             (Some(endpoint), Some(queue), Some(decoder)) if reader.errors.is_empty() => {
+                let dead_letters = settings.bad_data.place.take();
+                reader.notices.extend(dead_letters.as_ref().map(Place::sentence));
                 let source = settings.config(request, decoder);
-                Ok(Self { endpoint, queue, credentials, source, notices: reader.notices })
+                let (context, notices) = (request.context.clone(), reader.notices);
+                Ok(Self { endpoint, queue, credentials, source, dead_letters, context, notices })
             }
             _ => Err(OptionErrors(reader.errors)),
         }
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     options: &'a Options,
     format_options: BTreeMap<String, String>,
     errors: Vec<OptionError>,
@@ -72,12 +79,23 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    fn wrong(&mut self, name: &str, problem: impl Into<String>) {
+    /// Notes a mistake.
+    pub(super) fn wrong(&mut self, name: &str, problem: impl Into<String>) {
         self.errors.push(OptionError::new(name, problem));
     }
 
     fn spec(name: &str) -> Option<&'static MnsOption> {
         MNS_OPTIONS.iter().find(|o| o.name == name)
+    }
+
+    /// Notes something that the user should know.
+    pub(super) fn notice(&mut self, notice: String) {
+        self.notices.push(notice);
+    }
+
+    /// What was given, without the default.
+    pub(super) fn given(&self, name: &str) -> Option<&'a str> {
+        self.options.get(name)
     }
 
     /// What was given, or the default.
@@ -93,7 +111,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    fn integer(&mut self, name: &str) -> Option<i64> {
+    pub(super) fn integer(&mut self, name: &str) -> Option<i64> {
         let text = self.text(name)?;
         let Some(MnsOption { kind: kind @ OptionKind::Integer(min, max), .. }) = Self::spec(name) else { return None };
         match text.trim().parse::<i64>() {
@@ -105,7 +123,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn duration(&mut self, name: &str) -> Option<Duration> {
+    pub(super) fn duration(&mut self, name: &str) -> Option<Duration> {
         let text = self.text(name)?;
         let Some(MnsOption { kind: kind @ OptionKind::Duration(min, max), .. }) = Self::spec(name) else { return None };
         match parse_duration(&text) {
@@ -116,8 +134,20 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// A share, from 0 to 1.
+    pub(super) fn ratio(&mut self, name: &str) -> Option<f64> {
+        let text = self.text(name)?;
+        match text.trim().parse::<f64>() {
+            Ok(value) if (0.0..=1.0).contains(&value) => Some(value),
+            _ => {
+                self.wrong(name, format!("is `{text}`: it takes {}", OptionKind::Ratio.describe()));
+                None
+            }
+        }
+    }
+
     /// One of a few words, as the table spells it.
-    fn word(&mut self, name: &str) -> &'static str {
+    pub(super) fn word(&mut self, name: &str) -> &'static str {
         let Some(MnsOption { kind: OptionKind::OneOf(values), default, .. }) = Self::spec(name) else { return "" };
         let text = self.text(name).unwrap_or_default();
         if let Some(value) = values.iter().find(|value| value.eq_ignore_ascii_case(&text)) {
@@ -131,13 +161,13 @@ impl<'a> Reader<'a> {
         Endpoint::parse(url).map_err(|error| self.wrong("endpoint", error.to_string())).ok()
     }
 
-    fn queue_name(&mut self, name: &str) -> Option<String> {
+    pub(super) fn queue_name(&mut self, option: &str, name: &str) -> Option<String> {
         // CreateQueue page: 1 to 120 characters, letters, digits and hyphens; older pages say 256.
         let fits = name.len() <= 256 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if fits {
             return Some(name.to_owned());
         }
-        self.wrong("queueName", format!("is `{name}`: a queue's name has letters, digits and hyphens only"));
+        self.wrong(option, format!("is `{name}`: a queue's name has letters, digits and hyphens only"));
         None
     }
 
@@ -215,9 +245,7 @@ impl<'a> Reader<'a> {
         settings.encoding = MessageEncoding::named(self.word("messageEncoding")).unwrap_or_default();
         settings.envelope = EnvelopeMode::named(self.word("envelope")).unwrap_or_default();
         self.envelope_notice(request, settings.envelope);
-        if self.word("badRecords") == "skip" {
-            settings.bad_records = BadRecords::Skip;
-        }
+        settings.bad_data = BadData::read(self);
         if self.word("startTimeSkipped") == "leave" {
             settings.skipped_by_time = SkippedByTime::Leave;
         }
@@ -240,7 +268,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&mut self, name: &str) -> Option<u32> {
+    pub(super) fn number(&mut self, name: &str) -> Option<u32> {
         self.integer(name).and_then(|n| u32::try_from(n).ok())
     }
 
@@ -282,7 +310,7 @@ fn of_format(error: &FormatError) -> OptionError {
 struct Settings {
     encoding: MessageEncoding,
     envelope: EnvelopeMode,
-    bad_records: BadRecords,
+    bad_data: BadData,
     skipped_by_time: SkippedByTime,
     declared_lease: Option<Duration>,
     start_time: Option<i64>,
@@ -299,7 +327,7 @@ impl Settings {
         config.earlier_run = request.context.earlier_run;
         config.encoding = self.encoding;
         config.envelope = self.envelope.opener(self.encoding, &request.columns);
-        config.bad_records = self.bad_records;
+        self.bad_data.apply(&mut config);
         config.skipped_by_time = self.skipped_by_time;
         config.declared_lease = self.declared_lease;
         config.start_time = self.start_time;

@@ -49,7 +49,14 @@ impl MnsSourceFactory {
             .build()
             .map_err(|error| SourceError::new(SourceErrorKind::Configuration, error.to_string()).with_source(error))?;
         let queue: Arc<dyn Queue> = Arc::new(client.queue(&config.queue));
-        QueueSource::open(queue, Arc::clone(&self.clock), config.source).await
+        let target = match &config.dead_letters {
+            Some(place) => {
+                let owner = queue.identity().to_string();
+                Some(place.open(&client, &self.clock, &owner, &config.context).await?)
+            }
+            None => None,
+        };
+        QueueSource::open_with(queue, Arc::clone(&self.clock), config.source, target).await
     }
 }
 

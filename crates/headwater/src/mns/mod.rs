@@ -2,9 +2,11 @@
 
 mod builder;
 mod config;
+mod dead;
 mod documents;
 mod envelope;
 mod factory;
+mod letter_queue;
 mod options;
 
 pub use builder::{MnsSource, MnsSourceBuilder};

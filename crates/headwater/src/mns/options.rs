@@ -30,6 +30,8 @@ pub enum OptionKind {
     Integer(i64, i64),
     /// A duration within these bounds, both included, as Flink writes it (`10s`).
     Duration(Duration, Duration),
+    /// A number from 0 to 1.
+    Ratio,
     /// One of these, in any letter case.
     OneOf(&'static [&'static str]),
 }
@@ -43,6 +45,7 @@ impl OptionKind {
             Self::Integer(min, i64::MAX) => format!("a whole number, {min} or more"),
             Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
             Self::Duration(min, max) => format!("a duration from {} s to {} s", min.as_secs(), max.as_secs()),
+            Self::Ratio => "a number from 0 to 1".into(),
             Self::OneOf(values) => format!("one of {}", values.join(", ")),
         }
     }
@@ -52,7 +55,7 @@ const fn option(name: &'static str, kind: OptionKind, default: Option<&'static s
     MnsOption { name, kind, default, doc }
 }
 
-use OptionKind::{Duration as Period, Integer, OneOf, Secret, Text};
+use OptionKind::{Duration as Period, Integer, OneOf, Ratio, Secret, Text};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -169,9 +172,51 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
     ),
     option(
         "badRecords",
-        OneOf(&["fail", "skip"]),
+        OneOf(&["fail", "skip", "dead-letter"]),
         Some("fail"),
-        "What a body or row that cannot be decoded does: end the job with an error that names it, or be left out and counted. Good rows of the same message are kept.",
+        "What a body or row that cannot be decoded, or on which an expression fails, does: end the job with an error that names it (`fail`); be left out and counted (`skip`); or that, and its whole message goes to deadLetterPath or deadLetterQueue (`dead-letter`). Good rows of the same message are kept by the latter two.",
+    ),
+    option(
+        "deadLetterPath",
+        Text,
+        None,
+        "A local directory for messages that cannot be processed, each exactly once, as JSON lines in files that only their owner may read. Visible with the checkpoint under which the messages are deleted.",
+    ),
+    option(
+        "deadLetterQueue",
+        Text,
+        None,
+        "A queue of the same account for messages that cannot be processed, each at least once, with the original id in the JSON and as the property `originMessageId`. Sent before the messages may be deleted.",
+    ),
+    option(
+        "maxDequeueCount",
+        Integer(1, 1_000_000),
+        None,
+        "A message that has been delivered more often than this, and was never part of a checkpoint of this job, goes to the dead letters unread: it keeps failing the job. Every restart counts for all messages that were on their way, so leave room for those.",
+    ),
+    option(
+        "badRecordsMaxCount",
+        Integer(0, i64::MAX),
+        None,
+        "Bad messages since the start of the run after which the job fails (exit code 5).",
+    ),
+    option(
+        "badRecordsMaxRatio",
+        Ratio,
+        None,
+        "The share of bad messages over which the job fails (exit code 5), within badRecordsWindow and of at least 100 messages: with 0.1, the 11th bad one within the window at the earliest.",
+    ),
+    option(
+        "badRecordsWindow",
+        Period(secs(1), secs(86_400)),
+        Some("1 min"),
+        "The time over which badRecordsMaxRatio is taken.",
+    ),
+    option(
+        "badRecordsExcerpt",
+        OneOf(&["true", "false"]),
+        Some("false"),
+        "Whether the error of `badRecords` = `fail` shows some bytes of the body around the mistake. Bodies may hold personal data.",
     ),
 ];
 

@@ -41,6 +41,8 @@ pub enum BadRows {
     Fail,
     /// The row is left out and counted.
     Skip,
+    /// The row is left out, and its whole message goes to the dead letters of its source; its other rows are kept.
+    DeadLetter,
 }
 
 /// One input of a job.

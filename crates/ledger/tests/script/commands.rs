@@ -40,7 +40,9 @@ impl Stage {
             }
             "at" => self.set_clock(Mono(duration(rest)?)),
             "after" => self.set_clock(self.now + duration(rest)?),
-            "receive" | "answer" | "abandon" | "hand-out" | "leave" | "full" => self.receiving(verb, &words),
+            "receive" | "answer" | "abandon" | "hand-out" | "leave" | "retract" | "full" => {
+                self.receiving(verb, &words)
+            }
             "due" | "announce" | "deadline" | "barrier" | "commit" | "abort" | "restore" => {
                 self.checkpoints(verb, &words)
             }
@@ -122,6 +124,13 @@ impl Stage {
             "leave" => {
                 words.iter().try_for_each(|w| self.ledger().map(|l| l.leave(MessageKey::of(w))))?;
                 Ok(vec![])
+            }
+            "retract" => {
+                let taken = words.iter().map(|w| {
+                    let taken = self.ledger()?.retract(MessageKey::of(w));
+                    Ok(format!("{w} {}", if taken { "taken back" } else { "stays" }))
+                });
+                Ok(list(taken.collect::<Result<Vec<_>, String>>()?.into_iter()))
             }
             _ => Ok(vec![self.ledger()?.full_for(now).map_or("not full".into(), |d| format!("full for {d:?}"))]),
         }
@@ -223,6 +232,11 @@ impl Stage {
                     (report.given_up, "given up"),
                 ];
                 Ok(list(parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"))))
+            }
+            "release" if !words.is_empty() => {
+                let released = words.iter().map(|w| Ok(self.ledger()?.release(MessageKey::of(w))));
+                let released = released.collect::<Result<Vec<_>, String>>()?;
+                Ok(list(released.into_iter().flatten().map(|r| r.handle.as_str().to_owned())))
             }
             "release" => {
                 let released = self.ledger()?.release_all();
