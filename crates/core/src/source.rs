@@ -73,9 +73,9 @@ pub trait Source: Send + fmt::Debug + 'static {
     /// only counted. What became of its rows is the caller's business. May be repeated for other rows of the message.
     ///
     /// # Errors
-    /// When a barrier has been cut since the message was handed out: its fate is sealed. [`SourceErrorKind::Configuration`]
-    /// when there is nowhere for it to go, [`SourceErrorKind::Unsupported`] from a source that cannot do this, [`SourceErrorKind::BadData`] when there are too many bad messages by now: then
-    /// the source has failed.
+    /// [`SourceErrorKind::Unsupported`] when a barrier has been cut since the message was handed out, which seals its fate, or
+    /// from a source that cannot do this; [`SourceErrorKind::Configuration`] when there is nowhere for it to go. The source has
+    /// not failed by these. [`SourceErrorKind::BadData`] when there are too many bad messages by now: then it has.
     fn reject(&mut self, message: &MessageMeta, reason: BadRecord) -> Result<(), SourceError> {
         let text = format!("message {} cannot be rejected ({reason}): this source keeps no dead letters", message.id);
         Err(SourceError::new(SourceErrorKind::Unsupported, text))
@@ -85,7 +85,8 @@ pub trait Source: Send + fmt::Debug + 'static {
     /// after `delay`, as far as the queue can, and is then received and handed out anew. The caller has to drop its rows.
     ///
     /// # Errors
-    /// When a barrier has been cut since the message was handed out, or the source cannot do this.
+    /// [`SourceErrorKind::Unsupported`] when a barrier has been cut since the message was handed out, or from a source that
+    /// cannot do this.
     fn retry_later(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
         let text = format!("message {} cannot be given back for {delay:?}: this source cannot do that", message.id);
         Err(SourceError::new(SourceErrorKind::Unsupported, text))

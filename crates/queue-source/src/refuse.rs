@@ -93,6 +93,6 @@ impl QueueSource {
             "message {} is not in the open epoch: reject it or give it back before the next checkpoint is taken",
             message.id
         );
-        Err(SourceError::new(SourceErrorKind::Failed, text))
+        Err(SourceError::new(SourceErrorKind::Unsupported, text))
     }
 }

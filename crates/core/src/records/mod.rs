@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::error::{CutError, RecordError, StreamError};
 pub use self::schema::{SchemaError, row_type_of};
+use crate::bad::BadRecord;
 use crate::batch::{Batch, MessageMeta};
 use crate::source::{CheckpointId, DrainReport, DueReason, Event, Source, SourceError, SourceState, SourceStatus};
 use crate::store::{CheckpointStore, StoreError};
@@ -168,6 +169,27 @@ impl<S: Source, T: DeserializeOwned> Records<S, T> {
         Ok(self.source.checkpoint_before(id, &later).await?)
     }
 
+    /// Refuses a message whose record is no good, as [`Source::reject`]. Its other rows still come.
+    ///
+    /// # Errors
+    /// As [`Source::reject`].
+    pub fn reject(&mut self, message: &MessageMeta, reason: BadRecord) -> Result<(), SourceError> {
+        self.source.reject(message, reason)
+    }
+
+    /// Gives a message back to the queue, as [`Source::retry_later`]. Rows of it that were not returned yet do not come before
+    /// all of them come again.
+    ///
+    /// # Errors
+    /// As [`Source::retry_later`].
+    pub fn retry_later(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
+        self.source.retry_later(message, delay)?;
+        if let Some(open) = &mut self.open {
+            open.pass_over(message.key);
+        }
+        Ok(())
+    }
+
     /// Says that checkpoint `id` is durable, as [`Source::commit`].
     ///
     /// # Errors
@@ -252,6 +274,18 @@ impl<T> Open<T> {
             row: at - message.rows.start,
             last: at + 1 == message.rows.end,
         }))
+    }
+
+    /// Drops the rest of the message that is being returned, if it is this one.
+    fn pass_over(&mut self, key: crate::MessageKey) {
+        let at = self.message_at(self.at);
+        if let Some(message) = self.batch.messages().get(at)
+            && message.meta.key == key
+            && message.rows.start <= self.at
+        {
+            self.rows.drain(..message.rows.end - self.at);
+            self.at = message.rows.end;
+        }
     }
 
     /// The first message that ends behind this row: the row's own, unless the row is past the last.

@@ -41,6 +41,14 @@ impl Source for Script {
     async fn next(&mut self) -> Result<Option<Event>, SourceError> {
         Ok(self.events.pop_front())
     }
+    fn reject(&mut self, message: &MessageMeta, reason: BadRecord) -> Result<(), SourceError> {
+        self.calls.push(format!("reject {}: {reason}", message.id));
+        Ok(())
+    }
+    fn retry_later(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
+        self.calls.push(format!("retry {} after {delay:?}", message.id));
+        Ok(())
+    }
     async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError> {
         self.checkpoint_before(id, &[]).await
     }
@@ -98,6 +106,26 @@ fn numbers() -> Numbers {
     let messages = [("a", r#"[{"n": 1}, {"n": 2}]"#), ("b", "[]"), ("c", r#"{"n": 3}"#)];
     let due = Event::CheckpointDue(DueReason::Interval);
     script([batch("n BIGINT", &messages), due, batch("n BIGINT", &[("d", r#"{"n": 4}"#)])]).records()
+}
+
+#[test]
+fn a_message_that_is_given_back_takes_its_other_rows_along() {
+    let mut records = numbers();
+    let Some(RecordEvent::Record(Ok(first))) = block_on(records.next()).unwrap() else { panic!("a record") };
+    records.reject(&first.message, BadRecord::new("no such customer").at_row(0)).unwrap();
+    assert!(matches!(block_on(records.checkpoint(CheckpointId(1))), Err(CutError::InsideMessage { .. })));
+    records.retry_later(&first.message, Duration::from_secs(5)).unwrap();
+    block_on(records.checkpoint(CheckpointId(1))).unwrap();
+    assert_eq!(take(&mut records).as_deref(), Some("c0=3."), "row 1 of message a is passed over");
+    records.retry_later(&first.message, Duration::from_secs(5)).unwrap();
+    let calls = &records.source_mut().calls;
+    let expected = [
+        "reject a: row 0: no such customer",
+        "retry a after 5s",
+        r#"checkpoint 1 before ["b", "c"]"#,
+        "retry a after 5s",
+    ];
+    assert_eq!(*calls, expected);
 }
 
 fn take(records: &mut Numbers) -> Option<String> {
