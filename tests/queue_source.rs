@@ -1,5 +1,7 @@
 //! What the conformance suite does not ask of every source: bad data, metadata, start time, idleness, pacing.
 
+#[path = "queue_source/batches.rs"]
+mod batches;
 #[path = "queue_source/drain.rs"]
 mod drain;
 #[path = "queue_source/failures.rs"]

@@ -1,7 +1,8 @@
 #![no_main]
-//! Answers of the service: every reader, whatever the status.
+//! Answers of the service: every reader, whatever the status. And bodies: a topic's envelopes, CloudEvents.
 
-use headwater_mns_proto::answer;
+use headwater_formats::{CloudEvents, Envelope as _};
+use headwater_mns_proto::{Notification, answer};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [status, body @ ..] = data else { return };
@@ -16,4 +17,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let _ = answer::queue_attributes(status, body);
     let _ = answer::queue_list(status, body);
     let _ = answer::account_attributes(status, body);
+    let _ = CloudEvents.open(body);
+    let _ = Notification::resembles_json(body);
+    if let Ok(text) = std::str::from_utf8(body) {
+        let _ = Notification::resembles_xml(text);
+        let read = [Notification::from_xml(text), Notification::from_json(text)];
+        read.iter().flatten().for_each(|notification| _ = notification.check_md5());
+    }
 });

@@ -66,6 +66,24 @@ fn a_csv_table_of_the_connector_tells_line_and_column() {
 }
 
 #[test]
+fn envelopes_are_opened_as_a_source_would() {
+    let table = "CREATE TABLE t (`id` BIGINT) WITH ('format' = 'json', 'envelope' = 'cloudevents')";
+    let events = concat!(
+        r#"{"specversion": "1.0", "id": "a", "type": "t", "source": "s", "data": {"id": 7}}"#,
+        "\n",
+        r#"{"specversion": "1.0", "id": "b", "type": "t", "source": "s"}"#,
+        "\n{\"id\": 8}\n",
+    );
+    let finished = run_with_input(["decode", "--table", table], events.as_bytes()).code(5);
+    let lines = json_lines(&finished.stdout);
+    assert_eq!((&lines[0]["rows"], &lines[1]["rows"]), (&json!([{"id": 7}]), &json!([])));
+    assert!(lines[2]["errors"][0]["message"].as_str().expect("text").contains("specversion"), "{}", lines[2]);
+    let pointer = b"#MNS_EXTENDED_OSS_MESSAGE_BODY#bucket:key\n";
+    let finished = run_with_input(["decode", "--table", TABLE], pointer).code(5);
+    assert!(finished.stdout[0].contains("pointer to an oversized message"), "{:?}", finished.stdout);
+}
+
+#[test]
 fn files_are_whole_bodies_and_the_statement_may_be_one_too() {
     let dir = tempfile::tempdir().expect("a directory");
     let body = write(dir.path(), "body.txt", "two\nlines");
@@ -106,6 +124,7 @@ fn what_is_wrong_with_the_table_is_said_all_at_once() {
         ("CREATE TABLE t (a INT) WITH ('format' = 'canal-json')", "not built into this release"),
         ("CREATE TABLE t (a INTEGR) WITH ('format' = 'json')", "line 1"),
         ("CREATE TABLE t (a INT) WITH ('format' = 'json', 'messageEncoding' = 'rot13')", "auto, base64 or raw"),
+        ("CREATE TABLE t (a INT) WITH ('format' = 'json', 'envelope' = 'paper')", "topic-xml"),
         ("SELECT 1", "line 1"),
         ("", "one CREATE TABLE"),
         ("@/no/such/file", "/no/such/file"),

@@ -33,7 +33,7 @@
 //!
 //! [`Request`] and [`Answer`] name what can be said; `request/` and `answer/` write and read it; `sign` and `verify`
 //! are the two sides of the signature; [`ErrorCode`] and [`Failure`] say what can go wrong and what to do about it;
-//! [`numbers`] holds every limit with its source.
+//! [`Notification`] and [`OversizedPointer`] are what bodies can be; [`numbers`] holds every limit with its source.
 
 mod answers;
 mod attributes;
