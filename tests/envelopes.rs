@@ -220,6 +220,29 @@ async fn cloud_events_are_opened_where_they_are_named() {
 }
 
 #[tokio::test]
+async fn oss_events_are_read_through_a_topic() {
+    // {"events":[{"eventName":"ObjectCreated:PutObject","oss":{"object":{"key":"a.jpg"}}}]}
+    let event = "eyJldmVudHMiOlt7ImV2ZW50TmFtZSI6Ik9iamVjdENyZWF0ZWQ6UHV0T2JqZWN0Iiwib3NzIjp7Im9iamVjdCI6eyJrZXkiOiJhLmpwZyJ9fX1dfQ==";
+    let bodies = [event.to_owned(), topic_json(event), topic_xml(event)];
+    let server = server(&bodies).await;
+    let build = table(&server, "ossObjectKey STRING", Format::json())
+        .option("messageType", "OSS")
+        .metadata(metadata("topic-name", "STRING"))
+        .build();
+    let mut source = build.await.expect("a source");
+    let mut rows = Vec::new();
+    for batch in take(&mut source, bodies.len()).await {
+        let [key, topic] = [0, 1].map(|column| batch.records().column(column).as_string::<i32>().clone());
+        rows.extend(key.iter().zip(&topic).map(|(key, topic)| (key.map(str::to_owned), topic.map(str::to_owned))));
+    }
+    rows.sort();
+    let (key, topic) = (Some("a.jpg".to_owned()), Some("uploads".to_owned()));
+    assert_eq!(rows, [(key.clone(), None), (key.clone(), topic.clone()), (key, topic)]);
+    source.drain(Duration::from_secs(20)).await.expect("a drain");
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_pointer_fails_the_source_by_name_unless_bodies_are_left_alone() {
     let server = server(&[POINTER.to_owned()]).await;
     let mut source = table(&server, "text STRING", Format::raw()).build().await.expect("a source");
