@@ -11,6 +11,7 @@
 //! Lengths and counts in the file are checked against [`Limits`] before anything is made of that size, and pages are
 //! decompressed here, never beyond the size they were checked with.
 
+mod delta;
 mod footer;
 mod page;
 mod pages;

@@ -9,13 +9,16 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{
-    ArrayRef, BinaryArray, Decimal128Array, Float32Array, Int8Array, Int32Array, Int64Array, LargeStringArray,
-    RecordBatch, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt32Array,
+    Array, ArrayRef, BinaryArray, Decimal128Array, Float32Array, Int8Array, Int32Array, Int64Array, LargeStringArray,
+    ListArray, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt32Array,
 };
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field};
 use headwater_formats::{DecodeErrorKind, Decoder, Format, Limits, OnBadRow, RowType};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{WriterProperties, WriterVersion};
+use proptest::prelude::*;
 
 fn decoder_of(format: &Format, columns: &str) -> Box<dyn Decoder> {
     let columns: RowType = columns.parse().expect("columns");
@@ -178,6 +181,35 @@ fn limits_are_kept_before_anything_is_read() {
 }
 
 #[test]
+fn a_list_of_a_million_nulls_in_a_few_bytes_is_a_limit() {
+    let item = Arc::new(Field::new_list_field(DataType::Int32, true));
+    let nulls = Arc::new(Int32Array::new_null(1_000_000));
+    let list = ListArray::new(item, OffsetBuffer::from_lengths([1_000_000]), nulls, None);
+    let file = file(vec![("l", Arc::new(list))]);
+    assert!(file.len() < 2_000, "{}", file.len());
+    assert_eq!(decode("l ARRAY<INT>", &file).expect("within the default").num_rows(), 1);
+    let format = Format::named("parquet").limits(Limits::default().with_decoded_bytes(1 << 20));
+    let error = decoder_of(&format, "l ARRAY<INT>").decode(&file, OnBadRow::Fail).expect_err("too many");
+    assert!(matches!(error.kind(), DecodeErrorKind::Limit { name: "decoded_bytes", .. }), "{error}");
+}
+
+#[test]
+fn maps_are_multisets_and_their_parts_widen() {
+    let mut json = decoder_of(&Format::json(), "m MAP<STRING, INT>");
+    json.decode(br#"[{"m": {"a": 1, "b": 2}}, {"m": null}, {"m": {}}]"#, OnBadRow::Fail).expect("good rows");
+    let maps = json.flush();
+    let file = file_with(std::slice::from_ref(&maps), WriterProperties::new());
+    assert_eq!(decode("m MULTISET<STRING>", &file).expect("counts").columns(), maps.columns());
+    let wide = decode("M MAP<BYTES, DECIMAL(12, 2)>", &file).expect("wider");
+    let counts = wide.column(0).as_map().entries().column(1).as_primitive::<Decimal128Type>();
+    assert_eq!(counts.values(), &[100, 200]);
+    assert_eq!(
+        decode("m MAP<STRING, SMALLINT>", &file).expect_err("narrower"),
+        "column `m{}`: the file has INT, expected SMALLINT"
+    );
+}
+
+#[test]
 fn what_is_no_parquet_file_is_said() {
     let whole = file(vec![("a", Arc::new(Int32Array::from(vec![1, 2, 3])))]);
     for (body, part) in [
@@ -238,5 +270,65 @@ fn files_of_another_writer_have_the_rows_that_they_should() {
         for (i, column) in expected.columns().iter().enumerate() {
             assert_eq!(got.column(i), column, "{name}: {}", expected.schema().field(i));
         }
+    }
+}
+
+/// Types of columns without parts.
+const LEAVES: &[&str] = &[
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INT",
+    "BIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL(5, 2)",
+    "DECIMAL(18, 18)",
+    "DECIMAL(38, 10)",
+    "STRING",
+    "BYTES",
+    "DATE",
+    "TIME(3)",
+    "TIMESTAMP(0)",
+    "TIMESTAMP(3)",
+    "TIMESTAMP(9)",
+    "TIMESTAMP_LTZ(3)",
+    "TIMESTAMP_LTZ(6)",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_was_written_is_read((columns, rows) in files::tables::tables(true, LEAVES)) {
+        let mut json = Format::json().factory(&columns).expect("a good format").decoder();
+        json.decode(rows.to_string().as_bytes(), OnBadRow::Fail).expect("good rows");
+        let batch = json.flush();
+        let file = file_with(std::slice::from_ref(&batch), WriterProperties::new());
+        let mut decoder = Format::named("parquet").factory(&columns).expect("a good format").decoder();
+        // Two messages with one flush are one batch.
+        for _ in 0..2 {
+            let decoded = decoder.decode(&file, OnBadRow::Fail);
+            prop_assert_eq!(decoded.map(|d| d.rows), Ok(batch.num_rows()));
+        }
+        let got = decoder.flush();
+        prop_assert_eq!(got.schema(), batch.schema());
+        prop_assert_eq!(got.slice(0, batch.num_rows()), batch.clone());
+        prop_assert_eq!(got.slice(batch.num_rows(), batch.num_rows()), batch);
+    }
+
+    #[test]
+    fn whatever_the_bytes_it_gives_rows_or_an_error(
+        file in 0usize..2,
+        changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..8),
+    ) {
+        let file = files::changed(files::PARQUET[file].1, &changes);
+        let mut decoder = decoder(files::COLUMNS);
+        match decoder.decode(&file, OnBadRow::Fail) {
+            Ok(decoded) => prop_assert_eq!(decoder.flush().num_rows(), decoded.rows),
+            Err(_) => prop_assert_eq!(decoder.flush().num_rows(), 0),
+        }
+        let decoded = decoder.decode(&file, OnBadRow::Salvage).expect("salvage never fails");
+        prop_assert_eq!(decoder.flush().num_rows(), decoded.rows);
     }
 }

@@ -23,15 +23,23 @@ pub(crate) enum Codec {
     Lz4Hadoop,
 }
 
+/// What a byte of Snappy can become at most: a copy of 64 bytes takes three.
+const SNAPPY_RATIO: usize = 22;
+
+/// What a byte of LZ4 can become at most: the length of a copy grows by 255 for each.
+const LZ4_RATIO: usize = 256;
+
 /// Appends what `input` decompresses to. `None` when it is no such data or would be more than `room` bytes; what `out`
 /// has got then is of no use.
 pub(crate) fn decompress(codec: Codec, input: &[u8], room: usize, out: &mut Vec<u8>) -> Option<()> {
     match codec {
         Codec::Snappy => {
-            let len = snap::raw::decompress_len(input).ok()?;
-            into(room.min(len), out, |buffer| {
-                if len > room { None } else { snap::raw::Decoder::new().decompress(input, buffer).ok() }
-            })
+            let len = snap::raw::decompress_len(input).ok().filter(|len| *len <= room)?;
+            // A claim beyond what the format can reach is not worth the memory.
+            if len > input.len().saturating_mul(SNAPPY_RATIO) {
+                return None;
+            }
+            into(len, out, |buffer| snap::raw::Decoder::new().decompress(input, buffer).ok())
         }
         #[cfg(feature = "parquet")]
         Codec::Gzip => stream(flate2::read::MultiGzDecoder::new(input), room, out),
@@ -50,7 +58,9 @@ pub(crate) fn decompress(codec: Codec, input: &[u8], room: usize, out: &mut Vec<
             }
             Some(())
         }
-        Codec::Lz4 => into(room, out, |buffer| lz4_flex::block::decompress_into(input, buffer).ok()),
+        Codec::Lz4 => into(room.min(input.len().saturating_mul(LZ4_RATIO)), out, |buffer| {
+            lz4_flex::block::decompress_into(input, buffer).ok()
+        }),
         #[cfg(feature = "parquet")]
         Codec::Lz4Hadoop => {
             let start = out.len();

@@ -193,7 +193,8 @@ impl Check<'_> {
     /// A column of at most so many values. By recursion: the types were checked not to nest deep.
     fn column(&mut self, column: usize, values: usize) -> Result<(), DecodeError> {
         let t = &self.tail.types[column];
-        self.take(values.saturating_mul(t.kind.width()))?;
+        // While it is read, each value takes a byte at least, a boolean too.
+        self.take(values.saturating_mul(t.kind.width().max(1)))?;
         let parts = match t.kind {
             Kind::Text | Kind::Binary => return self.text(column, values),
             Kind::List | Kind::Map => self.sum(column, LENGTH, values)?,

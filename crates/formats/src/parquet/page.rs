@@ -7,6 +7,7 @@ use parquet::basic::{Compression, Encoding};
 use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 
+use super::delta;
 use super::thrift::{FALSE, I32, STRUCT, TRUE, Thrift};
 use crate::columnar::{Codec, decompress};
 
@@ -125,6 +126,40 @@ impl PageInfo {
         matches!(self.kind, Kind::Dictionary)
     }
 
+    /// Bytes of the page's values where that takes a look inside, 0 where pages are as large as their values.
+    /// `repeated` and `optional` say which levels come before the values in a page of version 1.
+    pub(super) fn text_bytes(
+        &self,
+        body: &Bytes,
+        codec: Option<Codec>,
+        repeated: bool,
+        optional: bool,
+    ) -> Result<usize, ParquetError> {
+        if !matches!(self.encoding, DELTA_LENGTH | DELTA_TEXT) || !self.is_data() {
+            return Ok(0);
+        }
+        let senseless = || corrupt("a page whose lengths make no sense");
+        let Some(page) = self.page(body, codec)? else { return Ok(0) };
+        let mut values = page.buffer().as_ref();
+        match page {
+            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+                let levels = def_levels_byte_len as usize + rep_levels_byte_len as usize;
+                values = values.get(levels..).ok_or_else(senseless)?;
+            }
+            _ => {
+                for _ in 0..usize::from(repeated) + usize::from(optional) {
+                    let (length, rest) = values.split_first_chunk::<4>().ok_or_else(senseless)?;
+                    values = rest.get(u32::from_le_bytes(*length) as usize..).ok_or_else(senseless)?;
+                }
+            }
+        }
+        // A page of NULLs alone may have no values at all.
+        if values.is_empty() {
+            return Ok(0);
+        }
+        delta::text_bytes(values, self.values as usize, self.encoding == DELTA_TEXT).ok_or_else(senseless)
+    }
+
     /// The page as the library takes it; `None` for a kind of page that readers pass over.
     pub(super) fn page(&self, body: &Bytes, codec: Option<Codec>) -> Result<Option<Page>, ParquetError> {
         let encoding = encoding(self.encoding)?;
@@ -199,14 +234,18 @@ pub(super) fn codec(compression: Compression) -> Result<Option<Codec>, &'static 
     }))
 }
 
+/// The numbers of the encodings whose values have their lengths in a packed form.
+const DELTA_LENGTH: i64 = 6;
+const DELTA_TEXT: i64 = 7;
+
 fn encoding(number: i64) -> Result<Encoding, ParquetError> {
     Ok(match number {
         0 => Encoding::PLAIN,
         2 => Encoding::PLAIN_DICTIONARY,
         3 => Encoding::RLE,
         5 => Encoding::DELTA_BINARY_PACKED,
-        6 => Encoding::DELTA_LENGTH_BYTE_ARRAY,
-        7 => Encoding::DELTA_BYTE_ARRAY,
+        DELTA_LENGTH => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+        DELTA_TEXT => Encoding::DELTA_BYTE_ARRAY,
         8 => Encoding::RLE_DICTIONARY,
         9 => Encoding::BYTE_STREAM_SPLIT,
         // The predecessor of RLE for levels, out of use since 2013; the library can no longer name it either.

@@ -9,6 +9,7 @@ use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use super::footer::unreadable;
 use super::page::{PageInfo, codec, corrupt};
 use crate::DecodeError;
 use crate::columnar::{Codec, broken, exceeds};
@@ -37,9 +38,13 @@ impl Budget {
         // A page without content still costs the time to read its header.
         self.pages = self.pages.checked_sub(page.size.saturating_add(64)).ok_or_else(over)?;
         if page.is_data() {
-            let values = (page.values as usize).saturating_mul(width);
-            self.values = self.values.checked_sub(values).ok_or_else(over)?;
+            self.values((page.values as usize).saturating_mul(width))?;
         }
+        Ok(())
+    }
+
+    fn values(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.values = self.values.checked_sub(bytes).ok_or_else(|| exceeds("decoded_bytes", self.limit))?;
         Ok(())
     }
 }
@@ -98,18 +103,24 @@ impl Chunk {
         let (Some(mut at), Some(end)) = (start, end.filter(|end| *end <= body.len())) else {
             return Err(broken("the Parquet file is corrupt or cut: the column's pages are outside of it"));
         };
+        let levels = (column.column_descr().max_rep_level() > 0, column.column_descr().max_def_level() > 0);
         let width = width(column);
         let (mut pages, mut values) = (Vec::new(), 0usize);
         while at < end {
-            let (page, after) = PageInfo::read(body, at, end)
-                .ok_or_else(|| broken("the Parquet file is corrupt: a page header makes no sense").at_byte(at))?;
+            let senseless = || broken("the Parquet file is corrupt: a page header makes no sense").at_byte(at);
+            let (page, after) = PageInfo::read(body, at, end).ok_or_else(senseless)?;
+            if page.is_dictionary() && (page.values as usize).saturating_mul(entry_width(column)) > page.size {
+                return Err(senseless());
+            }
             budget.take(&page, width)?;
+            let text = page.text_bytes(body, codec, levels.0, levels.1);
+            budget.values(text.map_err(|error| unreadable(&error).at_byte(at))?)?;
             values += if page.is_data() { page.values as usize } else { 0 };
             pages.push(page);
             at = after;
         }
-        let repeated = column.column_descr().max_rep_level() > 0;
-        if if repeated { values < rows } else { values != rows } {
+        let plausible = if levels.0 { values >= rows } else { values == rows };
+        if !plausible {
             return Err(broken(format!("the Parquet file is corrupt: {rows} rows, but {values} values")));
         }
         Ok(Self { body: body.clone(), codec, pages: Arc::new(pages) })
@@ -118,13 +129,27 @@ impl Chunk {
 
 /// The least that Arrow takes for a value, in bytes.
 fn width(column: &ColumnChunkMetaData) -> usize {
-    match column.column_type() {
+    // Each element of a list has two numbers for where it belongs, while it is read.
+    let least = if column.column_descr().max_rep_level() > 0 { 4 } else { 0 };
+    let width = match column.column_type() {
         Physical::BOOLEAN => 0,
         // May be a TINYINT.
         Physical::INT32 => 1,
         Physical::FLOAT | Physical::BYTE_ARRAY => 4,
         Physical::INT64 | Physical::DOUBLE | Physical::INT96 => 8,
         Physical::FIXED_LEN_BYTE_ARRAY => usize::try_from(column.column_descr().type_length()).unwrap_or(0),
+    };
+    width.max(least)
+}
+
+/// The least that an entry of a dictionary takes in its page, in bytes.
+fn entry_width(column: &ColumnChunkMetaData) -> usize {
+    match column.column_type() {
+        Physical::BOOLEAN => 1,
+        Physical::INT32 | Physical::FLOAT | Physical::BYTE_ARRAY => 4,
+        Physical::INT64 | Physical::DOUBLE => 8,
+        Physical::INT96 => 12,
+        Physical::FIXED_LEN_BYTE_ARRAY => usize::try_from(column.column_descr().type_length()).unwrap_or(0).max(1),
     }
 }
 
