@@ -552,3 +552,25 @@ fn an_empty_body_is_an_error_and_no_body_is_no_row() {
     let schema = Schema::parse_str(&of("\"int\"")).expect("a schema");
     assert_eq!(datum(&schema, &Avro::Record(vec![("f".into(), Avro::Int(3))])), int(3));
 }
+
+#[test]
+fn broken_files_do_no_harm() {
+    let mut decoder = decoder("id INT, price DECIMAL(6, 2)", &[]).expect("a table");
+    let good = [header(FILE, "null"), block(2, &file_rows(&[1, 2]))].concat();
+    for codec in ["null", "deflate", "snappy", "zstandard"] {
+        let file = [header(FILE, codec), block(2, &compressed(codec, &file_rows(&[1, 2])))].concat();
+        for at in 4..file.len() {
+            let mut bodies = vec![file[..at].to_vec(), [&file[..at], &file[at + 1..]].concat()];
+            for byte in [0, b'"', b'{', b'\\', 0x7F, 0xFF, file[at] ^ 1, file[at].wrapping_add(1)] {
+                bodies.push([&file[..at], &[byte], &file[at + 1..]].concat());
+            }
+            for body in bodies {
+                let salvaged = decoder.decode(&body, OnBadRow::Salvage).expect("salvage never fails").rows;
+                let failed = decoder.decode(&body, OnBadRow::Fail).map_or(0, |decoded| decoded.rows);
+                assert!(failed == 0 || failed == salvaged, "{codec}, byte {at}");
+                assert_eq!(decoder.decode(&good, OnBadRow::Fail).expect("a good file").rows, 2);
+                assert_eq!(decoder.flush().num_rows(), salvaged + failed + 2, "{codec}, byte {at}");
+            }
+        }
+    }
+}

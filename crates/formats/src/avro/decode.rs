@@ -49,7 +49,8 @@ impl AvroFactory {
         let AvroOptions { json, framing, .. } = options;
         match compile(row_type, options, limits) {
             Ok(table) if errors.is_empty() => {
-                let fingerprints = fingerprints(&table.schema).into();
+                let text = given.get("avro.schema").filter(|_| framing == Framing::SingleObject);
+                let fingerprints = fingerprints(&table.schema, text.map(String::as_str)).into();
                 let (row_type, table) = (row_type.clone(), Arc::new(table));
                 Ok(Arc::new(Self { row_type, table, json, framing, fingerprints, limits }))
             }

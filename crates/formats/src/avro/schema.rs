@@ -18,9 +18,6 @@ pub(super) struct Schema {
     nodes: Vec<Node>,
     /// By node: its values take no bytes, however many there are.
     empty: Vec<bool>,
-    /// The canonical form by apache-avro. It keeps attributes that the specification strips, so that what writers in
-    /// Rust call the schema is mostly another fingerprint.
-    pub(super) foreign_form: Option<String>,
 }
 
 /// One type of a schema.
@@ -99,7 +96,7 @@ impl Schema {
         }
         let mut nodes = Nodes { max_nodes, ..Nodes::default() };
         nodes.add(&parsed, None)?;
-        Ok(Self { foreign_form: Some(parsed.canonical_form()), ..Self::of(nodes.nodes) })
+        Ok(Self::of(nodes.nodes))
     }
 
     /// The schema of these nodes, the first of which is a record.
@@ -108,7 +105,7 @@ impl Schema {
         for id in 0..nodes.len() {
             find_empty(&nodes, id, &mut empty);
         }
-        Self { empty: empty.into_iter().map(|e| e == Some(true)).collect(), nodes, foreign_form: None }
+        Self { empty: empty.into_iter().map(|e| e == Some(true)).collect(), nodes }
     }
 
     pub(super) fn node(&self, id: NodeId) -> &Node {
