@@ -20,7 +20,7 @@ fn outcome(format: &Format, columns: &str, body: impl AsRef<[u8]>) -> Result<Vec
 
 fn shown(format: &Format, t: &str, text: &str) -> String {
     // A column behind it, so that a decoder out of step with the text is noticed.
-    match outcome(format, &format!("f {t}, tail INT"), &format!("{{\"f\":{text},\"tail\":7}}")) {
+    match outcome(format, &format!("f {t}, tail INT"), format!("{{\"f\":{text},\"tail\":7}}")) {
         Err(_) => "!".to_owned(),
         Ok(rows) => {
             assert_eq!((rows.len(), &rows[0]["tail"]), (1, &Value::from(7)), "{t} {text}");
