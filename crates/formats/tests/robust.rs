@@ -24,8 +24,10 @@ struct Sample {
 
 /// Broken bodies between two flushes: few enough to compare often, many enough to be quick.
 const RUN: usize = 64;
-/// Positions of a body that are changed: all of them in a short one, evenly spread in a long one.
-const POSITIONS: usize = 200;
+/// Up to this length a body is changed at every position, and a longer one at so many, evenly spread: a whole file takes
+/// milliseconds to read.
+const SHORT: usize = 200;
+const POSITIONS: usize = 50;
 /// What is put in place of a byte, besides its neighbours in value and its high bit flipped: what the formats give a
 /// meaning to.
 const BYTES: &[u8] = b"\0\n \"',;0-eEnt[]{}:\\\x7f\x80\xC3\xFF";
@@ -90,7 +92,7 @@ fn file_samples(_: &str) -> Vec<Sample> {
 
 /// The body cut short, with bytes changed, left out and doubled.
 fn mutants(body: &[u8]) -> Vec<Vec<u8>> {
-    let step = body.len() / POSITIONS + 1;
+    let step = if body.len() <= SHORT { 1 } else { body.len() / POSITIONS };
     let mut mutants = Vec::new();
     for at in (0..body.len()).step_by(step) {
         mutants.push(body[..at].to_vec());
