@@ -53,7 +53,8 @@ fn files(format: &str) -> Result<Vec<Vec<u8>>> {
         }
         "orc" => {
             let mut out = Vec::new();
-            let rows = rows()?;
+            // The writer has no nested types and no decimals yet.
+            let rows = rows()?.project(&[0, 1, 3, 7, 8, 9])?;
             let mut writer = orc_rust::ArrowWriterBuilder::new(&mut out, rows.schema()).try_build()?;
             writer.write(&rows)?;
             writer.close()?;
