@@ -46,6 +46,8 @@
 
 mod binary;
 mod codec;
+#[cfg(feature = "infer")]
+mod columns;
 mod container;
 mod convert;
 mod decode;
@@ -59,5 +61,7 @@ mod source;
 mod text;
 mod tokens;
 
+#[cfg(feature = "infer")]
+pub(crate) use columns::columns_of_file;
 pub(crate) use decode::AvroFactory;
 pub use options::OPTIONS;

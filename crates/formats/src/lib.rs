@@ -41,6 +41,8 @@ mod encoding;
 mod envelope;
 mod error;
 mod format;
+#[cfg(feature = "infer")]
+pub mod infer;
 pub mod json;
 mod limits;
 mod names;
