@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     Server(ServerArgs),
     Decode(DecodeArgs),
+    Infer(InferArgs),
     Send(SendArgs),
     Peek(PeekArgs),
 }
@@ -184,8 +185,8 @@ Examples:
     headwater decode --table \"CREATE TABLE t (id BIGINT, at TIMESTAMP(3)) WITH ('format' = 'json')\"
   headwater decode --table @schema.sql body1.json body2.json
 
-Rows are written as the connector `print` writes them. An error names the row, the byte and the column; exit code 5 if
-there was any.";
+Rows are written as the connector `print` writes them. An error names the row, the byte and the column, and shows what
+stands there; `suggestions` are changes of the table with which the body decodes. Exit code 5 if there was any error.";
 
 /// Try a table definition on message bodies, without a queue
 ///
@@ -195,7 +196,7 @@ there was any.";
 #[command(after_help = DECODE_EXAMPLES)]
 pub(crate) struct DecodeArgs {
     /// The statement, or @FILE that holds it
-    #[arg(long, value_name = "CREATE TABLE …", required_unless_present = "cases")]
+    #[arg(long, value_name = "CREATE TABLE …", required_unless_present_any = ["cases", "infer"])]
     pub(crate) table: Option<String>,
 
     /// Files that are one body each; without any, each line of standard input is one
@@ -203,8 +204,44 @@ pub(crate) struct DecodeArgs {
     pub(crate) files: Vec<PathBuf>,
 
     /// Answer every case of a cases.json with one JSON object, id to rows, error or unsupported
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "files"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "files", "infer"])]
     pub(crate) cases: Option<PathBuf>,
+
+    /// Decode with the table that the bodies themselves suggest, as `headwater infer` finds it
+    #[arg(long, conflicts_with = "table")]
+    pub(crate) infer: bool,
+}
+
+const INFER_EXAMPLES: &str = "\
+Examples:
+  headwater peek --endpoint $URL --queue orders --base64 | jq -r .body | headwater infer --name orders
+  headwater infer upload.avro
+  headwater infer --format csv --header people.csv
+
+Knows JSON, CSV, Avro container files, Parquet and ORC, in base64 or not. What no sample holds the table cannot know: read the statement
+before you use it.";
+
+/// Find a table for sample bodies, and print its CREATE TABLE
+///
+/// Every sample decodes with it. What the samples leave open, and what was decided, is said on standard error.
+#[derive(Args, Debug)]
+#[command(after_help = INFER_EXAMPLES)]
+pub(crate) struct InferArgs {
+    /// Files that are one body each; without any, each line of standard input is one
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The format, instead of a guess
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+
+    /// The first line of the first body names the columns (csv)
+    #[arg(long)]
+    pub(crate) header: bool,
+
+    /// The name of the table, and of the queue until you write another
+    #[arg(long, value_name = "NAME", default_value = "messages")]
+    pub(crate) name: String,
 }
 
 const SEND_EXAMPLES: &str = "\

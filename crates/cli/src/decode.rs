@@ -1,22 +1,30 @@
 //! `headwater decode`: what a table definition makes of message bodies, without any queue.
 
 mod cases;
+mod suggest;
 mod table;
 mod value;
 
 use std::path::Path;
 
+use arrow_array::{Array as _, RecordBatch};
+use headwater_formats::infer::Hints;
 use headwater_formats::json::{JsonEncoder, JsonOptions};
 use headwater_formats::{BodyBuffers, DecodeError, Decoder, OnBadRow, Place};
 
 use self::table::Table;
 use crate::args::DecodeArgs;
 use crate::exit::{Exit, Failure};
+use crate::infer;
 use crate::input;
 use crate::output::{self, Stop};
 
 /// The largest body read: what the formats take at most.
 const BODY_MAX: u64 = 16 << 20;
+
+/// Bodies for which a way out is looked for: it costs some twenty decodings each, and the later ones are most likely bad for
+/// the same reason.
+const SUGGESTED: u64 = 100;
 
 /// Bytes shown to each side of a mistake.
 const EXCERPT_RADIUS: usize = 40;
@@ -28,16 +36,19 @@ pub(crate) async fn run(args: DecodeArgs) -> Result<Exit, Stop> {
         return Ok(Exit::Done);
     }
     // Clap lets one of the two through.
-    let statement = args.table.as_deref().unwrap_or_default();
-    let table = Table::read(&statement_of(statement)?).map_err(Failure::from)?;
-    for notice in &table.notices {
-        tracing::info!("{notice}");
+    let statement = statement_of(args.table.as_deref().unwrap_or_default())?;
+    if args.infer {
+        let samples = infer::samples(&args.files).await?;
+        let found = infer::table(&samples, Hints::default())?;
+        let statement = infer::statement("messages", &found);
+        tracing::info!("decoding with the table that the bodies suggest:\n{statement}");
+        let mut attempt = Attempt::new(&statement)?;
+        for sample in &samples {
+            attempt.body(&sample.input, &sample.body)?;
+        }
+        return Ok(attempt.exit());
     }
-    let schema = table.factory.row_type().to_arrow();
-    let encoder = JsonEncoder::new(&schema, JsonOptions::default())
-        .map_err(|error| Failure::because(Exit::Usage, "rows of this table cannot be shown as JSON", &error))?;
-    let decoder = table.factory.decoder();
-    let mut attempt = Attempt { table, decoder, encoder, buffers: BodyBuffers::default(), bad: 0 };
+    let mut attempt = Attempt::new(&statement)?;
     for path in &args.files {
         let body = input::read_bytes(path, BODY_MAX)?;
         attempt.body(&path.display().to_string(), &body)?;
@@ -49,7 +60,7 @@ pub(crate) async fn run(args: DecodeArgs) -> Result<Exit, Stop> {
             attempt.body(&format!("line {}", line.number), &line.bytes)?;
         }
     }
-    Ok(if attempt.bad == 0 { Exit::Done } else { Exit::BadData })
+    Ok(attempt.exit())
 }
 
 /// A statement, or the file that holds it: `@schema.sql`.
@@ -66,26 +77,36 @@ struct Attempt {
     encoder: JsonEncoder,
     buffers: BodyBuffers,
     bad: u64,
+    suggested: u64,
 }
 
 impl Attempt {
-    fn body(&mut self, input: &str, body: &[u8]) -> Result<(), Stop> {
+    fn new(statement: &str) -> Result<Self, Failure> {
+        let table = Table::read(statement)?;
+        for notice in &table.notices {
+            tracing::info!("{notice}");
+        }
+        let schema = table.factory.row_type().to_arrow();
+        let encoder = JsonEncoder::new(&schema, JsonOptions::default())
+            .map_err(|error| Failure::because(Exit::Usage, "rows of this table cannot be shown as JSON", &error))?;
+        let decoder = table.factory.decoder();
+        Ok(Self { table, decoder, encoder, buffers: BodyBuffers::default(), bad: 0, suggested: 0 })
+    }
+
+    fn exit(&self) -> Exit {
+        if self.bad == 0 { Exit::Done } else { Exit::BadData }
+    }
+
+    fn body(&mut self, input: &str, raw: &[u8]) -> Result<(), Stop> {
         let Self { table, decoder, encoder, buffers, .. } = self;
-        // Whoever decodes has the bodies at hand.
-        let excerpt = |error: &DecodeError, read: &[u8]| table.excerpt.then(|| error.excerpt(read, EXCERPT_RADIUS));
-        let found = match table.layer.open(body, &*table.factory, buffers) {
-            Ok(opened) => {
-                let decoded = match opened.body {
-                    Some(read) => decoder.decode(read, OnBadRow::Salvage),
-                    None => Ok(decoder.decode_absent()),
-                };
-                let errors = decoded.map_or_else(|error| vec![error], |decoded| decoded.bad);
-                let read = opened.body.unwrap_or_default();
-                errors.iter().map(|error| shown(error, excerpt(error, read))).collect()
-            }
-            Err(error) => vec![shown(&error, excerpt(&error, body))],
+        let (body, decoded) = match table.layer.open(raw, &*table.factory, buffers) {
+            Ok(opened) => match opened.body {
+                Some(body) => (Some(body), decoder.decode(body, OnBadRow::Salvage)),
+                None => (None, Ok(decoder.decode_absent())),
+            },
+            Err(error) => (None, Err(error)),
         };
-        let errors: Vec<serde_json::Value> = found;
+        let errors = decoded.map_or_else(|error| vec![error], |decoded| decoded.bad);
         let batch = decoder.flush();
         let rows = encoder
             .rows(&batch)
@@ -103,6 +124,15 @@ impl Attempt {
         // The encoder writes UTF-8: JSON knows nothing else.
         line.push_str(&String::from_utf8_lossy(&shown_rows));
         line.push(']');
+        let mut ways = Vec::new();
+        if let Some(spec) = table.spec.as_ref().filter(|_| self.suggested < SUGGESTED) {
+            match errors.first() {
+                Some(error) => ways = suggest::for_error(spec, raw, body, error),
+                None if only_null(&batch) => ways.extend(suggest::for_empty_rows(spec, body.unwrap_or(raw))),
+                None => {}
+            }
+            self.suggested += u64::from(!errors.is_empty() || !ways.is_empty());
+        }
         if !errors.is_empty() {
             self.bad += 1;
             line.push_str(",\"errors\":[");
@@ -110,13 +140,24 @@ impl Attempt {
                 if i > 0 {
                     line.push(',');
                 }
-                line.push_str(&error.to_string());
+                // Whoever decodes has the bodies at hand.
+                let excerpt = table.excerpt.then(|| error.excerpt(body.unwrap_or(raw), EXCERPT_RADIUS));
+                line.push_str(&shown(error, excerpt).to_string());
             }
             line.push(']');
+        }
+        if !ways.is_empty() {
+            line.push_str(",\"suggestions\":");
+            line.push_str(&serde_json::Value::from(ways).to_string());
         }
         line.push('}');
         output::line(&line)
     }
+}
+
+/// Rows, and nothing but NULL in them.
+fn only_null(batch: &RecordBatch) -> bool {
+    batch.num_rows() > 0 && batch.columns().iter().all(|column| column.null_count() == column.len())
 }
 
 /// An error with its coordinates, each by its name.

@@ -8,6 +8,7 @@ mod connectors;
 mod decode;
 mod demo;
 mod exit;
+mod infer;
 mod input;
 mod logs;
 mod metrics;
@@ -64,6 +65,7 @@ async fn command(command: Command, logs: &Logs) -> Result<Exit, Stop> {
         Command::Demo(_) => demo::run(logs).await,
         Command::Server(args) => server::run(args).await,
         Command::Decode(args) => decode::run(args).await,
+        Command::Infer(args) => infer::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Peek(args) => peek::run(args).await,
     }

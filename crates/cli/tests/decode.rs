@@ -177,3 +177,57 @@ fn avro_bodies_are_bytes_and_their_schema_may_be_a_file() {
         "cannot be read",
     ]);
 }
+
+/// What decode suggests for one body.
+fn suggestions(columns: &str, options: &str, body: &[u8]) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("body");
+    std::fs::write(&path, body).expect("a file");
+    let table = format!("CREATE TABLE t ({columns}) WITH ({options})");
+    let finished = run(["decode", "--table", &table, path.to_str().expect("a path")]);
+    let line: Value = serde_json::from_str(&finished.stdout[0]).expect("JSON");
+    assert_eq!(line["errors"].is_array(), finished.code == Some(5), "{line}");
+    line["suggestions"].as_array().into_iter().flatten().map(|s| s.as_str().expect("a text").to_owned()).collect()
+}
+
+#[test]
+fn a_body_that_does_not_decode_gets_the_change_with_which_it_does() {
+    for (columns, options, body, part) in [
+        ("a INT", "'format' = 'json', 'messageEncoding' = 'raw'", "eyJhIjoxfQ==", "'messageEncoding' to 'base64'"),
+        ("a INT", "'format' = 'json', 'messageEncoding' = 'base64'", r#"{"a": 1}"#, "'messageEncoding' to 'raw'"),
+        (
+            "t TIMESTAMP(3)",
+            "'format' = 'json'",
+            r#"{"t": "2026-11-20T08:00:00"}"#,
+            "'json.timestamp-format.standard' = 'ISO-8601'",
+        ),
+        (
+            "t TIMESTAMP(3)",
+            "'format' = 'json'",
+            r#"{"t": "2026-11-20T08:00:00Z"}"#,
+            "`t` as TIMESTAMP_LTZ(3) and 'json.timestamp-format.standard' = 'ISO-8601'",
+        ),
+        ("t TIMESTAMP(3)", "'format' = 'json'", r#"{"t": "2026-11-20 08:00:00Z"}"#, "`t` as TIMESTAMP_LTZ(3)"),
+        ("a INT", "'format' = 'json'", r#"{"a": "seven"}"#, "`a` as STRING"),
+        ("a INT, b STRING", "'format' = 'csv'", "1;x", "'csv.field-delimiter' = ';'"),
+        ("a INT, b STRING", "'format' = 'csv'", ",x", "'csv.null-literal' = ''"),
+        ("a INT, b STRING", "'format' = 'json'", "1,x", "looks like csv"),
+        ("a INT, b STRING", "'format' = 'csv'", r#"{"a": 1}"#, "looks like json"),
+        ("a INT", "'format' = 'json'", r#"{"a": 1"#, "'json.ignore-parse-errors' = 'true'"),
+        ("userid BIGINT, x INT", "'format' = 'json'", r#"{"userId": 1}"#, "the body has `userId`, the table `userid`"),
+        ("x INT", "'format' = 'json'", r#"{"y": 1, "z": 2}"#, "no column matched: the body has `y`, `z`"),
+    ] {
+        let found = suggestions(columns, options, body.as_bytes());
+        assert!(found.first().is_some_and(|way| way.contains(part)), "{body}: {found:?} and not {part}");
+    }
+    assert!(suggestions("a INT", "'format' = 'json'", br#"{"a": null}"#).is_empty(), "null is what was sent");
+    assert!(suggestions("a INT", "'format' = 'json'", br#"{"a": 1}"#).is_empty());
+}
+
+#[test]
+fn an_error_shows_what_stands_there() {
+    let table = "CREATE TABLE t (a INT) WITH ('format' = 'json')";
+    let finished = run_with_input(["decode", "--table", table], "{\"a\": \"sëven\"}\n".as_bytes()).code(5);
+    let line = &json_lines(&finished.stdout)[0];
+    assert_eq!(line["errors"][0]["excerpt"], json!(r#"{\"a\": \"s\xc3\xabven\"}"#));
+}

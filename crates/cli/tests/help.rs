@@ -8,9 +8,19 @@ use support::run;
 fn help_names_commands_and_exit_codes_on_standard_output() {
     for args in [vec!["--help"], vec!["help"], vec!["-h"]] {
         let help = run(args).code(0).stdout.join("\n");
-        for part in
-            ["run", "demo", "server", "decode", "send", "peek", "--log-format", "Exit codes:", "130", "RUST_LOG"]
-        {
+        for part in [
+            "run",
+            "demo",
+            "server",
+            "decode",
+            "infer",
+            "send",
+            "peek",
+            "--log-format",
+            "Exit codes:",
+            "130",
+            "RUST_LOG",
+        ] {
             assert!(help.contains(part), "{part:?} is not in\n{help}");
         }
     }

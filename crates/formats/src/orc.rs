@@ -56,6 +56,13 @@ const fn library(key: &'static str) -> OptionSpec {
     OptionSpec::new(key, OptionKind::Text, None, "Of the ORC library; accepted, has no effect on reading.")
 }
 
+/// All columns of a file.
+#[cfg(feature = "infer")]
+pub(crate) fn fields_of_file(body: &[u8]) -> Result<arrow_schema::Fields, crate::DecodeError> {
+    let tail = tail::Tail::read(body, &Limits::default())?;
+    Ok(types::arrow_fields(&tail.types, 0, types::Timestamps::Named))
+}
+
 pub(crate) fn create(
     row_type: &RowType,
     given: &BTreeMap<String, String>,

@@ -87,6 +87,16 @@ const fn hadoop(key: &'static str) -> OptionSpec {
     OptionSpec::new(key, OptionKind::Text, None, "Of Hadoop's Parquet library; accepted, has no effect on reading.")
 }
 
+/// All columns of a file.
+#[cfg(feature = "infer")]
+pub(crate) fn fields_of_file(body: &[u8]) -> Result<arrow_schema::Fields, crate::DecodeError> {
+    let metadata = footer::read(body, &Limits::default())?;
+    let file = metadata.file_metadata().schema_descr();
+    let names: Vec<String> = file.root_schema().get_fields().iter().map(|field| field.name().to_lowercase()).collect();
+    let read = || schema::candidates(file, &names).map_err(|error| footer::unreadable(&error));
+    Ok(crate::columnar::guarded(read)?.1)
+}
+
 pub(crate) fn create(
     row_type: &RowType,
     given: &BTreeMap<String, String>,

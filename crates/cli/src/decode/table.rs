@@ -13,9 +13,33 @@ use headwater_sql::{ColumnKind, NoVariables, Script, TableDef};
 
 use crate::exit::{Exit, Failure};
 
+/// What a table says about the format of its messages, to be changed and tried.
+#[derive(Debug, Clone)]
+pub(super) struct Spec {
+    pub(super) format: String,
+    pub(super) columns: RowType,
+    pub(super) options: BTreeMap<String, String>,
+    pub(super) encoding: MessageEncoding,
+}
+
+impl Spec {
+    /// The same with another value for an option of the format.
+    pub(super) fn with(&self, key: &str, value: &str) -> Self {
+        let mut spec = self.clone();
+        spec.options.insert(format!("{}.{key}", self.format), value.to_owned());
+        spec
+    }
+
+    pub(super) fn factory(&self) -> Result<Factory, FormatErrors> {
+        Format::create(&self.format, &self.columns, &self.options)
+    }
+}
+
 /// What a table says about the bodies of its messages.
 #[derive(Debug)]
 pub(super) struct Table {
+    /// How it was said; `None` for OSS events, which are no format of their own.
+    pub(super) spec: Option<Spec>,
     pub(super) factory: Arc<dyn DecoderFactory>,
     /// What is undone before the format.
     pub(super) layer: BodyLayer,
@@ -101,15 +125,19 @@ impl Table {
         };
         let columns = RowType::new(columns);
         let layer = BodyLayer::new(encoding, envelope.opener(encoding, &columns));
+        let mut spec = None;
         let factory = if option("messageType").is_some_and(|value| value.eq_ignore_ascii_case("OSS")) {
             let events = option("ossEvents").unwrap_or(OssEvents::default().name());
             let events = OssEvents::named(events)
                 .ok_or_else(|| Unusable::Wrong(format!("`ossEvents` is first or all, not `{events}`")))?;
             oss(name, &columns, &given, events)?
         } else {
-            format(name, &columns, &given)?
+            let said = Spec { format: name.to_owned(), columns, options: given, encoding };
+            let factory = format(&said)?;
+            spec = Some(said);
+            factory
         };
-        Ok(Self { factory, layer, excerpt, notices })
+        Ok(Self { spec, factory, layer, excerpt, notices })
     }
 }
 
@@ -129,10 +157,10 @@ fn oss(
     Ok(OssFactory::create(columns, given, events)?)
 }
 
-fn format(name: &str, columns: &RowType, given: &BTreeMap<String, String>) -> Result<Factory, Unusable> {
-    Format::create(name, columns, given).map_err(|errors| {
+fn format(spec: &Spec) -> Result<Factory, Unusable> {
+    spec.factory().map_err(|errors| {
         let unknown = errors.0.iter().any(|error| matches!(error, FormatError::UnknownFormat { .. }));
-        match NOT_BUILT.iter().find(|known| unknown && **known == name) {
+        match NOT_BUILT.iter().find(|known| unknown && **known == spec.format) {
             Some(known) => Unusable::Unsupported(format!("the format `{known}` is not built into this release")),
             None => errors.into(),
         }

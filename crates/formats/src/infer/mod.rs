@@ -9,6 +9,8 @@
 #[cfg(feature = "csv")]
 mod csv;
 mod detect;
+#[cfg(any(feature = "parquet", feature = "orc"))]
+mod files;
 mod json;
 mod shape;
 
@@ -125,6 +127,10 @@ pub fn infer(samples: &[&[u8]], hints: Hints<'_>) -> Result<Inferred, InferError
         }
         #[cfg(feature = "avro")]
         "avro" => detect::avro(&bodies)?,
+        #[cfg(feature = "parquet")]
+        "parquet" => files::table("parquet", bodies[0], crate::parquet::fields_of_file)?,
+        #[cfg(feature = "orc")]
+        "orc" => files::table("orc", bodies[0], crate::orc::fields_of_file)?,
         _ => detect::raw(&bodies),
     };
     table.notes.dedup();

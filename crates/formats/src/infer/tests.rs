@@ -177,6 +177,39 @@ fn a_container_file_says_what_it_holds() {
     );
 }
 
+#[cfg(all(feature = "parquet", feature = "orc"))]
+#[test]
+fn files_of_columns_say_what_they_hold() {
+    let parquet = {
+        use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
+        let id: ArrayRef = std::sync::Arc::new(Int64Array::from(vec![7]));
+        let name: ArrayRef = std::sync::Arc::new(StringArray::from(vec![Some("n")]));
+        let count: ArrayRef = std::sync::Arc::new(UInt32Array::from(vec![4_000_000_000]));
+        let columns = [("id", id, false), ("name", name, true), ("count", count, true)];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    };
+    let table = infer(&[&parquet], Hints::default()).unwrap();
+    assert_eq!(line(&table), "parquet: `id` BIGINT NOT NULL, `name` STRING, `count` BIGINT []");
+    let cut = infer(&[&parquet[..20]], Hints::default()).unwrap_err().to_string();
+    assert!(cut.starts_with("sample 1: "), "{cut}");
+    // Every file of the tests of the formats that can be read at all.
+    let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files");
+    let mut seen = 0;
+    for file in std::fs::read_dir(files).unwrap().map(|file| file.unwrap().path()) {
+        let Ok(bytes) = std::fs::read(&file) else { continue };
+        if let Ok(table) = infer(&[&bytes], Hints::default())
+            && matches!(table.format, "orc" | "parquet")
+        {
+            assert!(!table.columns.fields().is_empty(), "{}", file.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "{files} holds no file that can be inferred");
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
