@@ -59,8 +59,9 @@ impl<S: Source> SourceRecords for S {}
 /// An announced checkpoint comes between batches, so its barrier is always a message's end. Whoever takes long for a record may
 /// also cut by its own clock, at any message's end.
 ///
-/// # Memory
-/// The values of one batch, besides the batch itself until they are made.
+/// # Cost
+/// The values of one batch are made at once and held besides it. A row of five columns takes some 0.1 µs in a batch of
+/// thousands and 1.4 µs in a batch of its own, beside the microseconds that its JSON took.
 pub struct Records<S, T> {
     source: S,
     open: Option<Open<T>>,
