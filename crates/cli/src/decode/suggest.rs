@@ -78,8 +78,8 @@ const OPTIONS: &[(&str, &str, &[&str])] = &[
 
 fn other_option(spec: &Spec, body: &[u8]) -> Option<String> {
     let options = OPTIONS.iter().filter(|(format, ..)| *format == spec.format);
-    let tries = options.flat_map(|(_, key, values)| values.iter().map(move |value| (*key, *value)));
-    let (key, value) = tries.into_iter().find(|(key, value)| {
+    let mut tries = options.flat_map(|(_, key, values)| values.iter().map(move |value| (*key, *value)));
+    let (key, value) = tries.find(|(key, value)| {
         let other = spec.with(key, value);
         other.options != spec.options && reads(&other, body)
     })?;

@@ -73,9 +73,6 @@ pub enum InferError {
     /// There is nothing to learn from.
     #[error("there is no sample with anything in it")]
     NoSample,
-    /// A format that this cannot do.
-    #[error("{0}")]
-    Unknown(String),
     /// The bytes do not say what they hold.
     #[error("{0}")]
     NoSchema(&'static str),
@@ -107,12 +104,8 @@ pub enum InferError {
 /// # Errors
 /// When there is no sample, the samples are of no one format, or their format does not say what it holds.
 pub fn infer(samples: &[&[u8]], hints: Hints<'_>) -> Result<Inferred, InferError> {
-    let known = ["json", "csv", "raw", "avro", "parquet", "orc"];
     if let Some(format) = hints.format {
         Format::spec(format).map_err(|error| InferError::Table(error.into()))?;
-        if !known.contains(&format) {
-            return Err(InferError::Unknown(format!("the columns of the format '{format}' cannot be inferred")));
-        }
     }
     let (bodies, encoding) = plain(samples);
     let bodies: Vec<&[u8]> = bodies.iter().map(AsRef::as_ref).collect();
@@ -204,11 +197,10 @@ fn widened(columns: &mut RowType, error: &DecodeError) -> Option<LogicalType> {
 
 fn widen_field(fields: &mut [crate::Field], path: &str) -> Option<LogicalType> {
     let rest = |name: &str| path.strip_prefix(name).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[', '{']));
-    // A name may hold a dot: the longest that fits is meant.
-    let fitting = fields.iter_mut().filter(|field| rest(&field.name).is_some());
-    let field = fitting.max_by_key(|field| field.name.len())?;
-    let rest = rest(&field.name)?;
-    widen(&mut field.data_type, rest)
+    // A name may hold a dot, so several can be meant: the longest that is not a STRING already.
+    let mut fitting: Vec<_> = fields.iter_mut().filter(|field| rest(&field.name).is_some()).collect();
+    fitting.sort_by_key(|field| std::cmp::Reverse(field.name.len()));
+    fitting.into_iter().find_map(|field| widen(&mut field.data_type, rest(&field.name)?))
 }
 
 fn widen(t: &mut DataType, path: &str) -> Option<LogicalType> {

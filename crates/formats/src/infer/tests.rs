@@ -53,6 +53,10 @@ fn json_columns_hold_every_sample() {
             "json: `d` STRING, `t` STRING, `m` STRING, `o` STRING []",
         ),
         (
+            &[r#"{"a": {"b": "1600-00-00 00:00:00"}, "a.b": "2026-11-20 08:00:00"}"#],
+            "json: `a` ROW<`b` STRING>, `a.b` STRING []",
+        ),
+        (
             &[r#"{"user`s": 1, "sp ace": 2, "a.b": "2023-02-29", "": 3}"#],
             "json: `user``s` BIGINT, `sp ace` BIGINT, `a.b` STRING []",
         ),
