@@ -167,6 +167,14 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).next().await
     }
 
+    fn reject(&mut self, message: &MessageMeta, reason: BadRecord) -> Result<(), SourceError> {
+        (**self).reject(message, reason)
+    }
+
+    fn retry_later(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
+        (**self).retry_later(message, delay)
+    }
+
     async fn checkpoint(&mut self, id: CheckpointId) -> Result<SourceState, SourceError> {
         (**self).checkpoint(id).await
     }

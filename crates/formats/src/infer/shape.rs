@@ -21,9 +21,9 @@ pub(super) struct Shape {
     numbers: usize,
     texts: Texts,
     lists: usize,
-    element: Option<Box<Shape>>,
+    element: Option<Box<Self>>,
     objects: usize,
-    members: Vec<(String, Shape)>,
+    members: Vec<(String, Self)>,
     /// Where a member is in `members`.
     index: HashMap<String, usize>,
 }
