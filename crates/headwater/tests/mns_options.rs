@@ -119,30 +119,33 @@ fn an_avro_schema_may_be_in_a_file() {
 }
 
 #[cfg(feature = "job")]
+type Given = &'static [(&'static str, &'static str)];
+
+#[cfg(feature = "job")]
 #[test]
 fn options_about_bad_data_are_checked_against_each_other() {
-    let path = ("deadLetterPath", "/var/dead");
-    let queue = ("deadLetterQueue", "dead");
-    let dead = ("badRecords", "dead-letter");
-    let cases: [(&[(&'static str, &'static str)], &[&str]); 12] = [
-        (&[dead], &["`badRecords` is `dead-letter`, but nothing says where to"]),
-        (&[dead, path, queue], &["`deadLetterPath` and `deadLetterQueue` exclude each other"]),
-        (&[path], &["`deadLetterPath` has nothing to take: `badRecords` is `fail`"]),
-        (&[("badRecords", "skip"), queue], &["`deadLetterQueue` has nothing to take: `badRecords` is `skip`"]),
-        (&[dead, ("deadLetterQueue", "orders")], &["`deadLetterQueue` is the queue itself"]),
-        (&[dead, ("deadLetterQueue", "a b")], &["`deadLetterQueue` is `a b`"]),
-        (&[dead, ("deadLetterPath", "s3://bucket")], &["`deadLetterPath`"]),
+    const PATH: (&str, &str) = ("deadLetterPath", "/var/dead");
+    const QUEUE: (&str, &str) = ("deadLetterQueue", "dead");
+    const DEAD: (&str, &str) = ("badRecords", "dead-letter");
+    let cases: [(Given, &[&str]); 12] = [
+        (&[DEAD], &["`badRecords` is `dead-letter`, but nothing says where to"]),
+        (&[DEAD, PATH, QUEUE], &["`deadLetterPath` and `deadLetterQueue` exclude each other"]),
+        (&[PATH], &["`deadLetterPath` has nothing to take: `badRecords` is `fail`"]),
+        (&[("badRecords", "skip"), QUEUE], &["`deadLetterQueue` has nothing to take: `badRecords` is `skip`"]),
+        (&[DEAD, ("deadLetterQueue", "orders")], &["`deadLetterQueue` is the queue itself"]),
+        (&[DEAD, ("deadLetterQueue", "a b")], &["`deadLetterQueue` is `a b`"]),
+        (&[DEAD, ("deadLetterPath", "s3://bucket")], &["`deadLetterPath`"]),
         (
             &[("maxDequeueCount", "3")],
             &["`maxDequeueCount` sends messages to the dead letters, but nothing says where"],
         ),
-        (&[("maxDequeueCount", "0"), path], &["`maxDequeueCount` is `0`"]),
+        (&[("maxDequeueCount", "0"), PATH], &["`maxDequeueCount` is `0`"]),
         (&[("badRecordsMaxCount", "3")], &["`badRecordsMaxCount` is a budget"]),
         (
             &[("badRecords", "skip"), ("badRecordsMaxRatio", "1.5"), ("badRecordsMaxCount", "-1")],
             &["`badRecordsMaxRatio` is `1.5`: it takes a number from 0 to 1", "`badRecordsMaxCount` is `-1`"],
         ),
-        (&[dead, ("badRecordsExcerpt", "maybe")], &["`badRecords` is", "`badRecordsExcerpt` is `maybe`"]),
+        (&[DEAD, ("badRecordsExcerpt", "maybe")], &["`badRecords` is", "`badRecordsExcerpt` is `maybe`"]),
     ];
     for (options, parts) in cases {
         let errors = errors(&with(options));
@@ -152,9 +155,9 @@ fn options_about_bad_data_are_checked_against_each_other() {
         }
     }
     for (options, said) in [
-        (&[dead, path][..], "directory /var/dead, each exactly once"),
-        (&[dead, queue], "queue dead, each at least once"),
-        (&[path, ("maxDequeueCount", "3")], "exactly once"),
+        (&[DEAD, PATH][..], "directory /var/dead, each exactly once"),
+        (&[DEAD, QUEUE], "queue dead, each at least once"),
+        (&[PATH, ("maxDequeueCount", "3")], "exactly once"),
     ] {
         let check = MnsSourceFactory::new().check(&with(options)).expect("a good table");
         assert!(check.notices.iter().any(|notice| notice.contains(said)), "{:?}", check.notices);
