@@ -20,7 +20,7 @@ pub(super) fn read(body: &[u8], limits: &Limits) -> Result<ParquetMetaData, Deco
 }
 
 /// An error of the library.
-pub(super) fn unreadable(error: &parquet::errors::ParquetError) -> DecodeError {
+pub(super) fn unreadable(error: &dyn std::error::Error) -> DecodeError {
     broken(format!("the Parquet file cannot be read: {error}"))
 }
 

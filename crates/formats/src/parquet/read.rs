@@ -59,7 +59,7 @@ impl ParquetFormat {
                 .map_err(|e| unreadable(&e))
         })?;
         let before = intake.rows();
-        while let Some(batch) = guarded(|| reader.next().transpose().map_err(|e| unreadable(&e.into())))? {
+        while let Some(batch) = guarded(|| reader.next().transpose().map_err(|e| unreadable(&e)))? {
             intake.take(plan, &batch)?;
         }
         match intake.rows() - before {
@@ -74,7 +74,7 @@ impl ParquetFormat {
             let now = rows.min(self.batch_rows);
             let options = RecordBatchOptions::new().with_row_count(Some(now));
             let batch = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options);
-            intake.take(plan, &batch.map_err(|e| unreadable(&e.into()))?)?;
+            intake.take(plan, &batch.map_err(|e| unreadable(&e))?)?;
             rows -= now;
         }
         Ok(())
