@@ -33,10 +33,10 @@ enum Type {
     Bytes,
     Fixed,
     Symbol,
-    Nullable(Box<Type>),
-    Array(Box<Type>),
-    Map(Box<Type>),
-    Record(Vec<Type>),
+    Nullable(Box<Self>),
+    Array(Box<Self>),
+    Map(Box<Self>),
+    Record(Vec<Self>),
 }
 
 fn any_type() -> impl Strategy<Value = Type> {
@@ -156,7 +156,7 @@ fn value(t: &Type, numbers: &mut Numbers) -> (Avro, Value) {
             let symbol = ["A", "B"][(n & 1) as usize];
             (Avro::Enum((n & 1) as u32, symbol.into()), json!(symbol))
         }
-        Type::Nullable(_) if n % 3 == 0 => (Avro::Union(0, Box::new(Avro::Null)), Value::Null),
+        Type::Nullable(_) if n.is_multiple_of(3) => (Avro::Union(0, Box::new(Avro::Null)), Value::Null),
         Type::Nullable(t) => {
             let (avro, json) = value(t, numbers);
             (Avro::Union(1, Box::new(avro)), json)
