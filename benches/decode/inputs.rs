@@ -10,6 +10,9 @@ use super::avro::{self, Beside};
 /// The messages of an input, or why there are none.
 pub(crate) type Bodies = Result<Vec<Vec<u8>>, Box<dyn Error>>;
 
+/// Makes a library that decodes the same messages by itself.
+pub(crate) type MakeBeside = fn(&Path) -> Result<Beside, Box<dyn Error>>;
+
 /// One input. Flink's speed was measured once, on another machine, beside the same yardstick; only the ratio travels.
 pub(crate) struct Input {
     /// Its name in the report.
@@ -29,7 +32,7 @@ pub(crate) struct Input {
     /// The same messages without the bad rows, where there are such: nine tenths of their speed is the goal.
     pub(crate) clean: Option<fn(&Path) -> Bodies>,
     /// A library that decodes the same messages by itself: its time, and half as much again, is the goal.
-    pub(crate) beside: Option<fn(&Path) -> Result<Beside, Box<dyn Error>>>,
+    pub(crate) beside: Option<MakeBeside>,
 }
 
 /// The columns of the flat inputs.
