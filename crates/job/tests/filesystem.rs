@@ -192,6 +192,32 @@ fn a_reader_may_take_files_away_at_once() {
 }
 
 #[test]
+fn a_reader_may_take_files_away_of_all_epochs_that_one_checkpoint_lists() {
+    let fs = MemoryFs::new();
+    let mut first = sink(&fs);
+    // The save of checkpoint 1 fails, so checkpoint 2 lists both epochs, and both are committed under it.
+    write(&mut *first, 0..3);
+    let one = stage(&mut *first, 1).unwrap();
+    write(&mut *first, 3..6);
+    let two = stage(&mut *first, 2).unwrap();
+    commit(&mut *first, &one).unwrap();
+    commit(&mut *first, &two).unwrap();
+    visible(&fs).into_keys().for_each(|path| fs.remove(&path).unwrap());
+    fs.restart(Loss::Nothing);
+    let mut second = sink(&fs);
+    block_on(second.recover(&[one.clone(), two.clone()])).unwrap();
+    commit(&mut *second, &one).unwrap();
+    commit(&mut *second, &two).unwrap();
+    assert_eq!(ids(&fs), [0; 0]);
+    // Checkpoint 3 lists neither: its first commit removes both markers.
+    write(&mut *second, 6..7);
+    let three = stage(&mut *second, 3).unwrap();
+    assert_eq!(hidden(&fs, ".commit-").len(), 2, "checkpoint 2 may still be the newest");
+    commit(&mut *second, &three).unwrap();
+    assert_eq!(hidden(&fs, ".commit-").len(), 1);
+}
+
+#[test]
 fn a_reader_may_take_files_away_between_a_crash_and_the_restart() {
     let mut request = request(&[]);
     request.partitioned_by = vec!["name".into()];

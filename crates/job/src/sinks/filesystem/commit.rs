@@ -4,8 +4,8 @@
 //! A commit that is repeated after a crash may find neither the staged file nor the finished one. Either the first try
 //! renamed it and a reader has already taken it away, which is what readers do; or somebody removed the hidden file, and
 //! rows are lost. So before its first rename a commit leaves a **marker**, an empty hidden file: with it, a missing file
-//! was delivered; without it, it is an error. The marker stays until the next commit, which begins only after a checkpoint
-//! that no longer lists this one.
+//! was delivered; without it, it is an error. The marker stays until a checkpoint is durable that no longer lists this one:
+//! after a save that failed, one checkpoint lists several epochs, which are committed one after the other (see [`Markers`]).
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -129,12 +129,35 @@ fn mark(fs: &dyn FileSystem, base: &Path, marker: &Path) -> Result<(), SinkError
     make().map_err(|error| failed("write", marker, error))
 }
 
-/// Removes the markers of earlier epochs, which no durable checkpoint lists any more.
-pub(super) fn unmark(fs: &dyn FileSystem, base: &Path, names: &Names, keep: &str) {
-    for entry in fs.list(base).unwrap_or_default() {
-        if names.is_marker(&entry.name) && entry.name != keep {
-            // One that stays does no harm: it is removed by the next commit or start.
-            let _ = fs.remove(&base.join(&entry.name));
+/// The markers that this process has left, until no durable checkpoint can list their epochs.
+///
+/// A checkpoint lists what was not committed when it was staged, and an epoch is committed only once a checkpoint that lists
+/// it is durable. So the commit of an epoch says that whatever was committed before that epoch was staged is listed no more.
+/// As many as there are commits between two checkpoints: one, and one more for each save that failed.
+#[derive(Debug, Default)]
+pub(super) struct Markers {
+    /// Of commits since the newest checkpoint was staged.
+    fresh: Vec<PathBuf>,
+    /// Of commits before, by the checkpoint that was staged next.
+    older: Vec<(CheckpointId, PathBuf)>,
+}
+
+impl Markers {
+    /// Checkpoint `id` is being staged.
+    pub(super) fn staged(&mut self, id: CheckpointId) {
+        self.older.extend(self.fresh.drain(..).map(|marker| (id, marker)));
+    }
+
+    /// Takes the markers that are of no use once an epoch of checkpoint `id` is being committed.
+    pub(super) fn useless(&mut self, id: CheckpointId) -> Vec<PathBuf> {
+        self.older.extract_if(.., |(staged, _)| *staged <= id).map(|(_, marker)| marker).collect()
+    }
+
+    /// An epoch is committed.
+    pub(super) fn committed(&mut self, epoch: &Epoch) {
+        let own = epoch.base.join(&epoch.marker);
+        if !self.fresh.contains(&own) {
+            self.fresh.push(own);
         }
     }
 }

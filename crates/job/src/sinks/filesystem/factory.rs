@@ -127,6 +127,7 @@ impl SinkFactory for FilesystemFactory {
             open: Default::default(),
             finished: Vec::new(),
             next_number: 0,
+            markers: Default::default(),
             buffer: Vec::new(),
         }))
     }

@@ -23,7 +23,7 @@ use headwater_core::{CheckpointId, Committable, Delivery, Sink, SinkError};
 use headwater_formats::RowType;
 
 use crate::fs::{FileSystem, create_dirs, run, way_out};
-use commit::Epoch;
+use commit::{Epoch, Markers};
 pub use factory::{FilesystemFactory, OPTIONS, PARQUET_OPTIONS};
 use names::Names;
 use part::{FileFormat, Part, Staged};
@@ -52,6 +52,7 @@ struct Filesystem {
     open: BTreeMap<String, Part>,
     finished: Vec<Staged>,
     next_number: u64,
+    markers: Markers,
     buffer: Vec<u8>,
 }
 
@@ -85,6 +86,7 @@ impl Sink for Filesystem {
     }
 
     async fn pre_commit(&mut self, id: CheckpointId) -> Result<Option<Committable>, SinkError> {
+        self.markers.staged(id);
         let open = std::mem::take(&mut self.open);
         self.finish(open.into_values().collect()).await?;
         let files = std::mem::take(&mut self.finished);
@@ -103,13 +105,16 @@ impl Sink for Filesystem {
 
     async fn commit(&mut self, committable: &Committable) -> Result<(), SinkError> {
         let epoch = Epoch::decode(committable)?;
-        let names = self.names.clone();
-        run(&self.fs, move |fs| {
+        let useless = self.markers.useless(epoch.checkpoint);
+        let epoch = run(&self.fs, move |fs| {
             commit::commit(fs, &epoch)?;
-            commit::unmark(fs, &epoch.base, &names, &epoch.marker);
-            Ok(())
+            // One that stays does no harm: the next start removes it.
+            useless.iter().for_each(|marker| drop(fs.remove(marker)));
+            Ok::<_, SinkError>(epoch)
         })
-        .await
+        .await?;
+        self.markers.committed(&epoch);
+        Ok(())
     }
 
     async fn close(&mut self) -> Result<(), SinkError> {
