@@ -206,6 +206,32 @@ async fn a_state_with_letters_on_their_way_needs_a_place_for_them() {
 }
 
 #[tokio::test]
+async fn a_state_that_is_refused_costs_no_letter() {
+    let (world, fs) = (World::new(), MemoryFs::new());
+    let mut source = open(&world, config(BadRecords::DeadLetter), target(&fs).await).await;
+    let mut states = Vec::new();
+    let mut bad = Vec::new();
+    for n in 1..=2 {
+        bad.push(world.queue.send("bad").to_string());
+        take_up(&world, &mut source).await;
+        states.push(source.checkpoint(CheckpointId(n)).await.expect("a checkpoint"));
+        if n == 1 {
+            source.commit(CheckpointId(n)).await.expect("a commit");
+        }
+    }
+    drop(source);
+    // The wrong state first: what checkpoint 2 has staged must survive that.
+    let mut wrong = open(&world, config(BadRecords::DeadLetter), target(&fs).await).await;
+    let error = wrong.restore(CheckpointId(2), states[0].clone()).await.expect_err("the state of checkpoint 1");
+    assert_eq!(error.kind, SourceErrorKind::State);
+    drop(wrong);
+    let mut right = open(&world, config(BadRecords::DeadLetter), target(&fs).await).await;
+    right.restore(CheckpointId(2), states.remove(1)).await.expect("the right one");
+    right.commit(CheckpointId(2)).await.expect("a commit");
+    assert_eq!(ids(&fs), bad);
+}
+
+#[tokio::test]
 async fn a_letter_that_cannot_be_written_fails_the_source_and_nothing_is_deleted() {
     for fault in [Fault::Create, Fault::Sync, Fault::SyncDir] {
         let (world, fs) = (World::new(), MemoryFs::new());
@@ -313,6 +339,34 @@ async fn dropped_checkpoints_and_commits_go_on_where_they_were() {
         source.commit(CheckpointId(2)).await.expect("a commit");
     }
     assert_eq!(ids(&fs), [&*early, &*late]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_was_dropped_and_not_repeated_cannot_be_committed() {
+    let (world, fs, go) = (World::new(), MemoryFs::new(), Arc::new(AtomicBool::new(false)));
+    let sink = Halting { inner: directory(&fs).await, go: Arc::clone(&go) };
+    let target = DeadLetterTarget::new(Box::new(sink), "directory /dead");
+    let mut source = open(&world, config(BadRecords::DeadLetter), target).await;
+    let mut bad = Vec::new();
+    for n in 1..=2 {
+        bad.push(world.queue.send("bad").to_string());
+        take_up(&world, &mut source).await;
+        assert!(source.checkpoint(CheckpointId(n)).now_or_never().is_none(), "it waits for the sink");
+    }
+    let error = source.commit(CheckpointId(2)).now_or_never().expect("at once").expect_err("refused");
+    assert!(error.to_string().contains("repeat `checkpoint`"), "{error}");
+    settle().await;
+    assert!(world.queue.deleted().is_empty(), "the second letter is nowhere");
+    for _ in 0..8 {
+        go.store(true, Ordering::SeqCst);
+        let _ = source.checkpoint(CheckpointId(2)).now_or_never();
+    }
+    for _ in 0..8 {
+        go.store(true, Ordering::SeqCst);
+        let _ = source.commit(CheckpointId(2)).now_or_never();
+    }
+    settle().await;
+    assert_eq!((ids(&fs), world.queue.deleted().len()), (bad, 2));
 }
 
 #[tokio::test]

@@ -232,6 +232,18 @@ impl Letters {
         Ok(letter_state::part(&self.staged))
     }
 
+    /// Refuses a commit of what was cut and not staged: its messages would be deleted while their letters are nowhere.
+    pub(crate) fn may_commit(&self, id: CheckpointId) -> Result<(), SourceError> {
+        if self.sealed.front().is_none_or(|(sealed, _)| *sealed > id) {
+            return Ok(());
+        }
+        let text = format!(
+            "checkpoint {id} was not finished, and dead letters of it are nowhere yet: repeat `checkpoint` with this id and save \
+             what it returns, then commit"
+        );
+        Err(SourceError::new(SourceErrorKind::Failed, text))
+    }
+
     /// Puts everything in its place that was staged up to checkpoint `id`. Says how many letters that were.
     pub(crate) async fn commit(&mut self, id: CheckpointId) -> Result<u64, SourceError> {
         let before = self.delivered;

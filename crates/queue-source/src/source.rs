@@ -290,6 +290,12 @@ impl Source for QueueSource {
                 .map_err(|e| refused(format!("part {} of the state cannot be read", part.name)).with_source(e))?;
             segments.push(segment);
         }
+        // On a copy: what an earlier process staged is removed only for a state that will do, and a dropped restore may be
+        // repeated. Nothing else touches the ledger before the first `next`.
+        let now = self.shared.clock.now();
+        let mut ledger = self.shared.lock().ledger.clone();
+        let restored = ledger.restore(id, &segments, now);
+        restored.map_err(|e| refused(format!("checkpoint {id} cannot be restored")).with_source(e))?;
         match &mut self.letters {
             Some(letters) => letters.recover(staged).await?,
             None if staged.is_empty() => {}
@@ -301,10 +307,8 @@ impl Source for QueueSource {
                 return Err(refused(text));
             }
         }
-        let now = self.shared.clock.now();
         let mut state = self.shared.lock();
-        let restored = state.ledger.restore(id, &segments, now);
-        restored.map_err(|e| refused(format!("checkpoint {id} cannot be restored")).with_source(e))?;
+        state.ledger = ledger;
         self.shared.meter.gauges(&state, self.shared.clock.now());
         if self.shared.config.earlier_run != EarlierRun::Clean {
             // What the state holds may still be leased to the process that saved it.
@@ -380,6 +384,7 @@ impl Source for QueueSource {
         };
         self.shared.lock().ledger.may_commit(id).map_err(refused)?;
         if let Some(letters) = &mut self.letters {
+            letters.may_commit(id)?;
             let delivered = letters.commit(id).await.inspect_err(|error| self.shared.fail(error.clone()))?;
             self.shared.meter.dead_letters.increment(delivered);
         }
