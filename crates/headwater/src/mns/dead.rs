@@ -106,7 +106,9 @@ fn place(reader: &mut Reader<'_>) -> Option<Place> {
     if let Some(path) = &path {
         directory::check(path, reader);
     }
-    if let Some(queue) = &queue
+    if queue.as_deref() == Some("") {
+        reader.wrong("deadLetterQueue", "is empty: it names a queue");
+    } else if let Some(queue) = &queue
         && reader.queue_name("deadLetterQueue", queue).is_some()
         && reader.given("queueName") == Some(queue)
     {

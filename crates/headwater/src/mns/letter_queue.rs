@@ -94,13 +94,22 @@ impl LetterQueue {
         loop {
             let trouble = match self.client.batch_send(&self.queue, batch.clone()).await {
                 Ok(outcomes) => {
-                    let mut refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-                    let Some(first) = refused.next() else { return Ok(()) };
-                    let (text, class) = (format!("{}: {}", first.code.as_str(), first.message), first.class());
+                    let refused = outcomes.iter().find_map(|outcome| outcome.as_ref().err());
+                    let (sent, taken) = (batch.len(), outcomes.len());
                     // No outcome is none to rely on: it is sent again.
                     let mut outcomes = outcomes.iter();
                     batch.retain(|_| !matches!(outcomes.next(), Some(Ok(_))));
-                    Trouble { text, again: class == ErrorClass::Retry, cause: None }
+                    match refused {
+                        _ if batch.is_empty() => return Ok(()),
+                        Some(first) => {
+                            let text = format!("{}: {}", first.code.as_str(), first.message);
+                            Trouble { text, again: first.class() == ErrorClass::Retry, cause: None }
+                        }
+                        None => {
+                            let text = format!("the answer to {sent} messages speaks of {taken}");
+                            Trouble { text, again: true, cause: None }
+                        }
+                    }
                 }
                 Err(error) => {
                     let again = !error.kind().is_fatal();

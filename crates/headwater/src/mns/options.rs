@@ -88,7 +88,7 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         None,
         "The access key's secret. Without it, the environment's ALIBABA_CLOUD_ACCESS_KEY_SECRET.",
     ),
-    option("format", Text, None, "The format of bodies: `json` or `raw`. Required."),
+    option("format", Text, None, "The format of bodies: `json`, `csv`, `avro`, `parquet`, `orc` or `raw`. Required."),
     option(
         "batchSize",
         Integer(1, 16),
