@@ -225,13 +225,13 @@ impl<S: Source, T: DeserializeOwned> Records<S, T> {
         self.source.status()
     }
 
-    /// The source. Its `next` would take batches past this.
+    /// The source. Its `next` would take batches past this, and its `checkpoint` covers records that were not returned yet.
     pub const fn source_mut(&mut self) -> &mut S {
         &mut self.source
     }
 
-    /// The source by itself. Records of a batch that were not returned yet are in no checkpoint: they come again after a
-    /// restart, and not before.
+    /// The source by itself. It has handed out every record of the last batch, those too that were not returned yet: its
+    /// next checkpoint covers them, and they are lost. Take them first, or end without another checkpoint: then they come again.
     pub fn into_source(self) -> S {
         self.source
     }
