@@ -65,13 +65,11 @@ impl CsvFactory {
 /// The columns whose type CSV cannot give: a field is text, and is split once.
 fn unsupported(row_type: &RowType) -> Vec<FormatError> {
     fn leaf(t: &LogicalType, path: &str, nested: bool, errors: &mut Vec<FormatError>) {
+        // A TIME of any precision is none of them: Flink's SQL makes TIME(3) of what is more precise.
         let reason = match t {
-            LogicalType::Time(precision @ 4..) => {
-                format!("it reads times to the millisecond, declare TIME(3) instead of TIME({precision})")
-            }
-            LogicalType::Map(..) | LogicalType::Multiset(_) => "use STRING for it".to_owned(),
+            LogicalType::Map(..) | LogicalType::Multiset(_) => "use STRING for it",
             LogicalType::Array(_) | LogicalType::Row(_) if nested => {
-                "an ARRAY or a ROW holds simple types only, use STRING within it".to_owned()
+                "an ARRAY or a ROW holds simple types only, use STRING within it"
             }
             LogicalType::Array(item) => return leaf(&item.logical, &format!("{path}[]"), true, errors),
             LogicalType::Row(row) => {
@@ -82,7 +80,7 @@ fn unsupported(row_type: &RowType) -> Vec<FormatError> {
             }
             _ => return,
         };
-        let (column, data_type) = (path.to_owned(), t.to_string());
+        let (column, data_type, reason) = (path.to_owned(), t.to_string(), reason.to_owned());
         errors.push(FormatError::UnsupportedType { format: "csv", column, data_type, reason });
     }
     let mut errors = Vec::new();
