@@ -84,6 +84,22 @@ fn a_good_table_has_an_identity_and_a_word_on_its_cost() {
 }
 
 #[test]
+fn a_column_that_a_topics_envelope_may_have_is_mentioned() {
+    for (columns, envelope, says) in [
+        ("TopicName STRING, Message STRING", "auto", Some("so envelopes are left as they are")),
+        ("Message STRING, PublishTime BIGINT", "auto", Some("the column `Message` is read from the message in")),
+        ("Message STRING", "none", None),
+        ("message STRING", "auto", None),
+    ] {
+        let mut request = with(&[("batchSize", "16"), ("envelope", envelope)]);
+        request.columns = columns.parse().expect("columns");
+        let notices = MnsSourceFactory::new().check(&request).expect("a good table").notices;
+        assert_eq!(notices.len(), usize::from(says.is_some()), "{columns}: {notices:?}");
+        assert!(says.is_none_or(|says| notices[0].contains(says)), "{columns}: {notices:?}");
+    }
+}
+
+#[test]
 fn limits_are_checked_against_each_other() {
     let errors = errors(&with(&[("undeletedMax", "100"), ("checkpointMaxMessages", "101")]));
     assert_eq!(errors, ["`checkpointMaxMessages` must lie between 1 and undeletedMax (100)"]);

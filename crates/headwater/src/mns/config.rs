@@ -257,14 +257,19 @@ impl<'a> Reader<'a> {
     }
 
     fn envelope_notice(&mut self, request: &SourceRequest, mode: EnvelopeMode) {
-        if mode == EnvelopeMode::Auto
-            && let Some(column) = EnvelopeMode::envelope_column(&request.columns)
-        {
+        if mode != EnvelopeMode::Auto {
+            return;
+        }
+        if let Some(column) = EnvelopeMode::envelope_column(&request.columns) {
             let notice = format!(
                 "the column `{column}` is a field of a topic's envelope, so envelopes are left as they are: set `envelope` \
                  to none to say so, or to topic-xml or topic-json to read the messages in them"
             );
             self.notices.push(notice);
+        } else if request.columns.index_of("Message").is_some() {
+            let notice = "the column `Message` is read from the message in a topic's envelope, not from the envelope: if it is \
+                          the envelope's own field, set `envelope` to none";
+            self.notices.push(notice.into());
         }
     }
 

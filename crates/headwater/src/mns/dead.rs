@@ -1,11 +1,9 @@
 //! The options about bad data, checked against each other, and the places that dead letters go to.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Clock, JobContext, Options, SourceError, SourceErrorKind};
-use headwater_ledger::MessageKey;
+use headwater_core::{Clock, JobContext, SourceError, SourceErrorKind};
 use headwater_mns_client::MnsClient;
 use headwater_queue_source::{BadRecords, DeadLetterTarget, SourceConfig};
 
@@ -161,35 +159,18 @@ impl Place {
     }
 }
 
-/// The part of file names that keeps this job's letters apart from those of others: the job's lineage, or for want of one
-/// a hash of what it is called.
-fn lineage(context: &JobContext, owner: &str) -> String {
-    let given = &context.lineage;
-    let fits = !given.is_empty() && given.len() <= 64 && given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if fits {
-        return given.clone();
-    }
-    let mut named = String::new();
-    // Writing to a String cannot fail.
-    let _ = write!(named, "{given}\n{}\n{owner}", context.job);
-    format!("{:032x}", MessageKey::of(&named).0)
-}
-
-/// The options of the sink that writes them.
-fn sink_options(path: &str) -> Options {
-    [("path", path), ("format", "json"), ("json.encode.ignore-null-fields", "true")].into_iter().collect()
-}
-
 #[cfg(feature = "job")]
 mod directory {
+    use std::fmt::Write as _;
     use std::sync::Arc;
 
-    use headwater_core::{Sink, SinkFactory, SinkRequest};
+    use headwater_core::{Options, Sink, SinkFactory, SinkRequest};
     use headwater_job::fs::LocalFs;
     use headwater_job::sinks::filesystem::FilesystemFactory;
+    use headwater_ledger::MessageKey;
     use headwater_queue_source::dead_letter_columns;
 
-    use super::{JobContext, Reader, SourceError, SourceErrorKind, lineage, sink_options};
+    use super::{JobContext, Reader, SourceError, SourceErrorKind};
 
     /// The sink of `filesystem`, whose files only their owner may read.
     fn request(path: &str, owner: &str, context: &JobContext) -> (FilesystemFactory, SinkRequest) {
@@ -219,6 +200,26 @@ mod directory {
             SourceError::new(SourceErrorKind::Configuration, text).with_source(error)
         })
     }
+
+    /// The part of file names that keeps this job's letters apart from those of others: the job's lineage, or for want of one
+    /// a hash of what it is called.
+    fn lineage(context: &JobContext, owner: &str) -> String {
+        let given = &context.lineage;
+        let fits =
+            !given.is_empty() && given.len() <= 64 && given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if fits {
+            return given.clone();
+        }
+        let mut named = String::new();
+        // Writing to a String cannot fail.
+        let _ = write!(named, "{given}\n{}\n{owner}", context.job);
+        format!("{:032x}", MessageKey::of(&named).0)
+    }
+
+    /// The options of the sink that writes them.
+    fn sink_options(path: &str) -> Options {
+        [("path", path), ("format", "json"), ("json.encode.ignore-null-fields", "true")].into_iter().collect()
+    }
 }
 
 #[cfg(not(feature = "job"))]
@@ -233,6 +234,7 @@ mod directory {
         reader.wrong("deadLetterPath", MISSING);
     }
 
+    #[expect(clippy::unused_async, reason = "as it is with the feature")]
     pub(super) async fn open(_: &str, _: &str, _: &JobContext) -> Result<Box<dyn Sink>, SourceError> {
         Err(SourceError::new(SourceErrorKind::Configuration, format!("`deadLetterPath` {MISSING}")))
     }
