@@ -40,7 +40,7 @@ impl RecordError {
         self.0.row
     }
 
-    /// The column, such as `items[2].price`; empty when the row as a whole does not fit, as when a column is missing.
+    /// The column, such as `items[2].price`, or `limits{}` for any value of a MAP; empty when the row as a whole does not fit, as when a column is missing.
     #[must_use]
     pub fn column(&self) -> &str {
         &self.0.column

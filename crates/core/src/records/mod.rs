@@ -1,6 +1,7 @@
 //! Rows as values of a type: [`Records`] over any [`Source`].
 
 mod error;
+mod place;
 mod schema;
 mod stream;
 
@@ -315,9 +316,8 @@ fn again<T: DeserializeOwned>(
 ) -> Result<T, RecordError> {
     let row = rows.get(at).expect("a row that was read before");
     serde_path_to_error::deserialize(row).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { path };
-        RecordError::new(batch, at, path, &Arc::new(error.into_inner()))
+        let place = place::place(error.path(), batch.records().schema_ref());
+        RecordError::new(batch, at, place, &Arc::new(error.into_inner()))
     })
 }
 

@@ -166,6 +166,28 @@ fn a_batch_of_which_nothing_was_returned_is_of_the_next_epoch() {
     assert_eq!(records.source_mut().calls, [r#"checkpoint 1 before ["a"]"#]);
 }
 
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "only reading them matters")]
+struct Limits {
+    limits: BTreeMap<String, Vec<Limit>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "only reading them matters")]
+struct Limit {
+    most: u8,
+}
+
+#[test]
+fn the_keys_of_a_map_are_data_and_in_no_error() {
+    let columns = "limits MAP<STRING, ARRAY<ROW<most INT>>>";
+    let body = r#"{"limits": {"ann@example.com": [{"most": 1}], "bob@example.com": [{"most": 2}, {"most": 300}]}}"#;
+    let mut records: Records<_, Limits> = script([batch(columns, &[("a", body)])]).records();
+    let Some(RecordEvent::Record(Err(error))) = block_on(records.next()).unwrap() else { panic!("300 is no u8") };
+    assert_eq!(error.column(), "limits{}[1].most");
+    assert!(!error.to_string().contains("example"), "{error}");
+}
+
 #[derive(Debug, Deserialize, PartialEq)]
 struct Order {
     id: u8,
