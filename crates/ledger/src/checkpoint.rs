@@ -109,7 +109,10 @@ impl Ledger {
             Some(DueReason::Count)
         } else if counts.uncommitted_bytes >= self.limits.checkpoint_max_bytes {
             Some(DueReason::Bytes)
-        } else if counts.uncommitted > 0 && counts.buffered == 0 && counts.receives == 0 && self.can_receive().is_err()
+        } else if counts.uncommitted + self.retracted > 0
+            && counts.buffered == self.retracted
+            && counts.receives == 0
+            && self.can_receive().is_err()
         {
             Some(DueReason::Blocked)
         } else {
@@ -324,6 +327,7 @@ impl Ledger {
             attempts: 0,
             persisted: true,
             changed: false,
+            retracted: false,
         };
         self.counts.add(&entry);
         self.entries.insert(key, entry);

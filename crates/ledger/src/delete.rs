@@ -169,6 +169,7 @@ impl Ledger {
         };
         let handle = handle.clone();
         entry.operation = Operation::Release;
+        self.retracted -= u64::from(std::mem::take(&mut entry.retracted));
         Some(Release { key, handle })
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Entry {
     pub(crate) persisted: bool,
     /// Listed in the changes for the next segment.
     pub(crate) changed: bool,
+    /// Buffered because it was taken back, and waiting for the commit after which it may be released.
+    pub(crate) retracted: bool,
 }
 
 /// What orders the handles of one message: by dequeue count, then by our own changes, then by NextVisibleTime; never

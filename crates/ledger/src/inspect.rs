@@ -106,6 +106,10 @@ impl Ledger {
             out.push(kind);
             list.iter().for_each(|key| put(out, &[key.0]));
         }
+        let mut retracted: Vec<_> = self.entries.iter().filter(|(_, e)| e.retracted).map(|(key, _)| key.0).collect();
+        retracted.sort_unstable();
+        put(out, &[10]);
+        put(out, &retracted);
         for reservation in self.receives.values() {
             put(out, &[3, reservation.messages.into(), u128::from(reservation.screening)]);
         }

@@ -51,7 +51,9 @@ impl Ledger {
         counts.receives = self.receives.len() as u64;
         counts.reserved = self.receives.values().map(|r| u64::from(r.messages)).sum();
         counts.reserved_bytes = self.receives.values().map(|r| r.bytes).sum();
-        require(counts == self.counts, "L1", || format!("counted {counts:?}, kept {:?}", self.counts))
+        require(counts == self.counts, "L1", || format!("counted {counts:?}, kept {:?}", self.counts))?;
+        let retracted = self.entries.values().filter(|entry| entry.retracted).count() as u64;
+        require(retracted == self.retracted, "L1", || format!("counted {retracted} retracted, kept {}", self.retracted))
     }
 
     fn check_deletes(&self) -> Result<(), Violation> {

@@ -38,6 +38,8 @@ pub struct Ledger {
     pub(crate) barrier_before_at: Mono,
     pub(crate) not_before: Mono,
     pub(crate) announced_until: Option<Mono>,
+    // Buffered ids that wait for a commit, not for the consumer.
+    pub(crate) retracted: u64,
     // What the next segment has to say.
     pub(crate) changed: Vec<MessageKey>,
     pub(crate) forgotten: Vec<MessageKey>,
@@ -174,6 +176,7 @@ impl Ledger {
             barrier_before_at: now,
             not_before: now,
             announced_until: None,
+            retracted: 0,
             changed: Vec::new(),
             forgotten: Vec::new(),
             unsaved: false,
@@ -283,6 +286,7 @@ impl Ledger {
     pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Entry> {
         let entry = self.entries.remove(&key)?;
         self.counts.remove(&entry);
+        self.retracted -= u64::from(entry.retracted);
         Some(entry)
     }
 

@@ -190,6 +190,7 @@ impl Ledger {
             attempts: 0,
             persisted: stage != Stage::Buffered,
             changed: false,
+            retracted: false,
         };
         self.counts.add(&entry);
         self.entries.insert(delivery.key, entry);
@@ -231,7 +232,9 @@ impl Ledger {
             entry.stage = Stage::Buffered;
             // It stays listed as a change, so that a checkpoint comes after which it may be given back.
             entry.changed = false;
+            entry.retracted = true;
         });
+        self.retracted += 1;
         true
     }
 
