@@ -1,5 +1,6 @@
-//! State written by version 1, as files: what it looks like, and that it is read. `HEADWATER_WRITE_GOLDEN=1` writes it
-//! anew; once released, version 1 never changes, and a new version gets a directory of its own.
+//! State as files: what it looks like, and that it is read, with the ledger's segments of each version.
+//! `HEADWATER_WRITE_GOLDEN=1` writes it anew; once released, a version never changes, and a new one gets a directory of
+//! its own.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -15,8 +16,13 @@ use headwater_ledger::{Delivery, Handle, Ledger, Limits, MessageKey, Mono, Segme
 
 const STATE: &str = "/state";
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/state-v1")
+/// The state directory as version 1 of the store writes it, with the ledger's segments of version 2.
+const NOW: &str = "state-v1-segments-v2";
+/// The same with segments of version 1, which are read and no longer written.
+const BEFORE: &str = "state-v1";
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 fn limits() -> Limits {
@@ -78,39 +84,57 @@ fn written() -> BTreeMap<String, Vec<u8>> {
     fs.files().into_iter().map(|(path, bytes)| (name(path), bytes)).filter(|(name, _)| name != "lock").collect()
 }
 
-fn committed() -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(golden()).expect("the golden files are there").map(Result::unwrap);
+fn committed(name: &str) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(golden(name)).expect("the golden files are there").map(Result::unwrap);
     entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
 }
 
 #[test]
-fn version_1_is_written_as_it_always_was() {
+fn it_is_written_as_it_always_was() {
     if std::env::var_os("HEADWATER_WRITE_GOLDEN").is_some() {
-        std::fs::create_dir_all(golden()).unwrap();
+        std::fs::create_dir_all(golden(NOW)).unwrap();
         for (name, bytes) in written() {
-            std::fs::write(golden().join(name), bytes).unwrap();
+            std::fs::write(golden(NOW).join(name), bytes).unwrap();
         }
     }
-    let (written, committed) = (written(), committed());
+    let (written, committed) = (written(), committed(NOW));
     assert_eq!(written.keys().collect::<Vec<_>>(), committed.keys().collect::<Vec<_>>());
     for (name, bytes) in written {
         assert_eq!(bytes, committed[&name], "{name}");
     }
 }
 
-#[test]
-fn version_1_is_read_down_to_the_ledger() {
+/// The newest state of a golden directory, after a ledger has taken it.
+fn read(name: &str) -> JobState {
     let fs = MemoryFs::new();
-    for (name, bytes) in committed() {
+    for (name, bytes) in committed(name) {
         fs.put(&Path::new(STATE).join(name), &bytes);
     }
     let mut store = LocalStore::open(Arc::new(fs), STATE, &options()).unwrap();
     let found = block_on(store.newest()).unwrap().unwrap();
-    assert_eq!(found, state(&snapshots()[1]));
     assert_eq!(store.next_id(), CheckpointId(2 + RESERVED_IDS + 1));
     let segments: Vec<_> =
         found.sources[0].parts.iter().map(|part| Segment::from_bytes(&part.bytes).unwrap()).collect();
     let mut ledger = Ledger::new(limits(), Mono::from_millis(0)).unwrap();
     ledger.restore(found.checkpoint, &segments, Mono::from_millis(0)).unwrap();
     assert_eq!((ledger.counts().deletable, ledger.counts().uncommitted), (2, 1));
+    let mut ids: Vec<MessageKey> = ledger.ids().into_iter().map(|id| id.key).collect();
+    ids.sort_unstable();
+    let mut expected = ["message-1", "message-2", "message-3"].map(MessageKey::of);
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+    found
+}
+
+#[test]
+fn it_is_read_down_to_the_ledger() {
+    assert_eq!(read(NOW), state(&snapshots()[1]));
+}
+
+#[test]
+fn what_was_written_with_older_segments_is_read() {
+    let found = read(BEFORE);
+    let now = state(&snapshots()[1]);
+    assert_eq!((found.checkpoint, &found.pending), (now.checkpoint, &now.pending));
+    assert_ne!(found, now, "then it holds no older segments");
 }
