@@ -1,8 +1,9 @@
 //! The inside of JSON strings: escapes, and UTF-8 as Jackson reads it.
 //!
-//! Jackson decodes UTF-8 by hand, into Java's UTF-16, and so accepts three things that Rust does not: overlong forms
-//! (`C0 AF` is `/`), surrogates as three bytes each (a pair of them is its character), and a lone surrogate, which
-//! becomes `?` when Flink makes bytes of the string. Everything else that is no UTF-8 is an error.
+//! Jackson decodes UTF-8 by hand, into Java's UTF-16, and so accepts four things that Rust does not: overlong forms
+//! (`C0 AF` is `/`), surrogates as three bytes each (a pair of them is its character), a lone surrogate, which becomes
+//! `?` when Flink makes bytes of the string, and four bytes that stand for no character, which it takes for two units
+//! all the same (`F4 90 80 80` is `??`). Everything else that is no UTF-8 is an error.
 
 use memchr::memchr;
 
@@ -75,11 +76,14 @@ impl Units<'_> {
                     None => return Err(bad(true)),
                 }
             }
-            // Four bytes must make a pair of surrogates.
-            if len == 4 && !(0x1_0000..0x11_0000).contains(&code) {
-                return Err(bad(false));
+            if len == 4 {
+                // A pair of surrogates, whatever the four bytes say: Jackson does not look whether they are a character.
+                let code = code.wrapping_sub(0x1_0000) as i32;
+                self.code((0xD800 | code >> 10) as u32 & 0xFFFF);
+                self.code((0xDC00 | code & 0x3FF) as u32);
+            } else {
+                self.code(code);
             }
-            self.code(code);
             rest = &rest[len..];
         }
         Ok(())
@@ -168,6 +172,9 @@ mod tests {
             (b"\xed\xa0\xbc", "?"),
             (b"\xed\xa0\xbc\xed\xbe\x89", "🎉"),
             (b"\\ud83c\xed\xbe\x89", "🎉"),
+            (b"\xf4\x90\x80\x80", "??"),
+            (b"x\xf7\xbf\xbf\xbfy", "x??y"),
+            (b"\xf0\x80\x80\x80", "\u{ffc0}?"),
         ] {
             assert_eq!(decoded(raw).as_deref(), Ok(text), "{}", raw.escape_ascii());
         }
@@ -180,8 +187,8 @@ mod tests {
             (b"ab\x80", 2, false),
             (b"\xe4\xb8", 0, true),
             (b"\xe4\xb8x", 0, false),
-            (b"\xf0\x80\x80\x80", 0, false),
-            (b"\xf4\x90\x80\x80", 0, false),
+            (b"\xf0\x80\x80A", 0, false),
+            (b"\xf4\x90\x80", 0, true),
             (b"\xf8\x80\x80\x80\x80", 0, false),
             (br"ab\x41", 2, false),
             (br"\'", 0, false),
