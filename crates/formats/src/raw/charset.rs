@@ -103,7 +103,11 @@ impl Charset {
                 [0, 0, 0xFE, 0xFF, rest @ ..] => utf32(rest, false, out),
                 rest => utf32(rest, false, out),
             },
-            Self::Utf32Fixed { little } => utf32(body, little, out),
+            // Unlike UTF-16, Java passes over the mark of the order that the name says.
+            Self::Utf32Fixed { little } => {
+                let mark = if little { [0xFF, 0xFE, 0, 0] } else { [0, 0, 0xFE, 0xFF] };
+                utf32(body.strip_prefix(&mark).unwrap_or(body), little, out);
+            }
             Self::Gbk => gbk(body, out),
             Self::Table(encoding, controls) => table(encoding, controls, body, out),
         }
@@ -239,6 +243,8 @@ mod tests {
             ("UTF-16BE", b"\0h\0", "h\u{fffd}"),
             ("UTF-32", b"\0\0\0h\0\0\0\xe9", "hé"),
             ("UTF-32LE", b"h\0\0\0x", "h\u{fffd}"),
+            ("UTF-32LE", b"\xff\xfe\0\0h\0\0\0", "h"),
+            ("UTF-32BE", b"\0\0\xfe\xff\0\0\0h", "h"),
         ] {
             assert_eq!(decoded(charset, body), text, "{charset} {}", body.escape_ascii());
         }
