@@ -4,6 +4,7 @@
 //! string. An Arrow string cannot hold them, so such a body is a bad record here; `BYTES` takes every body.
 
 mod charset;
+mod double_byte;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,7 +100,7 @@ impl DecoderFactory for RawFactory {
     fn is_binary(&self) -> bool {
         let row = Row::new(&self.row_type);
         let text = row.fields.first().is_some_and(|column| matches!(column.data, Data::Text(_)));
-        !text || self.charset != Charset::Utf8
+        !text || !matches!(self.charset, Charset::Utf8)
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

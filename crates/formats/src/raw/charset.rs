@@ -3,10 +3,11 @@
 
 use encoding_rs::{DecoderResult, Encoding};
 
+use super::double_byte::{self, DoubleByte};
 use crate::utf16;
 
 /// A charset that text can be decoded from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Charset {
     Utf8,
     Ascii,
@@ -20,8 +21,10 @@ pub(crate) enum Charset {
     Utf32Fixed {
         little: bool,
     },
-    /// GBK as Java has it: pairs of bytes alone, some of them private-use characters.
-    Gbk,
+    /// Single bytes and pairs, where Java's tables are not the web's.
+    Pairs(&'static DoubleByte),
+    /// A table of single bytes, of which Java has some otherwise.
+    Bytes(&'static Encoding, fn(u8) -> Option<char>),
     /// A table of encoding_rs, whose control characters 80 to 9F are kept, or mean an undefined byte.
     Table(&'static Encoding, Controls),
 }
@@ -61,11 +64,29 @@ impl Charset {
             "iso-8859-9" | "iso8859_9" | "iso8859-9" | "latin5" | "l5" | "8859_9" => {
                 Self::Table(encoding_rs::WINDOWS_1254, Controls::Latin)
             }
-            "euc_jp" => Self::Table(encoding_rs::EUC_JP, Controls::Table),
-            "euc_kr" | "x-windows-949" | "ms949" => Self::Table(encoding_rs::EUC_KR, Controls::Table),
-            "gbk" | "cp936" | "windows-936" => Self::Gbk,
-            "euc_cn" | "gb2312" | "ms936" => Self::Table(encoding_rs::GBK, Controls::Table),
-            "sjis" | "windows-31j" | "ms932" => Self::Table(encoding_rs::SHIFT_JIS, Controls::Table),
+            "euc_jp" | "eucjp" => Self::Table(encoding_rs::EUC_JP, Controls::Table),
+            "x-windows-949" | "ms949" => Self::Table(encoding_rs::EUC_KR, Controls::Table),
+            "euc-kr" | "euc_kr" | "euckr" | "ksc5601" | "ks_c_5601-1987" | "ksc_5601" | "5601" => {
+                Self::Pairs(&double_byte::EUC_KR)
+            }
+            "gbk" | "cp936" | "windows-936" => Self::Pairs(&double_byte::GBK),
+            "gb2312" | "gb2312-80" | "euc_cn" | "euc-cn" | "x-euc-cn" | "euccn" => Self::Pairs(&double_byte::GB2312),
+            "ms936" => Self::Table(encoding_rs::GBK, Controls::Table),
+            "shift_jis" | "shift-jis" | "sjis" | "x-sjis" | "ms_kanji" | "csshiftjis" => {
+                Self::Pairs(&double_byte::SHIFT_JIS)
+            }
+            "koi8-u" | "koi8_u" => Self::Bytes(encoding_rs::KOI8_U, |b| match b {
+                0xAE => Some('\u{255D}'),
+                0xBE => Some('\u{256C}'),
+                _ => None,
+            }),
+            "windows-1255" | "cp1255" => Self::Bytes(encoding_rs::WINDOWS_1255, |b| {
+                matches!(b, 0x81 | 0x8A | 0x8C..=0x90 | 0x9A | 0x9C..=0x9F | 0xCA).then_some(REPLACEMENT)
+            }),
+            "tis-620" | "tis620" | "tis620.2533" => {
+                Self::Bytes(encoding_rs::WINDOWS_874, |b| matches!(b, 0x80..=0x9F).then_some(REPLACEMENT))
+            }
+            "windows-31j" | "ms932" | "windows-932" | "cswindows31j" => Self::Pairs(&double_byte::WINDOWS_31J),
             _ => return Self::table(&name),
         })
     }
@@ -108,7 +129,16 @@ impl Charset {
                 let mark = if little { [0xFF, 0xFE, 0, 0] } else { [0, 0, 0xFE, 0xFF] };
                 utf32(body.strip_prefix(&mark).unwrap_or(body), little, out);
             }
-            Self::Gbk => gbk(body, out),
+            Self::Bytes(encoding, other) => {
+                for piece in body.chunk_by(|a, b| other(*a).is_some() == other(*b).is_some()) {
+                    if piece.first().is_some_and(|b| other(*b).is_some()) {
+                        push_all(piece.iter().filter_map(|b| other(*b)), out);
+                    } else {
+                        with_table(encoding, piece, out);
+                    }
+                }
+            }
+            Self::Pairs(charset) => charset.decode(body, out),
             Self::Table(encoding, controls) => table(encoding, controls, body, out),
         }
         Ok(())
@@ -117,7 +147,7 @@ impl Charset {
 
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-fn push_all(chars: impl Iterator<Item = char>, out: &mut Vec<u8>) {
+pub(super) fn push_all(chars: impl Iterator<Item = char>, out: &mut Vec<u8>) {
     for c in chars {
         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     }
@@ -128,33 +158,6 @@ fn utf32(body: &[u8], little: bool, out: &mut Vec<u8>) {
     let codes = words.iter().map(|word| if little { u32::from_le_bytes(*word) } else { u32::from_be_bytes(*word) });
     let chars = codes.map(|code| char::from_u32(code).unwrap_or(REPLACEMENT));
     push_all(chars.chain((!rest.is_empty()).then_some(REPLACEMENT)), out);
-}
-
-/// The web reads GBK with the table of GB 18030, which gives FE50 to FEA0 characters that did not exist when GBK was
-/// made; Java still has the private-use characters U+E815 to U+E864 there, and no sequences of four bytes.
-fn gbk(body: &[u8], out: &mut Vec<u8>) {
-    let (mut plain, mut at) = (0, 0);
-    let special = |from: usize, to: usize, next: usize, c: char, out: &mut Vec<u8>| {
-        with_table(encoding_rs::GBK, &body[from..to], out);
-        push_all([c].into_iter(), out);
-        next
-    };
-    while at < body.len() {
-        match (body[at], body.get(at + 1).copied()) {
-            (0..=0x7F, _) => at += 1,
-            (0xFE, Some(trail @ (0x50..=0x7E | 0x80..=0xA0))) => {
-                let code = 0xE815 + u32::from(trail) - 0x50 - u32::from(trail > 0x7F);
-                at = special(plain, at, at + 2, char::from_u32(code).unwrap_or(REPLACEMENT), out);
-                plain = at;
-            }
-            (0x81..=0xFE, Some(0x40..=0x7E | 0x80..=0xFE)) => at += 2,
-            _ => {
-                at = special(plain, at, at + 1, REPLACEMENT, out);
-                plain = at;
-            }
-        }
-    }
-    with_table(encoding_rs::GBK, &body[plain..], out);
 }
 
 fn table(encoding: &'static Encoding, controls: Controls, body: &[u8], out: &mut Vec<u8>) {
@@ -184,7 +187,7 @@ fn table(encoding: &'static Encoding, controls: Controls, body: &[u8], out: &mut
     }
 }
 
-fn with_table(encoding: &'static Encoding, body: &[u8], out: &mut Vec<u8>) {
+pub(super) fn with_table(encoding: &'static Encoding, body: &[u8], out: &mut Vec<u8>) {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut rest = body;
     loop {
@@ -228,6 +231,14 @@ mod tests {
             ("GBK", b"\xd6\xd0\xce\xc4", "中文"),
             ("gb2312", b"\xd6\xd0", "中"),
             ("GBK", b"\xd6\xd0\xce", "中\u{fffd}"),
+            ("GBK", b"\xa6\xd9\xa0\xffa", "\u{e78d}\u{fffd}a"),
+            ("gb2312", b"h\xe9llo\xa1\xa4\xd7\xfa", "h\u{fffd}llo\u{30fb}\u{fffd}"),
+            ("EUC-KR", b"\xc7\xd1\x81\x41\xa2\xe8", "한\u{fffd}A\u{327e}"),
+            ("Shift_JIS", b"\x81\x60\x87\x40\xb1", "\u{301c}\u{fffd}@\u{ff71}"),
+            ("windows-31j", b"\x81\x60\x87\x40\xb1", "\u{ff5e}\u{2460}\u{ff71}"),
+            ("KOI8-U", b"\xae\xc1", "\u{255d}а"),
+            ("windows-1255", b"\xe0\xca", "א\u{fffd}"),
+            ("TIS-620", b"\x80\xa1", "\u{fffd}ก"),
             ("GBK", b"\xff\xfe\x81a\xfe\x50\xfe\xa0", "\u{fffd}\u{e845}a\u{e815}\u{e864}"),
             ("GBK", b"\xd6\xd0\x81\x30\x81\x30\x80", "中\u{fffd}0\u{fffd}0\u{fffd}"),
             ("GB18030", b"\xd6\xd0\x95\x32\x82\x36", "中𠀀"),
@@ -250,7 +261,7 @@ mod tests {
         }
         assert_eq!(Charset::Utf8.decode(b"ab\xffc", &mut Vec::new()), Err(2));
         for name in ["no-such", "", " UTF-8", "x-user-defined", "replacement"] {
-            assert_eq!(Charset::named(name), None, "{name:?}");
+            assert!(Charset::named(name).is_none(), "{name:?}");
         }
     }
 
