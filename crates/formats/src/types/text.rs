@@ -229,8 +229,8 @@ impl<'a> Reader<'a> {
                 LogicalType::Double
             }
             "DECIMAL" | "DEC" | "NUMERIC" => self.decimal()?,
-            "CHAR" => LogicalType::Char(self.length(1)?),
-            "VARCHAR" => match self.length(1)? {
+            "CHAR" | "CHARACTER" if !self.eat_word("VARYING") => LogicalType::Char(self.length(1)?),
+            "VARCHAR" | "CHAR" | "CHARACTER" => match self.length(1)? {
                 MAX_LENGTH => LogicalType::String,
                 n => LogicalType::VarChar(n),
             },
@@ -363,6 +363,9 @@ mod tests {
             ("NUMERIC(5)", "DECIMAL(5, 0)"),
             ("dec(5,2) null", "DECIMAL(5, 2)"),
             ("CHAR", "CHAR(1)"),
+            ("CHARACTER(3)", "CHAR(3)"),
+            ("CHARACTER VARYING(3)", "VARCHAR(3)"),
+            ("CHAR VARYING(3)", "VARCHAR(3)"),
             ("VARCHAR(2147483647)", "STRING"),
             ("VARBINARY(2147483647)", "BYTES"),
             ("TIME", "TIME(0)"),
