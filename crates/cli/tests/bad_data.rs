@@ -192,6 +192,18 @@ async fn a_queue_that_does_not_take_a_letter_keeps_the_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_denies_letters_exits_with_4() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = two_queues(QueueSettings::default()).await;
+    server.set_faults(serde_json::from_str(r#"{"deny": ["SendMessage"]}"#).expect("faults"));
+    put(&server, ["no json".to_owned()]);
+    let more = ", 'badRecords' = 'dead-letter', 'deadLetterQueue' = 'dead'";
+    let script = job::to_print(dir.path(), &server.endpoint(), more);
+    until_idle(dir.path(), &script).code(4).says(["queue dead", "AccessDenied", "Nothing is lost"]);
+    assert_eq!(job::left(&server), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_budget_ends_the_job_with_a_report_and_code_5() {
     for (budget, said) in [
         ("'badRecordsMaxCount' = '3'", "4 messages since the start, more than badRecordsMaxCount = 3"),

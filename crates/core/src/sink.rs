@@ -81,6 +81,7 @@ pub struct Committable {
 #[error("{message}")]
 pub struct SinkError {
     message: String,
+    denied: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -89,7 +90,19 @@ impl SinkError {
     /// An error with its whole text.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self { message: message.into(), denied: false, source: None }
+    }
+
+    /// Says that the target denies access: starting again does not help before somebody grants it.
+    #[must_use]
+    pub fn denied(mut self) -> Self {
+        self.denied = true;
+        self
+    }
+
+    /// Whether the target denies access.
+    pub fn is_denied(&self) -> bool {
+        self.denied
     }
 
     /// Adds the cause, which `Display` does not repeat.

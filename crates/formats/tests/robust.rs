@@ -25,7 +25,7 @@ struct Sample {
 /// Broken bodies between two flushes: few enough to compare often, many enough to be quick.
 const RUN: usize = 64;
 /// Up to this length a body is changed at every position, and a longer one at so many, evenly spread: a whole file takes
-/// milliseconds to read.
+/// milliseconds to read. All are cut at every length.
 const SHORT: usize = 200;
 const POSITIONS: usize = 50;
 /// What is put in place of a byte, besides its neighbours in value and its high bit flipped: what the formats give a
@@ -43,7 +43,13 @@ fn every_format_survives_broken_bodies() {
         for sample in &samples {
             let mutants = mutants(&sample.body);
             broken += mutants.len();
-            mutants.chunks(RUN).for_each(|run| survives(sample, run));
+            mutants.chunks(RUN).for_each(|run| survives(sample, run, sample.good.as_deref()));
+            // The lengths that were left out, without a whole good file after each.
+            let cuts: Vec<Vec<u8>> = (0..sample.body.len()).map(|end| sample.body[..end].to_vec()).collect();
+            if sample.body.len() > SHORT {
+                cuts.chunks(RUN).for_each(|run| survives(sample, run, None));
+                broken += cuts.len();
+            }
         }
         println!("{}: {broken} broken bodies", format.name);
     }
@@ -111,9 +117,9 @@ fn mutants(body: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Feeds broken bodies and the good one by turns, in both modes, and looks at what came out.
-fn survives(sample: &Sample, broken: &[Vec<u8>]) {
+fn survives(sample: &Sample, broken: &[Vec<u8>], good: Option<&[u8]>) {
     let name = &sample.name;
-    let neighbour = sample.good.as_ref().map(|body| {
+    let neighbour = good.map(|body| {
         let mut alone = sample.factory.decoder();
         alone.decode(body, OnBadRow::Fail).expect("it was good before");
         (body, alone.flush())

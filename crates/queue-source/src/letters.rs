@@ -305,7 +305,8 @@ impl Letters {
                         "dead letters cannot be put into {}: {error}. Nothing is lost: their messages stay in the queue",
                         self.place
                     );
-                    self.target = Target::Broken(SourceError::new(SourceErrorKind::Failed, text).with_source(error));
+                    let kind = if error.is_denied() { SourceErrorKind::Denied } else { SourceErrorKind::Failed };
+                    self.target = Target::Broken(SourceError::new(kind, text).with_source(error));
                 }
             }
         }

@@ -7,7 +7,9 @@ use arrow::array::cast::AsArray;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
-use headwater_core::{CheckpointId, Clock, Committable, Delivery, Mono, Sink, SinkError, SourceError, SourceErrorKind};
+use headwater_core::{
+    CheckpointId, Clock, Committable, Delivery, Mono, QueueErrorKind, Sink, SinkError, SourceError, SourceErrorKind,
+};
 use headwater_formats::json::{JsonEncoder, JsonOptions};
 use headwater_mns_client::proto::numbers::{BATCH, MAX_BATCH_SEND_BYTES};
 use headwater_mns_client::proto::{ErrorClass, NewMessage, Property};
@@ -130,6 +132,7 @@ impl LetterQueue {
         }
         let error = SinkError::new(format!("queue {} does not take them: {text}", self.queue));
         Err(match cause {
+            Some(cause) if cause.kind() == QueueErrorKind::Denied => error.denied().with_source(cause),
             Some(cause) => error.with_source(cause),
             None => error,
         })
