@@ -42,7 +42,7 @@ impl LetterQueue {
     pub(super) async fn open(client: MnsClient, clock: Arc<dyn Clock>, queue: &str) -> Result<Self, SourceError> {
         let body_max = match client.queue_attributes(queue).await {
             Ok(attributes) => u64::from(attributes.maximum_message_size),
-            Err(error) if error.kind() == headwater_core::QueueErrorKind::NoSuchQueue => {
+            Err(error) if error.kind() == QueueErrorKind::NoSuchQueue => {
                 let text = format!("`deadLetterQueue`: there is no queue {queue}; create it first");
                 return Err(SourceError::new(SourceErrorKind::Configuration, text).with_source(error));
             }
