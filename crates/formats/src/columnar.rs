@@ -13,12 +13,14 @@ mod intake;
 mod leaf;
 mod names;
 mod plan;
+mod varint;
 
 pub(crate) use codec::{Codec, decompress};
 pub(crate) use decoder::{FileFactory, FileFormat, Table};
 pub(crate) use guard::guarded;
 pub(crate) use intake::Intake;
 pub(crate) use plan::RowPlan;
+pub(crate) use varint::varint;
 
 use crate::{DecodeError, DecodeErrorKind};
 

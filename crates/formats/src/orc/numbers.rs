@@ -1,7 +1,7 @@
 //! ORC's run-length encodings of whole numbers that are not negative, both versions: what counts and lengths are
 //! stored in. The library decodes them as well, but allocates what they add up to before it has seen that much data.
 
-use super::proto::varint;
+use crate::columnar::varint;
 
 /// How many bits the codes of version 2 stand for, beyond 24.
 const WIDE: [u32; 8] = [26, 28, 30, 32, 40, 48, 56, 64];

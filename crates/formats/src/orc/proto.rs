@@ -1,5 +1,7 @@
 //! Protocol buffers, as much as ORC's metadata takes: fields by number, and writing them.
 
+use crate::columnar::varint;
+
 /// A field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
@@ -60,20 +62,6 @@ pub(super) fn repeated(value: Value<'_>, into: &mut Vec<u64>) -> Option<()> {
         Value::Fixed => return None,
     }
     Some(())
-}
-
-/// A number of up to 64 bits, seven to the byte.
-pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        value |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 /// A message being written.

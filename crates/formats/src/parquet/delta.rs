@@ -1,6 +1,8 @@
 //! The two encodings of text whose lengths are numbers in a packed form: what those numbers say is looked at before
 //! the library allocates as many lengths as a page claims, or builds each value from the one before it.
 
+use crate::columnar::varint;
+
 /// Bytes that the values of a page have, of which `most` is the largest number there can be; `None` when the lengths
 /// make no sense. `prefixes` says that values share a prefix with the one before, so that a page of a few bytes can
 /// stand for any amount of text.
@@ -57,19 +59,6 @@ fn bits(packed: &[u8], start: usize, width: usize) -> Option<i64> {
     window[..bytes.len()].copy_from_slice(bytes);
     // At most 32 + 7 bits of the window are looked at.
     Some((u64::from_le_bytes(window) >> (start % 8) & ((1 << width) - 1)) as i64)
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        value |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 fn zigzag(rest: &mut &[u8]) -> Option<i64> {

@@ -3,6 +3,8 @@
 //! The Parquet library reads the footer into its own structures; this walk comes first, since that one recurses and
 //! allocates as the bytes tell it. The headers of pages are read with it as well.
 
+use crate::columnar::varint;
+
 /// How deep structures may nest. Parquet's own nest five deep.
 const MAX_DEPTH: usize = 32;
 
@@ -140,15 +142,10 @@ impl<'a> Thrift<'a> {
     }
 
     fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
+        let mut rest = self.bytes.get(self.at..)?;
+        let value = varint(&mut rest)?;
+        self.at = self.bytes.len() - rest.len();
+        Some(value)
     }
 
     fn pass(&mut self, bytes: usize) -> Option<()> {

@@ -216,7 +216,7 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         "badRecordsExcerpt",
         OneOf(&["true", "false"]),
         Some("false"),
-        "Whether the error of `badRecords` = `fail` shows some bytes of the body around the mistake. Bodies may hold personal data.",
+        "Whether the error of `badRecords` = `fail` shows some bytes of the body around the mistake; without effect under the other policies, whose logs never show any. Bodies may hold personal data.",
     ),
 ];
 
