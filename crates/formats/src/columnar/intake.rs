@@ -45,6 +45,7 @@ impl Intake {
     }
 
     /// Bytes that the rows so far take.
+    #[cfg(feature = "orc")]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
