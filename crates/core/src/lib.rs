@@ -35,7 +35,8 @@
 //! ```
 //!
 //! # Reading order
-//! [`Source`], [`Queue`], [`Batch`], then [`Sink`], [`Plan`], [`CheckpointStore`], [`SourceFactory`], [`Clock`].
+//! [`Source`], [`Queue`], [`Batch`], then [`Sink`], [`Plan`], [`CheckpointStore`], [`SourceFactory`], [`Clock`],
+//! [`fs`].
 
 mod bad;
 mod batch;
@@ -43,6 +44,7 @@ mod clock;
 mod delivery;
 mod duration;
 mod factory;
+pub mod fs;
 mod marker;
 mod options;
 mod plan;

@@ -103,14 +103,6 @@ impl FileSystem for LocalFs {
     }
 }
 
-impl NewFile for File {
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
-    }
-}
-
-impl Lock for File {}
-
 fn identity(found: &std::fs::Metadata) -> Identity {
     let born = found.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     let born = born.and_then(|since| u64::try_from(since.as_nanos()).ok());
