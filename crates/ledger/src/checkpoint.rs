@@ -20,7 +20,7 @@ pub enum DueReason {
     Count,
     /// Enough bytes are uncommitted.
     Bytes,
-    /// The oldest uncommitted lease is about to end.
+    /// The oldest uncommitted lease is about to end and not extended, or a message has been held for as long as may be.
     Lease,
     /// Nothing can be received before something is committed.
     Blocked,
@@ -120,11 +120,12 @@ impl Ledger {
         }
     }
 
-    /// Not sooner than a pause after the last barrier: leases that have ended are not saved by haste, and a slow consumer
-    /// must not get a checkpoint for every batch.
+    /// When the first lease on an uncommitted message ends, by the margin, or has been held for the longest time. A lease that is
+    /// extended in time moves on before that. Not sooner than a pause after the last barrier: leases that have ended are not saved by
+    /// haste, and a slow consumer must not get a checkpoint for every batch.
     fn lease_deadline(&self) -> Option<Mono> {
         let floor = self.last_barrier_at + self.limits.checkpoint_retry;
-        self.open_lease_end.map(|end| (end - self.limits.lease_margin).max(floor))
+        self.leases.first().map(|(at, _)| (*at).max(floor))
     }
 
     fn interval_deadline(&self) -> Option<Mono> {
@@ -146,14 +147,14 @@ impl Ledger {
     }
 
     /// When to look again although nothing happened: the earliest moment at which a checkpoint is due, a delete is to
-    /// be retried, or [`tick`](Self::tick) has something to do. In the past if that is so now.
+    /// be retried, a lease is to be extended, or [`tick`](Self::tick) has something to do. In the past if that is so now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        earlier(self.next_deadline_besides_deletes(), self.next_retry())
+        earlier(self.next_deadline_besides_deletes(), earlier(self.next_retry(), self.next_extend()))
     }
 
-    /// As [`next_deadline`](Self::next_deadline), without the retries of deletes: for a driver whose deletes run by
-    /// themselves. (All of them may be busy when a retry is due, and whoever waited for it could only wait again.)
+    /// As [`next_deadline`](Self::next_deadline), without the retries of deletes and the extensions: for a driver where both run
+    /// by themselves. (All of them may be busy when one is due, and whoever waited for it could only wait again.)
     #[must_use]
     pub fn next_deadline_besides_deletes(&self) -> Option<Mono> {
         let scan = (self.counts.unconfirmed > 0).then(|| self.last_scan + crate::forget::RETENTION_SCAN_PERIOD);
@@ -209,9 +210,6 @@ impl Ledger {
             self.update(key, |entry| entry.stage = Stage::Emitted(Some(id)));
         }
         self.sealed.insert(id, sealed);
-        self.sealed_lease_end = earlier(self.sealed_lease_end, self.open_lease_end.take());
-        let leases = later.iter().filter_map(|key| self.entries.get(key)).map(|entry| entry.lease_end);
-        self.open_lease_end = leases.fold(None, earlier);
         self.open = later;
         self.last_barrier = Some(id);
         self.barrier_before_at = std::mem::replace(&mut self.last_barrier_at, now);
@@ -239,12 +237,13 @@ impl Ledger {
         while let Some(oldest) = self.sealed.first_entry().filter(|oldest| *oldest.key() <= id) {
             let (checkpoint, keys) = oldest.remove_entry();
             for key in keys {
-                self.update(key, |entry| entry.stage = Stage::Committed(checkpoint));
+                self.cancel_extend(key);
+                self.update(key, |entry| {
+                    entry.stage = Stage::Committed(checkpoint);
+                    entry.attempts = 0;
+                });
                 self.queue_delete(key);
             }
-        }
-        if self.sealed.is_empty() {
-            self.sealed_lease_end = None;
         }
         Ok(())
     }
@@ -271,7 +270,6 @@ impl Ledger {
             // As if its barrier had not been: what made it due makes the next one due.
             self.unsaved = true;
             self.last_barrier_at = self.barrier_before_at;
-            self.open_lease_end = earlier(self.open_lease_end, self.sealed_lease_end.take());
         }
     }
 
@@ -321,6 +319,7 @@ impl Ledger {
             rank: stored.rank,
             enqueued: stored.enqueued,
             lease_end: None,
+            held_since: now,
             bytes: 0,
             operation: Operation::None,
             wait: Wait::None,
@@ -328,9 +327,9 @@ impl Ledger {
             persisted: true,
             changed: false,
             retracted: false,
+            left: false,
         };
-        self.counts.add(&entry);
-        self.entries.insert(key, entry);
+        self.place(key, entry);
         self.queue_delete(key);
     }
 

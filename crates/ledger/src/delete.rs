@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::entry::{Operation, Stage, Wait};
+use crate::entry::{Entry, Operation, Stage, Wait};
 use crate::graves::Burial;
 use crate::ids::{DeleteToken, Handle, MessageKey, Mono, Ticket};
 use crate::ledger::Ledger;
@@ -145,7 +145,7 @@ impl Ledger {
     }
 
     /// Everything that is neither committed nor in the middle of an operation, to be made visible again at the end of
-    /// a run. Each item ends in one [`release_done`](Self::release_done).
+    /// a run. Each item ends in one [`release_done`](Self::release_done). What is being extended comes once that has ended.
     pub fn release_all(&mut self) -> Vec<Release> {
         let mut out: Vec<Release> = Vec::new();
         for (&key, entry) in &mut self.entries {
@@ -157,17 +157,25 @@ impl Ledger {
             }
         }
         out.sort_unstable_by_key(|release| release.key);
+        for release in &out {
+            self.cancel_extend(release.key);
+        }
         out
     }
 
     /// One received message that is not handed out (any more), to be given back to the queue. Ends in one
-    /// [`release_done`](Self::release_done), after which a redelivery of it is new.
+    /// [`release_done`](Self::release_done), after which a redelivery of it is new. `None` if there is no such message, or its
+    /// handle is dead: then it is back already, and a redelivery is new from now on. Also while it
+    /// [is being extended](Self::is_extending): then ask again.
     pub fn release(&mut self, key: MessageKey) -> Option<Release> {
+        let entry = self.entries.get(&key)?;
+        let (Stage::Buffered, Operation::None) = (entry.stage, entry.operation) else { return None };
+        self.cancel_extend(key);
         let entry = self.entries.get_mut(&key)?;
-        let (Stage::Buffered, Operation::None, Some(handle)) = (entry.stage, entry.operation, &entry.handle) else {
+        let Some(handle) = entry.handle.clone() else {
+            self.forget(key);
             return None;
         };
-        let handle = handle.clone();
         entry.operation = Operation::Release;
         self.retracted -= u64::from(std::mem::take(&mut entry.retracted));
         Some(Release { key, handle })
@@ -205,9 +213,12 @@ impl Ledger {
         self.entries.values().filter_map(|entry| entry.lease_end).max()
     }
 
-    /// Whether a delete is waiting or running.
+    /// Whether a delete is waiting (for an extension, too) or running.
     #[must_use]
     pub fn deletes_pending(&self) -> bool {
-        !self.ready.is_empty() || !self.retries.is_empty() || !self.deleting.is_empty()
+        let committed =
+            |key| self.entries.get(key).is_some_and(|entry: &Entry| matches!(entry.stage, Stage::Committed(_)));
+        let waits = self.extending.keys().any(committed);
+        waits || !self.ready.is_empty() || !self.retries.is_empty() || !self.deleting.is_empty()
     }
 }

@@ -20,10 +20,11 @@ pub(crate) enum Operation {
     #[default]
     None,
     Delete,
+    Extend,
     Release,
 }
 
-/// Where an id waits for its delete.
+/// Where an id waits for its next operation: a delete once it is committed, an extension before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Wait {
     #[default]
@@ -32,6 +33,10 @@ pub(crate) enum Wait {
     Ready,
     /// In the queue of retries, until then.
     Retry(Mono),
+    /// In the schedule of extensions, for then.
+    Extend(Mono),
+    /// Held for so long that its lease is not extended any more.
+    Held,
 }
 
 #[derive(Clone, Debug)]
@@ -44,12 +49,14 @@ pub(crate) struct Entry {
     pub(crate) enqueued: ServerMs,
     /// A hint for scheduling; no decision about safety reads it.
     pub(crate) lease_end: Option<Mono>,
+    /// When the receive began that brought it first: it has been held since then, or less.
+    pub(crate) held_since: Mono,
     /// Bytes of permit held until the epoch is committed.
     pub(crate) bytes: u64,
     pub(crate) operation: Operation,
-    /// Whether it waits in the queue of deletes or in the queue of retries.
+    /// Whether it waits in the queue of deletes, in that of retries, or in the schedule of extensions.
     pub(crate) wait: Wait,
-    /// Failed tries of deleting with the present handle.
+    /// Failed tries of the present operation (deleting, or extending before it) with the present handle.
     pub(crate) attempts: u32,
     /// Some segment of the chain holds this id.
     pub(crate) persisted: bool,
@@ -57,6 +64,8 @@ pub(crate) struct Entry {
     pub(crate) changed: bool,
     /// Buffered because it was taken back, and waiting for the commit after which it may be released.
     pub(crate) retracted: bool,
+    /// To be dropped as soon as the answer to its extension is there.
+    pub(crate) left: bool,
 }
 
 /// What orders the handles of one message: by dequeue count, then by our own changes, then by NextVisibleTime; never

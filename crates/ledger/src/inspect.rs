@@ -25,7 +25,8 @@ pub struct IdView {
     pub rank: (u32, u32, ServerMs),
     /// When the queue took it; 0 for a deleted one.
     pub enqueued: ServerMs,
-    /// The operation in flight or the queue it waits in: `delete`, `release`, `ready`, `retry`, or nothing.
+    /// The operation in flight (`delete`, `extend`, `release`), or the queue it waits in (`ready`, `retry`; `leased`, until it is
+    /// extended; `held`, too long for that), or nothing.
     pub doing: &'static str,
     /// Failed tries with this handle.
     pub attempts: u32,
@@ -49,9 +50,12 @@ impl Ledger {
                 };
                 let doing = match (entry.operation, entry.wait) {
                     (Operation::Delete, _) => "delete",
+                    (Operation::Extend, _) => "extend",
                     (Operation::Release, _) => "release",
                     (Operation::None, Wait::Ready) => "ready",
                     (Operation::None, Wait::Retry(_)) => "retry",
+                    (Operation::None, Wait::Extend(_)) => "leased",
+                    (Operation::None, Wait::Held) => "held",
                     (Operation::None, Wait::None) => "",
                 };
                 IdView {
@@ -83,8 +87,8 @@ impl Ledger {
         out
     }
 
-    /// Appends everything by which two states can behave differently while the clock stands still and no delivery tells
-    /// its lease. Tickets and tokens appear by their order alone, so that two histories which lead to the same
+    /// Appends everything by which two states can behave differently while the clock stands still and leases do not tell when they
+    /// end, or all tell the same. Tickets and tokens appear by their order alone, so that two histories which lead to the same
     /// place are seen to.
     #[doc(hidden)]
     pub fn fingerprint(&self, out: &mut Vec<u8>) {
@@ -110,6 +114,16 @@ impl Ledger {
         retracted.sort_unstable();
         put(out, &[10]);
         put(out, &retracted);
+        let mut left: Vec<_> = self.entries.iter().filter(|(_, e)| e.left).map(|(key, _)| key.0).collect();
+        left.sort_unstable();
+        put(out, &[11]);
+        put(out, &left);
+        self.extends.iter().for_each(|(at, key)| put(out, &[12, at.0.as_nanos(), key.0]));
+        for (key, (handle, rank)) in &self.extending {
+            put(out, &[13, key.0, rank.dequeue_count.into(), rank.own_changes.into()]);
+            out.extend_from_slice(&rank.next_visible.0.to_le_bytes());
+            out.extend_from_slice(handle.as_str().as_bytes());
+        }
         for reservation in self.receives.values() {
             put(out, &[3, reservation.messages.into(), u128::from(reservation.screening)]);
         }

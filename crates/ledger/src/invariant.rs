@@ -26,6 +26,8 @@ impl Ledger {
     /// * `L1` the counters equal a recount.
     /// * `L2` one operation per id: an id is in a running delete exactly if its operation says so, and only once.
     /// * `L3` what can be deleted is queued, waiting for a retry or running: nothing is stuck.
+    /// * `L7` what is to be extended is scheduled, and nothing else is; what is being extended is marked so. The leases that press for a
+    ///   checkpoint are those of the uncommitted ids.
     /// * `L4` every uncommitted id is in exactly one epoch.
     /// * `L5` every deleted id is nothing else beside, and found by its key; they are in the order of tickets.
     /// * `L6` the changes for the next segment are complete: what is marked is listed.
@@ -37,6 +39,7 @@ impl Ledger {
         self.check_counts()?;
         self.check_deletes()?;
         self.check_waits()?;
+        self.check_extends()?;
         self.check_epochs()?;
         self.check_graves()?;
         self.check_bounds()
@@ -92,6 +95,25 @@ impl Ledger {
         require(self.retries == marked, "L3", || format!("queued for retry {:?}, marked so {marked:?}", self.retries))
     }
 
+    fn check_extends(&self) -> Result<(), Violation> {
+        let mut scheduled = BTreeSet::new();
+        for (key, entry) in &self.entries {
+            let running = self.extending.contains_key(key);
+            require(running == (entry.operation == Operation::Extend), "L7", || format!("{key:?}: marked or running"))?;
+            require(running || !entry.left, "L7", || format!("{key:?} is left and waits for nothing"))?;
+            let waits = matches!(entry.wait, Wait::Extend(_) | Wait::Held);
+            let wanted = self.limits.extend_lease.is_some() && entry.extendable().is_some();
+            require(waits == wanted, "L7", || format!("{key:?} is to be extended: {wanted}; waits: {waits}"))?;
+            scheduled.extend(if let Wait::Extend(at) = entry.wait { Some((at, *key)) } else { None });
+        }
+        require(scheduled == self.extends, "L7", || format!("scheduled {:?}, marked so {scheduled:?}", self.extends))?;
+        let lost = self.extending.keys().find(|key| !self.entries.contains_key(key));
+        require(lost.is_none(), "L7", || format!("{lost:?} is being extended and forgotten"))?;
+        let leases = self.entries.iter().filter_map(|(key, entry)| Some((self.limits.presses_at(entry)?, *key)));
+        let leases: BTreeSet<_> = leases.collect();
+        require(leases == self.leases, "L7", || format!("leases {leases:?}, kept {:?}", self.leases))
+    }
+
     fn check_graves(&self) -> Result<(), Violation> {
         let sorted = self.graves.iter().zip(self.graves.iter().skip(1)).all(|(a, b)| a.2.ticket <= b.2.ticket);
         require(sorted, "L5", || "deleted ids are not in the order of tickets".into())?;
@@ -127,7 +149,7 @@ impl Ledger {
             "reserved above undeletedMax".into()
         })?;
         let call = self.can_receive().is_ok() || counts.buffered > 0 || self.deletes_pending();
-        let answer = counts.receives > 0 || self.in_flight.is_some();
+        let answer = counts.receives > 0 || self.in_flight.is_some() || !self.extending.is_empty();
         let releasing = self.entries.values().any(|entry| entry.operation == Operation::Release);
         let enabled = call || answer || releasing || self.next_deadline().is_some();
         require(enabled, "G4", || format!("nothing is enabled: {counts:?}"))

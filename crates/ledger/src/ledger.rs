@@ -24,12 +24,15 @@ pub struct Ledger {
     pub(crate) retries: BTreeSet<(Mono, MessageKey)>,
     pub(crate) deleting: BTreeMap<DeleteToken, Vec<(MessageKey, Handle)>>,
     pub(crate) next_token: u64,
+    // Extensions: when each is due, and those in flight with the handle they use.
+    pub(crate) extends: BTreeSet<(Mono, MessageKey)>,
+    pub(crate) extending: BTreeMap<MessageKey, (Handle, HandleRank)>,
     // Ids whose delete is confirmed, until they may be forgotten. No id is here and in the entries.
     pub(crate) graves: Graves,
     // Checkpoints.
     pub(crate) open: Vec<MessageKey>,
-    pub(crate) open_lease_end: Option<Mono>,
-    pub(crate) sealed_lease_end: Option<Mono>,
+    // When each uncommitted id presses for a checkpoint.
+    pub(crate) leases: BTreeSet<(Mono, MessageKey)>,
     pub(crate) sealed: BTreeMap<CheckpointId, Vec<MessageKey>>,
     pub(crate) last_barrier: Option<CheckpointId>,
     pub(crate) in_flight: Option<CheckpointId>,
@@ -80,6 +83,7 @@ pub(crate) struct Reservation {
     pub(crate) messages: u32,
     pub(crate) bytes: u64,
     pub(crate) screening: bool,
+    pub(crate) began: Mono,
 }
 
 /// How many ids stand where, and what they hold.
@@ -164,10 +168,11 @@ impl Ledger {
             retries: BTreeSet::new(),
             deleting: BTreeMap::new(),
             next_token: 0,
+            extends: BTreeSet::new(),
+            extending: BTreeMap::new(),
             graves: Graves::default(),
             open: Vec::new(),
-            open_lease_end: None,
-            sealed_lease_end: None,
+            leases: BTreeSet::new(),
             sealed: BTreeMap::new(),
             last_barrier: None,
             in_flight: None,
@@ -227,13 +232,27 @@ impl Ledger {
         self.limits.retention = self.limits.retention.max(retention);
     }
 
-    /// Changes one entry and keeps the counters in step. The only way in which a stage, a handle or bytes change.
+    /// Changes one entry and keeps the counters and the pressure of leases in step. The only way in which a stage, a handle, a lease
+    /// or bytes change.
     pub(crate) fn update<T>(&mut self, key: MessageKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&key)?;
+        let before = self.limits.presses_at(entry);
         self.counts.remove(entry);
         let out = change(entry);
         self.counts.add(entry);
+        let after = self.limits.presses_at(entry);
+        if before != after {
+            before.map(|at| self.leases.remove(&(at, key)));
+            self.leases.extend(after.map(|at| (at, key)));
+        }
         Some(out)
+    }
+
+    /// Adds an id that is not in here.
+    pub(crate) fn place(&mut self, key: MessageKey, entry: Entry) {
+        self.counts.add(&entry);
+        self.leases.extend(self.limits.presses_at(&entry).map(|at| (at, key)));
+        self.entries.insert(key, entry);
     }
 
     /// Notes that the next segment must carry this id.
@@ -284,8 +303,10 @@ impl Ledger {
     }
 
     pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Entry> {
+        self.cancel_extend(key);
         let entry = self.entries.remove(&key)?;
         self.counts.remove(&entry);
+        self.limits.presses_at(&entry).map(|at| self.leases.remove(&(at, key)));
         self.retracted -= u64::from(entry.retracted);
         Some(entry)
     }

@@ -16,7 +16,9 @@
 //!   queue confirmed it, and forgotten by [`tick`](Ledger::tick) when no answer can carry it any more.
 //! * Snapshots are cumulative: N holds every id handed out before its barrier and not yet forgotten. They are stored as a
 //!   base [`Segment`] and deltas, so that a checkpoint costs what changed.
-//! * No decision about safety reads a lease: lease ends only schedule checkpoints.
+//! * While a message is neither committed nor held for too long, its lease is extended, where that is asked for: [`next_extends`](Ledger::next_extends)
+//!   and [`extend_done`](Ledger::extend_done). One operation per id: a delete waits for an extension that is out, and takes the handle it brings.
+//! * No decision about safety reads a lease: lease ends only schedule checkpoints and extensions.
 //!
 //! # What it deliberately does not know
 //! Rows, Arrow, HTTP, async, any clock, any queue. It sees a message as a 128-bit key, a handle and a size.
@@ -56,12 +58,13 @@
 //! ```
 //!
 //! # Reading order
-//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, forget.rs, graves.rs (deleted ids), then segment.rs (the durable form) and
+//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, extend.rs, forget.rs, graves.rs (deleted ids), then segment.rs (the durable form) and
 //! invariant.rs (what must always hold).
 
 mod checkpoint;
 mod delete;
 mod entry;
+mod extend;
 mod forget;
 mod graves;
 mod ids;
@@ -74,6 +77,7 @@ mod segment;
 
 pub use checkpoint::{CheckpointError, DueReason, Snapshot};
 pub use delete::{DeleteBatch, DeleteOutcome, DeleteReport, Release};
+pub use extend::{ExtendOutcome, Extension};
 pub use ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
 #[doc(hidden)]
 pub use inspect::IdView;

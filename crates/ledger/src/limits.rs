@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::entry::{Entry, Stage};
+use crate::ids::Mono;
+
 /// The bounds under which a [`Ledger`](crate::Ledger) works.
 ///
 /// Memory follows from them: at most `undeleted_max` ids with a handle, `ledger_max_ids` ids without, `grace_max_ids`
@@ -36,6 +39,12 @@ pub struct Limits {
     /// How long before the end of the oldest uncommitted lease a checkpoint is due. 5 s: storing a checkpoint and
     /// one delete call fit well inside.
     pub lease_margin: Duration,
+    /// What extensions set a lease to: the queue's own, since a longer one would only keep a lost message away for longer. `None`, the
+    /// default: leases are not extended, and the queue delivers again what is held for longer.
+    pub extend_lease: Option<Duration>,
+    /// The longest time that a message is held: after that its lease is not extended any more, and a checkpoint is due. 25 min: the
+    /// service throttles a consumer that keeps messages for 30, and five are left for the checkpoint and the deletes.
+    pub hold_max: Duration,
     /// Committed ids whose delete is unconfirmed and that have no live handle, at which nothing new is received. 1,000,000: the
     /// service's default retention of four days with three deletes a second left unconfirmed. What was received before may
     /// still join them, so there are at most `ledger_max_ids + undeleted_max - 1`.
@@ -76,6 +85,8 @@ impl Default for Limits {
             checkpoint_interval: Duration::from_secs(10),
             checkpoint_retry: Duration::from_secs(1),
             lease_margin: Duration::from_secs(5),
+            extend_lease: None,
+            hold_max: Duration::from_secs(1_500),
             ledger_max_ids: 1_000_000,
             full_patience: Duration::from_secs(600),
             grace: Duration::from_secs(60),
@@ -131,9 +142,18 @@ impl Limits {
             format!("must lie between 1 and {} bytes", self.bytes_max),
         );
         need(!self.checkpoint_interval.is_zero(), "checkpointInterval", "must be longer than 0".into());
+        need(self.extend_lease.is_none_or(|lease| !lease.is_zero()), "extendLease", "must be longer than 0".into());
+        need(!self.hold_max.is_zero(), "holdMax", "must be longer than 0".into());
         need(self.ledger_max_ids >= 1, "ledgerMaxIds", "must be at least 1".into());
         need(self.grace_max_ids >= 1, "graceMaxIds", "must be at least 1".into());
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// When a message that is not committed presses for a checkpoint: before its lease ends, and before it is held for too long.
+    pub(crate) fn presses_at(&self, entry: &Entry) -> Option<Mono> {
+        let Stage::Emitted(_) = entry.stage else { return None };
+        let held = entry.held_since + self.hold_max;
+        Some(entry.lease_end.map_or(held, |end| (end - self.lease_margin).min(held)))
     }
 }
 

@@ -77,7 +77,7 @@ impl Ledger {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         let bytes = u64::from(messages) * self.limits.message_bytes_max;
-        self.receives.insert(ticket, Reservation { messages, bytes, screening });
+        self.receives.insert(ticket, Reservation { messages, bytes, screening, began: now });
         self.counts.receives += 1;
         self.counts.reserved += u64::from(messages);
         self.counts.reserved_bytes += bytes;
@@ -128,7 +128,8 @@ impl Ledger {
     pub fn screen(&mut self, ticket: Ticket, deliveries: &[Delivery]) -> Vec<Verdict> {
         let Some(reservation) = self.end_receive(ticket) else { return Vec::new() };
         let permits = if reservation.screening { 0 } else { reservation.messages as usize };
-        deliveries.iter().enumerate().map(|(i, delivery)| self.screen_one(delivery, i < permits)).collect()
+        let began = reservation.began;
+        deliveries.iter().enumerate().map(|(i, delivery)| self.screen_one(delivery, began, i < permits)).collect()
     }
 
     /// Ends a receive whose answer will never be read: an error, a deadline, a stop.
@@ -144,46 +145,49 @@ impl Ledger {
         Some(reservation)
     }
 
-    fn screen_one(&mut self, delivery: &Delivery, permitted: bool) -> Verdict {
+    fn screen_one(&mut self, delivery: &Delivery, began: Mono, permitted: bool) -> Verdict {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
         let newer = self.update(key, |entry| entry.take_handle(&delivery.handle, rank, delivery.lease_end));
-        let Some(newer) = newer.or_else(|| self.exhume(delivery, rank)) else {
+        let Some(newer) = newer.or_else(|| self.exhume(delivery, rank, began)) else {
             if !permitted {
                 return Verdict::Lapse;
             }
-            self.insert(delivery, rank, Stage::Buffered);
+            self.insert(delivery, rank, Stage::Buffered, began);
+            self.schedule_extend(key, None);
             return Verdict::Fresh;
         };
         if newer {
             self.mark_changed(key);
             self.cancel_retry(key);
             self.queue_delete(key);
+            self.schedule_extend(key, None);
         }
         Verdict::Duplicate
     }
 
     /// A deleted id came back although its delete was confirmed: it is deleted again, never emitted. `None` if it is not
     /// known as deleted, false if this delivery is older (then its answer was merely slower than the delete).
-    fn exhume(&mut self, delivery: &Delivery, rank: HandleRank) -> Option<bool> {
+    fn exhume(&mut self, delivery: &Delivery, rank: HandleRank, began: Mono) -> Option<bool> {
         let (known, burial) = self.graves.get(delivery.key)?;
         if rank < known {
             return Some(false);
         }
         self.graves.raise(delivery.key);
         self.counts.deleted -= 1;
-        self.insert(delivery, rank, Stage::Committed(burial.checkpoint));
+        self.insert(delivery, rank, Stage::Committed(burial.checkpoint), began);
         Some(true)
     }
 
-    fn insert(&mut self, delivery: &Delivery, rank: HandleRank, stage: Stage) {
+    fn insert(&mut self, delivery: &Delivery, rank: HandleRank, stage: Stage, held_since: Mono) {
         let entry = Entry {
             stage,
             handle: Some(delivery.handle.clone()),
             rank,
             enqueued: delivery.enqueued,
             lease_end: delivery.lease_end,
+            held_since,
             bytes: delivery.bytes,
             operation: Operation::None,
             wait: Wait::None,
@@ -191,9 +195,9 @@ impl Ledger {
             persisted: stage != Stage::Buffered,
             changed: false,
             retracted: false,
+            left: false,
         };
-        self.counts.add(&entry);
-        self.entries.insert(delivery.key, entry);
+        self.place(delivery.key, entry);
     }
 
     /// Notes that messages were handed to the consumer, in the open epoch. This is the linearisation point: call it
@@ -204,12 +208,13 @@ impl Ledger {
     /// received (G2). In release builds such an id keeps the stage it has.
     pub fn hand_out(&mut self, keys: &[MessageKey]) {
         for &key in keys {
-            let buffered = self.entries.get(&key).filter(|entry| entry.stage == Stage::Buffered);
-            debug_assert!(buffered.is_some(), "G2: {key:?} handed out twice, or never received");
-            let Some(lease_end) = buffered.map(|entry| entry.lease_end) else { continue };
+            let buffered = self.entries.get(&key).is_some_and(|entry| entry.stage == Stage::Buffered);
+            debug_assert!(buffered, "G2: {key:?} handed out twice, or never received");
+            if !buffered {
+                continue;
+            }
             self.update(key, |entry| entry.stage = Stage::Emitted(None));
             self.open.push(key);
-            self.open_lease_end = earlier(self.open_lease_end, lease_end);
             self.mark_changed(key);
         }
     }
@@ -228,6 +233,7 @@ impl Ledger {
             return false;
         }
         self.open.retain(|other| *other != key);
+        self.cancel_extend(key);
         self.update(key, |entry| {
             entry.stage = Stage::Buffered;
             // It stays listed as a change, so that a checkpoint comes after which it may be given back.
@@ -238,10 +244,14 @@ impl Ledger {
         true
     }
 
-    /// Drops a buffered message that shall not be handed out: it becomes visible again at the end of its lease.
+    /// Drops a buffered message that shall not be handed out: it becomes visible again at the end of its lease. If that is being
+    /// extended, it is dropped when the answer is there.
     pub fn leave(&mut self, key: MessageKey) {
-        if self.entries.get(&key).is_some_and(|entry| entry.stage == Stage::Buffered) {
-            self.forget(key);
+        match self.entries.get_mut(&key).filter(|entry| entry.stage == Stage::Buffered) {
+            // Its next delivery would be new, and there is one operation per id.
+            Some(entry) if entry.operation == Operation::Extend => entry.left = true,
+            Some(_) => self.forget(key),
+            None => {}
         }
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use headwater_ledger::{
-    CheckpointId, DeleteOutcome, DeleteToken, Delivery, Grant, Handle, IdView, Ledger, Limits, MessageKey, Mono,
-    Segment, ServerMs, Snapshot,
+    CheckpointId, DeleteOutcome, DeleteToken, Delivery, ExtendOutcome, Extension, Grant, Handle, IdView, Ledger,
+    Limits, MessageKey, Mono, Segment, ServerMs, Snapshot,
 };
 use proptest::prelude::*;
 
@@ -32,6 +32,12 @@ enum Step {
     Deleted(u8, Vec<u8>),
     Tick,
     Announce,
+    Retract(u8),
+    GiveBack(u8),
+    Extends(u8),
+    /// Which extension, its outcome, how long its lease.
+    Extended(u8, u8, u8),
+    ExtendLease(bool),
     Release(bool),
     Restart(u8),
 }
@@ -52,14 +58,19 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (any::<u8>(), prop::collection::vec(0..4u8, 0..5)).prop_map(|(w, o)| Step::Deleted(w, o)),
         2 => Just(Step::Tick),
         2 => Just(Step::Announce),
+        1 => any::<u8>().prop_map(Step::Retract),
+        1 => any::<u8>().prop_map(Step::GiveBack),
+        4 => (1..4u8).prop_map(Step::Extends),
+        4 => (any::<u8>(), 0..12u8, 0..40u8).prop_map(|(w, o, l)| Step::Extended(w, o, l)),
+        1 => any::<bool>().prop_map(Step::ExtendLease),
         1 => any::<bool>().prop_map(Step::Release),
         1 => any::<u8>().prop_map(Step::Restart),
     ]
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    (1..5u32, 1..9u32, 0..3u32, 1..4u32, 0..4u32, any::<bool>(), 1..6u32).prop_map(
-        |(batch, undeleted, retries, ids, deltas, strict, grace_ids)| {
+    (1..5u32, 1..9u32, 0..3u32, 1..4u32, 0..4u32, any::<bool>(), 1..6u32, 0..30u64).prop_map(
+        |(batch, undeleted, retries, ids, deltas, strict, grace_ids, lease)| {
             let mut limits = Limits::default();
             limits.batch_max = batch;
             limits.delete_max = batch;
@@ -75,6 +86,9 @@ fn limits() -> impl Strategy<Value = Limits> {
             limits.grace_max_ids = grace_ids;
             limits.grace = 7 * SECOND;
             limits.retention = 60 * SECOND;
+            // Half of the histories extend.
+            limits.extend_lease = lease.checked_sub(15).filter(|lease| *lease > 0).map(Duration::from_secs);
+            limits.hold_max = 40 * SECOND;
             limits
         },
     )
@@ -90,6 +104,10 @@ struct World {
     buffered: BTreeSet<MessageKey>,
     deleting: Vec<(DeleteToken, usize)>,
     released: Vec<MessageKey>,
+    retracted: Vec<MessageKey>,
+    extending: Vec<Extension>,
+    // Given names, so that no two handles are alike.
+    extended: u32,
     snapshots: Vec<Snapshot>,
     // Ids of all committed snapshots: what may be deleted (G1).
     committed: BTreeSet<MessageKey>,
@@ -107,6 +125,11 @@ fn key(message: u8) -> MessageKey {
 /// What a restart must bring back of an id.
 fn durable(id: &IdView) -> impl PartialEq + std::fmt::Debug + use<> {
     (id.key, id.stage, id.checkpoint, id.handle.as_ref().map(|h| h.as_str().to_owned()), id.rank, id.enqueued)
+}
+
+fn extended(handle: Handle, now: Mono, lease: u8) -> ExtendOutcome {
+    let lease_end = (lease > 0).then(|| now + u32::from(lease) * SECOND);
+    ExtendOutcome::Extended { handle, next_visible: ServerMs(0), lease_end }
 }
 
 fn restored(limits: &Limits, snapshot: &Snapshot, now: Mono) -> Ledger {
@@ -128,6 +151,9 @@ impl World {
             buffered: BTreeSet::new(),
             deleting: Vec::new(),
             released: Vec::new(),
+            retracted: Vec::new(),
+            extending: Vec::new(),
+            extended: 0,
             snapshots: Vec::new(),
             committed: BTreeSet::new(),
             restored: false,
@@ -188,6 +214,29 @@ impl World {
             Step::Announce => {
                 self.ledger.announce_checkpoint(self.now);
             }
+            Step::Retract(which) => {
+                let open = |id: &IdView| id.stage == "uncommitted" && id.checkpoint.is_none();
+                let all: Vec<_> = self.ledger.ids().into_iter().filter(open).map(|id| id.key).collect();
+                if let Some(key) = pick(&all, *which) {
+                    assert!(self.ledger.retract(key));
+                    self.retracted.push(key);
+                }
+            }
+            Step::GiveBack(which) => {
+                let Some(key) = pick(&self.retracted, *which) else { return };
+                let release = self.ledger.release(key);
+                assert!(
+                    release.is_none() || !self.ledger.is_extending(key),
+                    "given back in the middle of an extension"
+                );
+                if !self.ledger.is_extending(key) {
+                    self.retracted.retain(|other| *other != key);
+                    self.released.extend(release.map(|release| release.key));
+                }
+            }
+            Step::Extends(max) => self.extends(usize::from(*max)),
+            Step::Extended(which, outcome, lease) => self.extended(*which, *outcome, *lease),
+            Step::ExtendLease(on) => self.ledger.set_extend_lease(on.then_some(10 * SECOND)),
             Step::Release(true) => {
                 let released = self.ledger.release_all();
                 self.released.extend(released.iter().map(|release| release.key));
@@ -278,10 +327,48 @@ impl World {
         }
     }
 
+    fn extends(&mut self, max: usize) {
+        let lease = self.ledger.limits().extend_lease;
+        for extension in self.ledger.next_extends(self.now, max) {
+            let id = self.ledger.ids().into_iter().find(|id| id.key == extension.key).unwrap();
+            assert!(["buffered", "uncommitted"].contains(&id.stage), "{id:?} is extended");
+            assert_eq!((id.doing, id.handle.as_ref()), ("extend", Some(&extension.handle)));
+            assert_eq!(Some(extension.lease), lease);
+            assert!(self.extending.iter().all(|other| other.key != extension.key), "{id:?} is extended twice");
+            self.extending.push(extension);
+        }
+    }
+
+    fn extended(&mut self, which: u8, outcome: u8, lease: u8) {
+        let Some(extension) = pick(&self.extending, which) else { return };
+        self.extending.retain(|other| *other != extension);
+        let before = self.ledger.ids().into_iter().find(|id| id.key == extension.key).unwrap();
+        self.extended += 1;
+        let handle = Handle::new(&format!("{}+{}", extension.handle.as_str(), self.extended));
+        let outcome = match outcome {
+            0 | 1 => ExtendOutcome::Gone,
+            2 | 3 => ExtendOutcome::Failed,
+            4 | 5 => ExtendOutcome::Unknown,
+            6 => ExtendOutcome::Denied,
+            // Where extending leaves the handle as it is.
+            7 => extended(extension.handle.clone(), self.now, lease),
+            _ => extended(handle, self.now, lease),
+        };
+        self.ledger.extend_done(extension.key, outcome.clone(), self.now);
+        let after = self.ledger.ids().into_iter().find(|id| id.key == extension.key);
+        if let Some(after) = after
+            && before.handle.as_ref() != Some(&extension.handle)
+            && before.rank.0 > 0
+        {
+            assert_eq!(after.handle, before.handle, "a redelivery wins over the answer {outcome:?}");
+        }
+    }
+
     fn deletes(&mut self) {
         let Some(batch) = self.ledger.next_deletes(self.now) else { return };
         assert!(!batch.entries.is_empty() && batch.entries.len() <= self.limits.delete_max as usize);
         for (key, _) in &batch.entries {
+            assert!(self.extending.iter().all(|other| other.key != *key), "{key:?} is deleted while it is extended");
             assert!(self.committed.contains(key), "G1: {key:?} is deleted, no committed snapshot holds it");
         }
         self.deleting.push((batch.token, batch.entries.len()));
@@ -300,6 +387,8 @@ impl World {
         self.buffered.clear();
         self.deleting.clear();
         self.released.clear();
+        self.retracted.clear();
+        self.extending.clear();
         self.restored = true;
     }
 
@@ -329,6 +418,9 @@ impl World {
         while later.ledger.next_deletes(self.now).is_some() {}
         let retry = later.ledger.next_deletes(then).is_some();
         assert!(!retry || in_time, "a delete is to be retried at {then:?}, the deadline is {deadline:?}");
+        later.ledger.next_extends(self.now, usize::MAX);
+        let extend = !later.ledger.next_extends(then, usize::MAX).is_empty();
+        assert!(!extend || in_time, "a lease is to be extended at {then:?}, the deadline is {deadline:?}");
         later.now = then;
         later.ledger = self.ledger.clone();
         let forgotten = later.tick();
@@ -342,6 +434,7 @@ impl World {
         let mut later = Self { ledger: self.ledger.clone(), now, ..Self::new(self.limits.clone()) };
         later.tick();
         while later.ledger.next_deletes(now).is_some() {}
+        later.ledger.next_extends(now, usize::MAX);
         later.ledger.announce_checkpoint(now);
         let next = later.ledger.next_deadline();
         assert!(next.is_none_or(|next| next > now), "after the work of {now:?} the deadline is {next:?}");

@@ -41,6 +41,13 @@ scripts! {
     due_count_and_bytes
     due_interval
     due_lease
+    extend
+    extend_and_commit
+    extend_and_redelivery
+    extend_denied
+    extend_failures
+    extend_limits
+    extend_release
     forget_grace
     forget_older_receive
     forget_retention

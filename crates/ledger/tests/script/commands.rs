@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_ledger::{
-    CheckpointId, DeleteBatch, DeleteOutcome, DeleteToken, Delivery, Grant, Handle, Ledger, Limits, MessageKey, Mono,
-    ServerMs, Snapshot, Ticket, Violation,
+    CheckpointId, DeleteBatch, DeleteOutcome, DeleteToken, Delivery, ExtendOutcome, Grant, Handle, Ledger, Limits,
+    MessageKey, Mono, ServerMs, Snapshot, Ticket, Violation,
 };
 
 type Answer = Result<Vec<String>, String>;
@@ -47,6 +47,7 @@ impl Stage {
                 self.checkpoints(verb, &words)
             }
             "deletes" | "deleted" | "release" | "released" => self.deleting(verb, &words),
+            "extends" | "extended" | "extend-lease" => self.extending(verb, &words),
             "tick" => {
                 let server = words.first().map(|w| server_time(w)).transpose()?;
                 let now = self.now;
@@ -251,6 +252,37 @@ impl Stage {
         }
     }
 
+    /// `extended a ok a.1+1(lease=60s)`: the answer to an extension of `a`, with its new handle.
+    fn extending(&mut self, verb: &str, words: &[&str]) -> Answer {
+        let now = self.now;
+        if verb == "extends" {
+            let max = words.first().map_or(Ok(usize::MAX), |w| w.parse()).map_err(|_| "how many at most?")?;
+            let extends = self.ledger()?.next_extends(now, max);
+            return Ok(list(extends.iter().map(|e| e.handle.as_str().to_owned())));
+        }
+        if verb == "extend-lease" {
+            let lease = words.first().filter(|w| **w != "none").map(|w| duration(w)).transpose()?;
+            self.limits.extend_lease = lease;
+            self.ledger()?.set_extend_lease(lease);
+            return Ok(vec![]);
+        }
+        let key = words.first().map(|w| MessageKey::of(w)).ok_or("which id?")?;
+        let outcome = match words.get(1) {
+            Some(&"ok") => {
+                let Delivery { handle, next_visible, lease_end, .. } =
+                    self.delivery(words.get(2).ok_or("with which handle?")?)?;
+                ExtendOutcome::Extended { handle, next_visible, lease_end }
+            }
+            Some(&"gone") => ExtendOutcome::Gone,
+            Some(&"failed") => ExtendOutcome::Failed,
+            Some(&"unknown") => ExtendOutcome::Unknown,
+            Some(&"denied") => ExtendOutcome::Denied,
+            _ => return Err("ok, gone, failed, unknown or denied".into()),
+        };
+        self.ledger()?.extend_done(key, outcome, now);
+        Ok(vec![])
+    }
+
     fn state(&mut self) -> Answer {
         let views = self.ledger()?.ids();
         let lines = views.into_iter().map(|view| {
@@ -279,7 +311,7 @@ impl Stage {
         Ok(list(all.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"))))
     }
 
-    /// `a.2(lease=30s,bytes=100)`: the second delivery of message `a`; its handle is `a.2` unless given.
+    /// `a.2(lease=30s,bytes=100)`: the second delivery of message `a`, with the handle `a.2`. `a.2+1`: after it was extended once.
     fn delivery(&mut self, word: &str) -> Result<Delivery, String> {
         let (head, options) = word.strip_suffix(')').and_then(|w| w.split_once('(')).unwrap_or((word, ""));
         let (name, count) = head.split_once('.').ok_or_else(|| format!("{word}: name.count"))?;
@@ -288,7 +320,12 @@ impl Stage {
         let mut delivery = Delivery {
             key,
             handle: Handle::new(head),
-            dequeue_count: count.parse().map_err(|_| format!("{word}: which delivery?"))?,
+            dequeue_count: count
+                .split('+')
+                .next()
+                .unwrap_or(count)
+                .parse()
+                .map_err(|_| format!("{word}: which delivery?"))?,
             next_visible: ServerMs(0),
             enqueued: ServerMs(1000),
             lease_end: None,
@@ -363,6 +400,8 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "interval" => limits.checkpoint_interval = duration(value)?,
         "retry" => limits.checkpoint_retry = duration(value)?,
         "lease-margin" => limits.lease_margin = duration(value)?,
+        "extend-lease" => limits.extend_lease = Some(duration(value)?),
+        "hold" => limits.hold_max = duration(value)?,
         "ledger-ids" => limits.ledger_max_ids = small()?,
         "grace" => limits.grace = duration(value)?,
         "grace-ids" => limits.grace_max_ids = small()?,
