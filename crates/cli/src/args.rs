@@ -102,7 +102,12 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Go on from a copied state directory, although rows may then be lost or repeated
+    /// Go on from a state that is refused, although rows may then be lost or repeated
+    ///
+    /// For one start, after reading why it was refused. A copied directory: the copy is used. A missing or damaged file: the
+    /// newest checkpoint that is whole is used, or none; rows delivered after it are repeated if their messages are still in
+    /// the queue. A sink that is gone: what is staged for it is given up. Another queue: what is known of it is forgotten.
+    /// It never helps while another process uses the state, nor with a state that a later release wrote.
     #[arg(long)]
     pub(crate) accept_loss: bool,
 }

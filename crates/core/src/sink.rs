@@ -39,7 +39,8 @@ pub trait Sink: Send + fmt::Debug {
     /// Removes what an earlier process staged and no checkpoint lists.
     ///
     /// # Errors
-    /// When the destination cannot be read or cleaned.
+    /// When the destination cannot be read or cleaned; [`refused`](SinkError::refused), and nothing is removed, when
+    /// `pending` cannot be used.
     async fn recover(&mut self, pending: &[Committable]) -> Result<(), SinkError>;
 
     /// Takes rows.
@@ -82,6 +83,7 @@ pub struct Committable {
 pub struct SinkError {
     message: String,
     denied: bool,
+    refused: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -90,7 +92,7 @@ impl SinkError {
     /// An error with its whole text.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), denied: false, source: None }
+        Self { message: message.into(), denied: false, refused: false, source: None }
     }
 
     /// Says that the target denies access: starting again does not help before somebody grants it.
@@ -103,6 +105,18 @@ impl SinkError {
     /// Whether the target denies access.
     pub fn is_denied(&self) -> bool {
         self.denied
+    }
+
+    /// Says that what an earlier run left to commit must not be used: it is damaged, or of a later release.
+    #[must_use]
+    pub fn refused(mut self) -> Self {
+        self.refused = true;
+        self
+    }
+
+    /// Whether it is the saved state that is refused.
+    pub fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Adds the cause, which `Display` does not repeat.

@@ -31,7 +31,7 @@ pub trait CheckpointStore: Send {
     async fn save(&mut self, state: &JobState) -> Result<(), StoreError>;
 
     /// Notes durably that this run ended with nothing received and not deleted, so that the next one need not wait for
-    /// leases. It must not outlive the next start. A store that cannot note it does nothing.
+    /// leases, and with everything committed that sinks had staged, so that no sink is missed. It must not outlive the next start. A store that cannot note it does nothing.
     ///
     /// # Errors
     /// When it is not noted for certain; the next run then waits.

@@ -391,6 +391,93 @@ fn damage_is_refused_and_never_answered_with_an_older_checkpoint() {
     }
 }
 
+fn accepting(fs: &MemoryFs) -> Result<LocalStore, StoreError> {
+    let mut options = StoreOptions::new(Lineage(0xb));
+    options.accept_loss = true;
+    LocalStore::open(Arc::new(fs.clone()), STATE, &options)
+}
+
+/// What is damaged, and which checkpoint of 3, 4 (a new base) and 5 is left then.
+const DAMAGE: [(&str, Option<u64>); 6] = [
+    ("checkpoint-0000000000000005", Some(4)),
+    ("segment-0005", Some(4)),
+    ("segment-0004", Some(3)),
+    ("segment-", None),
+    ("checkpoint-", None),
+    ("manifest", Some(5)),
+];
+
+#[test]
+fn of_a_damaged_state_the_newest_whole_checkpoint_is_used_and_only_when_asked() {
+    for (prefix, left) in DAMAGE {
+        for remove in [true, false] {
+            let fs = saved(1..=5);
+            for path in fs.files().into_keys().filter(|path| name(path).starts_with(prefix)) {
+                if remove { fs.remove(&path).unwrap() } else { fs.put(&path, b"nonsense") }
+            }
+            let text = refusal(&fs);
+            let offered = left.map_or("from nothing".into(), |id| format!("from checkpoint {id}"));
+            assert!(text.contains("--accept-loss") && text.contains(&offered), "{prefix}: {text}");
+            let mut store = accepting(&fs).unwrap();
+            assert_eq!((newest(&mut store), store.lineage()), (left, Lineage(0xb)), "{prefix}");
+            assert_eq!((store.earlier_run(), store.notices().len()), (EarlierRun::Unclean, 1), "{prefix}");
+            assert!(store.next_id() > CheckpointId(left.unwrap_or(0)));
+            let id = store.next_id().0;
+            save(&mut store, id).unwrap();
+            drop(store);
+            assert_eq!(newest(&mut open(&fs).unwrap()), Some(id), "{prefix}: from now on it is whole");
+        }
+    }
+}
+
+#[test]
+fn a_crash_while_a_loss_is_accepted_leaves_what_can_be_accepted_again() {
+    for (prefix, left) in DAMAGE {
+        for loss in [Loss::Nothing, Loss::Unsynced, Loss::Seeded(1), Loss::Seeded(2), Loss::Seeded(3)] {
+            for at in 0.. {
+                let fs = saved(1..=5);
+                fs.sync_dir(Path::new(STATE)).unwrap(); // what was removed stays so
+                for path in fs.files().into_keys().filter(|path| name(path).starts_with(prefix)) {
+                    fs.put(&path, b"nonsense");
+                }
+                fs.crash_before(fs.operations() + at);
+                let whole = accepting(&fs).is_ok() && !fs.crashed();
+                fs.restart(loss);
+                assert_eq!(newest(&mut accepting(&fs).unwrap()), left, "{prefix}, {loss:?}, crash at {at}");
+                if whole {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn accepting_helps_neither_against_an_owner_nor_with_a_later_release() {
+    let fs = saved(1..=5);
+    let owner = open(&fs).unwrap();
+    assert_eq!(accepting(&fs).unwrap_err().kind, StoreErrorKind::Owned);
+    drop(owner);
+    let path = file(&fs, "manifest");
+    fs.put(&path, b"headwater-state 2\nwho knows\n");
+    assert_eq!(accepting(&fs).unwrap_err().kind, StoreErrorKind::Refused);
+    assert_eq!(fs.files()[&path], b"headwater-state 2\nwho knows\n", "it is left as it was");
+}
+
+#[test]
+fn after_a_clean_end_nothing_is_left_to_commit() {
+    let fs = saved(1..=5);
+    let pending = |store: &mut LocalStore| block_on(store.newest()).unwrap().unwrap().pending.len();
+    assert_eq!(pending(&mut open(&fs).unwrap()), 1, "it did not say that it ended");
+    block_on(open(&fs).unwrap().note_clean_end()).unwrap();
+    let mut store = open(&fs).unwrap();
+    assert_eq!((pending(&mut store), pending(&mut store)), (0, 0));
+    save(&mut store, 6).unwrap();
+    assert_eq!(pending(&mut store), 1, "of this run");
+    drop(store);
+    assert_eq!(pending(&mut open(&fs).unwrap()), 1);
+}
+
 #[test]
 fn damage_to_what_is_not_needed_does_not_matter() {
     let fs = saved(1..=5);

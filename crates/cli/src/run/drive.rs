@@ -22,7 +22,7 @@ use crate::signals::Signals;
 pub(crate) struct Drive {
     /// Its state directory.
     pub(crate) state: PathBuf,
-    /// Adopt a copied state directory.
+    /// Go on from a copied, damaged or partly foreign state.
     pub(crate) accept_loss: bool,
     /// End when idle for so long.
     pub(crate) until_idle: Option<Duration>,
@@ -126,6 +126,7 @@ impl Drive {
         let mut options = RunOptions::default();
         options.job.clone_from(&context.job);
         options.until_idle = self.until_idle;
+        options.accept_loss = self.accept_loss;
         let (plan, clock) = (Box::new(planned.plan), Arc::clone(&self.clock));
         Runner::new(inputs, plan, sinks, Box::new(store), clock, options).map_err(failed)
     }

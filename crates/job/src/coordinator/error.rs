@@ -79,7 +79,7 @@ impl JobError {
 
     /// What it means for the user.
     #[must_use]
-    pub const fn kind(&self) -> JobErrorKind {
+    pub fn kind(&self) -> JobErrorKind {
         match self {
             Self::Source(error) => match error.kind {
                 SourceErrorKind::Configuration => JobErrorKind::Configuration,
@@ -92,6 +92,7 @@ impl JobError {
                 StoreErrorKind::Refused | StoreErrorKind::Owned => JobErrorKind::State,
                 _ => JobErrorKind::Failed,
             },
+            Self::Sink(error) if error.is_refused() => JobErrorKind::State,
             Self::Sink(_) | Self::Plan(_) | Self::Saves { .. } => JobErrorKind::Failed,
             Self::Job { kind, .. } => *kind,
         }

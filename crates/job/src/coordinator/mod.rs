@@ -2,8 +2,8 @@
 //!
 //! The order is the promise. Per epoch: rows are written to sinks as they come → **barrier** of all sources → sinks
 //! **pre-commit** (durable, not visible) → the checkpoint is **saved** (sources' states and everything sinks have staged)
-//! → sinks **commit** → sources **commit** → sources delete. On a start: restore → sinks recover and commit what the
-//! checkpoint lists → sources commit.
+//! → sinks **commit** → sources **commit** → sources delete. On a start: sinks recover → sources restore → sinks commit what
+//! the checkpoint lists → sources commit.
 //!
 //! At most one checkpoint is in flight; while it is being saved, the next epoch's rows flow. A save that fails is
 //! indeterminate: nothing staged is discarded, and the next checkpoint lists it again.
@@ -67,13 +67,22 @@ pub struct RunOptions {
     /// Checkpoints that may fail in a row before the job ends. 10: with a pause of a second or more between them, a
     /// disk that is full or gone for a moment does not end a job, one that stays so does.
     pub failed_saves_max: u32,
+    /// Go on although the state speaks of a sink or a queue that this job does not have: what is staged for such a sink is
+    /// given up, what is known of such a queue is forgotten.
+    pub accept_loss: bool,
     /// How long the end of a run may take: polls that run out, deletes, releases. 60 s: twice the longest poll.
     pub drain_deadline: Duration,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { job: String::new(), until_idle: None, failed_saves_max: 10, drain_deadline: Duration::from_secs(60) }
+        Self {
+            job: String::new(),
+            until_idle: None,
+            failed_saves_max: 10,
+            accept_loss: false,
+            drain_deadline: Duration::from_secs(60),
+        }
     }
 }
 

@@ -21,7 +21,18 @@
 //! Two jobs on one state would emit rows twice, so a copied directory is refused; [`Identity`](crate::fs::Identity) tells
 //! it. Not detected: a disk rolled back or cloned as a whole, and every file put back in place from a backup.
 //!
-//! [`StoreOptions::accept_loss`] adopts a copy under a new lineage. What that means:
+//! # Damage
+//! A start uses what the manifest names or refuses. What is missing, cut off or changed is found by the checksums: each file's
+//! is in the file that names it.
+//!
+//! # Accepting a loss
+//! [`StoreOptions::accept_loss`] goes on all the same, under a new lineage. Of a damaged state it takes the newest checkpoint
+//! that is whole, or none:
+//! * Rows that were delivered after that checkpoint are **repeated** if their messages are still in the queue. If they are
+//!   deleted, the rows are in the output and nowhere else: whoever sets back the output too **loses** them.
+//! * Output that was staged after that checkpoint and not completed stays under its hidden name; its messages come again.
+//!
+//! Of a copy it takes what the copy holds. What that means:
 //! * Messages that the original took after the copy was made and did not delete from the queue for certain come again, and
 //!   their rows are **repeated**.
 //! * Messages that the original deleted after the copy was made are gone from the queue: their rows are only in the output
@@ -35,6 +46,7 @@ mod files;
 mod format;
 mod manifest;
 mod open;
+mod salvage;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -79,7 +91,8 @@ impl fmt::Debug for Lineage {
 pub struct StoreOptions {
     /// The lineage to begin if there is none yet, or if a copy is adopted. Random, 128 bits.
     pub fresh_lineage: Lineage,
-    /// Adopt a copied directory. The module's page says what may be lost or repeated.
+    /// Adopt a copied or damaged directory. The module's page says what may be lost or repeated. It helps neither against
+    /// another owner nor with a state that a later release wrote.
     pub accept_loss: bool,
     /// What is left in the lock file for whoever comes second.
     pub owner: String,
@@ -121,6 +134,8 @@ struct Inner {
     // The files of the newest checkpoints, oldest first, and the segments each lists.
     kept: Vec<Kept>,
     earlier_run: EarlierRun,
+    // The checkpoint of an earlier run whose pending commits have all been done.
+    settled: Option<CheckpointId>,
     // Read at the start in order to check it; given away once.
     newest: Option<JobState>,
     _lock: Box<dyn Lock>,
@@ -187,7 +202,10 @@ impl CheckpointStore for LocalStore {
     async fn newest(&mut self) -> Result<Option<JobState>, StoreError> {
         self.with(|inner| match inner.newest.take() {
             Some(state) => Ok(Some(state)),
-            None => Ok(open::load(&inner.dir, &inner.manifest)?.map(|loaded| loaded.state)),
+            None => match open::load(&inner.dir, &inner.manifest) {
+                Ok(loaded) => Ok(loaded.map(|loaded| open::settle(loaded.state, inner.settled))),
+                Err(refusal) => Err(refusal.of(&inner.dir.path)),
+            },
         })
         .await
     }
@@ -270,7 +288,7 @@ impl Inner {
 
     /// Where locks do not work (some network disks), this notices a second owner at the latest one checkpoint on.
     fn check_fence(&self) -> Result<(), StoreError> {
-        let found = open::read_manifest(&self.dir)?;
+        let found = open::read_manifest(&self.dir).map_err(|refusal| refusal.of(&self.dir.path))?;
         match found {
             Some(found) if found.lineage == self.manifest.lineage && found.epoch == self.manifest.epoch => Ok(()),
             Some(found) if found.lineage == self.manifest.lineage && found.epoch > self.manifest.epoch => {

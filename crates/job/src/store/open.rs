@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use headwater_core::{CheckpointId, EarlierRun, JobState, SourceState, StatePart, StoreError, StoreErrorKind};
 
-use super::files::{self, Dir, Kind, Sum, failed};
+use super::files::{self, Dir, Kind, Named, Sum, failed};
 use super::format::{self, Listing};
 use super::manifest::{self, Manifest, STATE_VERSION};
-use super::{Inner, KEPT_CHECKPOINTS, Kept, Lineage, RESERVED_IDS, StoreOptions};
+use super::{Inner, KEPT_CHECKPOINTS, Kept, RESERVED_IDS, StoreOptions, salvage};
 use crate::codec::Unusable;
-use crate::fs::{FileSystem, LockError, create_dirs};
+use crate::fs::{FileSystem, Identity, LockError, create_dirs};
 
 pub(super) fn open(
     fs: &Arc<dyn FileSystem>,
@@ -23,24 +23,8 @@ pub(super) fn open(
     let mut dir = Dir::new(Arc::clone(fs), path.to_path_buf());
     let identity = fs.metadata(path).map_err(|error| failed("examine", path, error))?.identity;
     let names = dir.names()?;
-    let mut notices = Vec::new();
-    let previous = match read_manifest(&dir)? {
-        Some(found) => found,
-        None => {
-            refuse_orphans(path, &names)?;
-            Manifest { lineage: options.fresh_lineage, epoch: 0, checkpoint: None, last_id: 0, identity }
-        }
-    };
-    let mut lineage = previous.lineage;
-    if !previous.identity.is(&identity) {
-        if !options.accept_loss {
-            return Err(refused(path, COPIED));
-        }
-        lineage = options.fresh_lineage;
-        notices.push(format!("the copied state in `{}` was adopted as lineage {lineage}, as asked", path.display()));
-    }
-    let earlier_run = earlier_run(&dir, &previous, lineage)?;
-    let loaded = load(&dir, &previous)?;
+    let Origin { previous, loaded, notices } = origin(&dir, &names, identity, options)?;
+    let earlier_run = earlier_run(&dir, &previous, notices.is_empty())?;
     // Also of checkpoints that were written and never named: their ids may be part of other files' names.
     let used = names.iter().filter_map(|name| match files::kind(name) {
         Some(Kind::Checkpoint(CheckpointId(id))) => Some(id),
@@ -48,27 +32,118 @@ pub(super) fn open(
     });
     let used = used.chain([previous.last_id]).max().unwrap_or(0);
     let last_id = used.saturating_add(RESERVED_IDS);
-    let manifest = Manifest { lineage, epoch: previous.epoch + 1, last_id, identity, ..previous };
+    let manifest = Manifest { epoch: previous.epoch + 1, last_id, identity, ..previous };
     dir.write(manifest::FILE, &manifest.encode())?;
     dir.sync()?;
     let kept = kept(&dir, &names, &manifest);
+    // A clean end says that every sink had committed: nothing of the list is left to do, or can be missed.
+    let settled = manifest.checkpoint.map(|named| named.id).filter(|_| earlier_run == EarlierRun::Clean);
     let (newest, durable) = match loaded {
-        Some(loaded) => (Some(loaded.state), loaded.parts),
+        Some(loaded) => (Some(settle(loaded.state, settled)), loaded.parts),
         None => (None, BTreeMap::new()),
     };
-    let mut inner =
-        Inner { dir, manifest, next_id: used.saturating_add(1), durable, kept, earlier_run, newest, _lock: lock };
+    let next_id = used.saturating_add(1);
+    let mut inner = Inner { dir, manifest, next_id, durable, kept, earlier_run, settled, newest, _lock: lock };
     inner.clean();
     Ok((inner, notices))
 }
 
-/// The run before was clean if there was none, or if its note says so. Whoever adopts a copy knows nothing of the original.
-fn earlier_run(dir: &Dir, previous: &Manifest, lineage: Lineage) -> Result<EarlierRun, StoreError> {
-    if previous.epoch == 0 {
+/// Takes off a state's list what is known to be committed.
+pub(super) fn settle(mut state: JobState, settled: Option<CheckpointId>) -> JobState {
+    if settled == Some(state.checkpoint) {
+        state.pending.clear();
+    }
+    state
+}
+
+/// What a start goes on from.
+struct Origin {
+    /// The manifest as it was, or as it is to be where the user has accepted that something is lost.
+    previous: Manifest,
+    loaded: Option<Loaded>,
+    /// What was accepted.
+    notices: Vec<String>,
+}
+
+fn origin(dir: &Dir, names: &[String], identity: Identity, options: &StoreOptions) -> Result<Origin, StoreError> {
+    let fresh = Manifest { lineage: options.fresh_lineage, epoch: 0, checkpoint: None, last_id: 0, identity };
+    let (found, damage) = match whole(dir, names) {
+        Ok(Some((previous, _))) if !previous.identity.is(&identity) && !options.accept_loss => {
+            return Err(refused(&dir.path, COPIED));
+        }
+        Ok(found) => (found, None),
+        Err(Refusal::Final(error)) => return Err(error),
+        Err(Refusal::Damaged { manifest, what }) => {
+            let left = salvage::newest_whole(dir, names)?;
+            if !options.accept_loss {
+                return Err(refused(&dir.path, &salvage::offer(&what, left.as_ref())));
+            }
+            let (named, loaded) = left.unzip();
+            let manifest = manifest.map_or_else(|| fresh.clone(), |manifest| *manifest);
+            (Some((Manifest { checkpoint: named, ..manifest }, loaded)), Some(what))
+        }
+    };
+    let Some((previous, loaded)) = found else {
+        return Ok(Origin { previous: fresh, loaded: None, notices: Vec::new() });
+    };
+    let notice = match &damage {
+        Some(what) => salvage::accepted(what, loaded.as_ref()),
+        None if previous.identity.is(&identity) => return Ok(Origin { previous, loaded, notices: Vec::new() }),
+        None => "the state is a copy, and was adopted as asked".into(),
+    };
+    let lineage = options.fresh_lineage;
+    let notices = vec![format!("{notice}; `{}` goes on as lineage {lineage}", dir.path.display())];
+    Ok(Origin { previous: Manifest { lineage, ..previous }, loaded, notices })
+}
+
+/// The state that the manifest names, with everything that belongs to it; `None` where there was none yet.
+fn whole(dir: &Dir, names: &[String]) -> Result<Option<(Manifest, Option<Loaded>)>, Refusal> {
+    let Some(manifest) = read_manifest(dir)? else {
+        refuse_orphans(names)?;
+        return Ok(None);
+    };
+    match load(dir, &manifest) {
+        Ok(loaded) => Ok(Some((manifest, loaded))),
+        Err(Refusal::Damaged { what, .. }) => Err(Refusal::Damaged { manifest: Some(Box::new(manifest)), what }),
+        Err(other) => Err(other),
+    }
+}
+
+/// Why a state is not used as it is.
+pub(super) enum Refusal {
+    /// Something is missing or changed. Whoever accepts that goes on from what is left.
+    Damaged {
+        /// Where it can be read.
+        manifest: Option<Box<Manifest>>,
+        what: String,
+    },
+    /// Nothing that accepting could help.
+    Final(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl Refusal {
+    /// As an error of a state that is in use.
+    pub(super) fn of(self, path: &Path) -> StoreError {
+        match self {
+            Self::Damaged { what, .. } => refused(path, &salvage::offer(&what, None)),
+            Self::Final(error) => error,
+        }
+    }
+}
+
+/// The run before was clean if there was none, or if its note says so. Whoever accepted a loss knows nothing of it.
+fn earlier_run(dir: &Dir, previous: &Manifest, as_it_was: bool) -> Result<EarlierRun, StoreError> {
+    if previous.epoch == 0 && as_it_was {
         return Ok(EarlierRun::Clean);
     }
     let noted = dir.read(files::ENDED)?.is_some_and(|note| note == previous.end_note());
-    Ok(if noted && lineage == previous.lineage { EarlierRun::Clean } else { EarlierRun::Unclean })
+    Ok(if noted && as_it_was { EarlierRun::Clean } else { EarlierRun::Unclean })
 }
 
 const COPIED: &str = "it is a copy: it was made somewhere else. If the original still exists, use that one. If this \
@@ -92,27 +167,27 @@ fn take_lock(fs: &dyn FileSystem, path: &Path, owner: &str) -> Result<Box<dyn cr
 }
 
 /// State files that no manifest names: which of them was durable cannot be known.
-fn refuse_orphans(path: &Path, names: &[String]) -> Result<(), StoreError> {
+fn refuse_orphans(names: &[String]) -> Result<(), Refusal> {
     let orphan = names.iter().find(|name| matches!(files::kind(name), Some(Kind::Checkpoint(_) | Kind::Segment(_))));
     match orphan {
         Some(name) => {
-            let text = format!(
-                "it holds `{name}` but no manifest, which is never left so by a crash: the manifest was removed. Put it \
-                 back, or start anew with another state directory: rows of messages that are still in the queue may then \
-                 be repeated"
+            let what = format!(
+                "it holds `{name}` but no manifest, which is never left so by a crash: the manifest was removed"
             );
-            Err(refused(path, &text))
+            Err(Refusal::Damaged { manifest: None, what })
         }
         None => Ok(()),
     }
 }
 
-pub(super) fn read_manifest(dir: &Dir) -> Result<Option<Manifest>, StoreError> {
+pub(super) fn read_manifest(dir: &Dir) -> Result<Option<Manifest>, Refusal> {
     let Some(bytes) = dir.read(manifest::FILE)? else { return Ok(None) };
     match Manifest::decode(&bytes) {
         Ok(manifest) => Ok(Some(manifest)),
-        Err(manifest::Unusable::Newer(found)) => Err(newer(&dir.path, u64::from(found), u64::from(STATE_VERSION))),
-        Err(manifest::Unusable::Damaged(why)) => Err(damaged(&dir.path, manifest::FILE, why)),
+        Err(manifest::Unusable::Newer(found)) => {
+            Err(newer(&dir.path, manifest::FILE, u64::from(found), u64::from(STATE_VERSION)).into())
+        }
+        Err(manifest::Unusable::Damaged(why)) => Err(damaged(manifest::FILE, why)),
     }
 }
 
@@ -123,13 +198,17 @@ pub(super) struct Loaded {
 }
 
 /// Reads what the manifest names, and nothing else.
-pub(super) fn load(dir: &Dir, manifest: &Manifest) -> Result<Option<Loaded>, StoreError> {
-    let Some(named) = manifest.checkpoint else { return Ok(None) };
+pub(super) fn load(dir: &Dir, manifest: &Manifest) -> Result<Option<Loaded>, Refusal> {
+    manifest.checkpoint.map(|named| load_named(dir, named)).transpose()
+}
+
+/// Reads one checkpoint with all its parts.
+pub(super) fn load_named(dir: &Dir, named: Named) -> Result<Loaded, Refusal> {
     let file = named.file();
     let bytes = checked(dir, &file, named.sum)?;
     let listing = decode(dir, &file, &bytes)?;
     if listing.checkpoint != named.id {
-        return Err(damaged(&dir.path, &file, "it is of another checkpoint"));
+        return Err(damaged(&file, "it is of another checkpoint"));
     }
     let mut parts = BTreeMap::new();
     let mut sources = Vec::with_capacity(listing.sources.len());
@@ -143,19 +222,19 @@ pub(super) fn load(dir: &Dir, manifest: &Manifest) -> Result<Option<Loaded>, Sto
         sources.push(SourceState::new(identity, state));
     }
     let state = JobState { checkpoint: listing.checkpoint, sources, pending: listing.pending };
-    Ok(Some(Loaded { state, parts }))
+    Ok(Loaded { state, parts })
 }
 
-fn decode(dir: &Dir, file: &str, bytes: &[u8]) -> Result<Listing, StoreError> {
+fn decode(dir: &Dir, file: &str, bytes: &[u8]) -> Result<Listing, Refusal> {
     format::decode(bytes).map_err(|unusable| match unusable {
-        Unusable::Newer(found) => newer(&dir.path, u64::from(found), u64::from(format::VERSION)),
-        Unusable::Damaged(why) => damaged(&dir.path, file, why),
+        Unusable::Newer(found) => newer(&dir.path, file, u64::from(found), u64::from(format::VERSION)).into(),
+        Unusable::Damaged(why) => damaged(file, why),
     })
 }
 
-fn checked(dir: &Dir, file: &str, sum: Sum) -> Result<Vec<u8>, StoreError> {
-    let bytes = dir.read(file)?.ok_or_else(|| damaged(&dir.path, file, "it is missing"))?;
-    if Sum::of(&bytes) == sum { Ok(bytes) } else { Err(damaged(&dir.path, file, "its checksum is wrong")) }
+fn checked(dir: &Dir, file: &str, sum: Sum) -> Result<Vec<u8>, Refusal> {
+    let bytes = dir.read(file)?.ok_or_else(|| damaged(file, "it is missing"))?;
+    if Sum::of(&bytes) == sum { Ok(bytes) } else { Err(damaged(file, "its checksum is wrong")) }
 }
 
 /// The checkpoints to keep, oldest first. Only the newest is ever restored, so an older one that cannot be read is let go.
@@ -183,19 +262,14 @@ fn refused(path: &Path, why: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Refused, format!("the state in `{}` is refused: {why}", path.display()))
 }
 
-fn damaged(path: &Path, file: &str, why: &str) -> StoreError {
-    let text = format!(
-        "`{file}` is damaged: {why}. An older checkpoint is never used in its place, since rows that are already delivered \
-         would be delivered again. Put the file back from a copy of exactly this state, or start anew with another \
-         state directory: rows of messages that are still in the queue may then be repeated"
-    );
-    refused(path, &text)
+fn damaged(file: &str, why: &str) -> Refusal {
+    Refusal::Damaged { manifest: None, what: format!("`{file}` is damaged: {why}") }
 }
 
-fn newer(path: &Path, found: u64, known: u64) -> StoreError {
+fn newer(path: &Path, file: &str, found: u64, known: u64) -> StoreError {
     let text = format!(
-        "it was written in version {found} by a later release, and this one reads up to version {known}: use the release \
-         that wrote it, or a later one"
+        "`{file}` was written in version {found} by a later release, and this one reads up to version {known}: use the \
+         release that wrote it, or a later one (--accept-loss does not help)"
     );
     refused(path, &text)
 }

@@ -62,7 +62,7 @@ impl Epoch {
                     "is not a filesystem sink's ({why}): if the table had another connector before, run the job once with it"
                 ),
             };
-            SinkError::new(format!("what checkpoint {} left to commit {why}", committable.checkpoint))
+            SinkError::new(format!("what checkpoint {} left to commit {why}", committable.checkpoint)).refused()
         })
     }
 
