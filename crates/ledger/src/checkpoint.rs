@@ -105,14 +105,18 @@ impl Ledger {
     /// The reasons that hold whatever the time is.
     fn pressing(&self) -> Option<DueReason> {
         let counts = &self.counts;
-        if counts.uncommitted >= u64::from(self.limits.checkpoint_max_messages) {
+        let log = self.log.uncommitted();
+        let bytes_max = self.limits.log.as_ref().map_or(self.limits.checkpoint_max_bytes, |log| log.checkpoint_bytes);
+        // With a full log only known ids are looked for, which frees nothing of it.
+        let stuck = self.log_full() || (counts.receives == 0 && self.can_receive().is_err());
+        if counts.uncommitted + log.messages >= u64::from(self.limits.checkpoint_max_messages) {
             Some(DueReason::Count)
-        } else if counts.uncommitted_bytes >= self.limits.checkpoint_max_bytes {
+        } else if counts.uncommitted_bytes + log.bytes >= bytes_max {
             Some(DueReason::Bytes)
-        } else if counts.uncommitted + self.retracted > 0
+        } else if counts.uncommitted + log.messages + self.retracted > 0
             && counts.buffered == self.retracted
-            && counts.receives == 0
-            && self.can_receive().is_err()
+            && self.log.waiting.is_empty()
+            && stuck
         {
             Some(DueReason::Blocked)
         } else {
@@ -143,7 +147,8 @@ impl Ledger {
     /// Whether the next checkpoint would differ from the last one.
     #[must_use]
     pub fn dirty(&self) -> bool {
-        self.counts.uncommitted > 0 || self.unsaved || !self.changed.is_empty() || !self.forgotten.is_empty()
+        let logged = self.log.open.messages > 0 || !self.log.sealed.is_empty();
+        self.counts.uncommitted > 0 || logged || self.unsaved || !self.changed.is_empty() || !self.forgotten.is_empty()
     }
 
     /// When to look again although nothing happened: the earliest moment at which a checkpoint is due, a delete is to
@@ -204,6 +209,7 @@ impl Ledger {
             _ => {}
         }
         let later: BTreeSet<_> = later.iter().collect();
+        self.log.seal(id, later.len() as u64);
         let open = std::mem::take(&mut self.open).into_iter();
         let (later, sealed): (Vec<_>, Vec<_>) = open.partition(|key| later.contains(key));
         for &key in &sealed {
@@ -245,6 +251,7 @@ impl Ledger {
                 self.queue_delete(key);
             }
         }
+        self.log.commit(id);
         Ok(())
     }
 

@@ -35,10 +35,15 @@ impl Ledger {
             if carried || graceful {
                 break;
             }
-            // It was committed, so some segment holds it.
-            self.forgotten.extend(self.graves.forget_oldest());
+            let key = self.graves.forget_oldest();
+            if !self.unlisted(burial.checkpoint) {
+                self.forgotten.extend(key);
+            }
             self.counts.deleted -= 1;
             forgotten += 1;
+        }
+        if forgotten > 0 {
+            self.compact_changed();
         }
         forgotten
     }

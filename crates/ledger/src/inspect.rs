@@ -147,6 +147,9 @@ impl Ledger {
             put(out, &[8]);
             sorted(keys).iter().for_each(|key| put(out, &[key.0]));
         }
+        let log = self.log.uncommitted();
+        put(out, &[11, self.log.used.into(), self.log.kept.into(), log.messages.into(), log.bytes.into()]);
+        self.log.waiting.iter().for_each(|(key, bytes)| put(out, &[key.0, (*bytes).into()]));
         for segment in &self.chain {
             put(out, &[9]);
             segment.meaning(out);

@@ -55,6 +55,10 @@ impl Ledger {
         counts.reserved = self.receives.values().map(|r| u64::from(r.messages)).sum();
         counts.reserved_bytes = self.receives.values().map(|r| r.bytes).sum();
         require(counts == self.counts, "L1", || format!("counted {counts:?}, kept {:?}", self.counts))?;
+        let waiting: u64 = self.log.waiting.iter().map(|(_, bytes)| bytes).sum();
+        require(waiting == self.log.waiting_bytes, "L1", || {
+            format!("counted {waiting} bytes that wait in the log, kept {}", self.log.waiting_bytes)
+        })?;
         let retracted = self.entries.values().filter(|entry| entry.retracted).count() as u64;
         require(retracted == self.retracted, "L1", || format!("counted {retracted} retracted, kept {}", self.retracted))
     }
@@ -149,6 +153,7 @@ impl Ledger {
             "reserved above undeletedMax".into()
         })?;
         let call = self.can_receive().is_ok() || counts.buffered > 0 || self.deletes_pending();
+        let call = call || !self.log.waiting.is_empty();
         let answer = counts.receives > 0 || self.in_flight.is_some() || !self.extending.is_empty();
         let releasing = self.entries.values().any(|entry| entry.operation == Operation::Release);
         let enabled = call || answer || releasing || self.next_deadline().is_some();

@@ -8,6 +8,7 @@ use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::graves::{Burial, Graves};
 use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::limits::{LimitError, Limits};
+use crate::log::Log;
 use crate::segment::Segment;
 
 /// Decides what may be emitted, deleted and forgotten. See the crate's page for the protocol.
@@ -43,6 +44,8 @@ pub struct Ledger {
     pub(crate) announced_until: Option<Mono>,
     // Buffered ids that wait for a commit, not for the consumer.
     pub(crate) retracted: u64,
+    // With a durable log of the source's own.
+    pub(crate) log: Log,
     // What the next segment has to say.
     pub(crate) changed: Vec<MessageKey>,
     pub(crate) forgotten: Vec<MessageKey>,
@@ -182,6 +185,7 @@ impl Ledger {
             not_before: now,
             announced_until: None,
             retracted: 0,
+            log: Log::default(),
             changed: Vec::new(),
             forgotten: Vec::new(),
             unsaved: false,
@@ -223,7 +227,8 @@ impl Ledger {
         let slot = size_of::<MessageKey>() + size_of::<Entry>();
         let chain: usize = self.chain.iter().map(|segment| segment.bytes().len()).sum();
         let handles = self.counts.buffered + self.counts.uncommitted + self.counts.deletable;
-        (self.entries.capacity() * slot + self.graves.memory_bytes() + chain) as u64 + handles * 64
+        let waiting = self.log.waiting.capacity() * size_of::<(MessageKey, u64)>();
+        (self.entries.capacity() * slot + self.graves.memory_bytes() + waiting + chain) as u64 + handles * 64
     }
 
     /// Raises the retention after which an unconfirmed id cannot come back any more. Never lowers it: an id may have

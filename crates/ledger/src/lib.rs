@@ -58,7 +58,8 @@
 //! ```
 //!
 //! # Reading order
-//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, extend.rs, forget.rs, graves.rs (deleted ids), then segment.rs (the durable form) and
+//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, extend.rs, forget.rs, graves.rs (deleted ids), log.rs
+//! (messages that are durable before any checkpoint), then segment.rs (the durable form) and
 //! invariant.rs (what must always hold).
 
 mod checkpoint;
@@ -72,6 +73,7 @@ mod inspect;
 mod invariant;
 mod ledger;
 mod limits;
+mod log;
 mod receive;
 mod segment;
 
@@ -83,6 +85,7 @@ pub use ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Tic
 pub use inspect::IdView;
 pub use invariant::Violation;
 pub use ledger::{Counts, Ledger};
-pub use limits::{LimitError, Limits};
+pub use limits::{LimitError, Limits, LogLimits};
+pub use log::LogCounts;
 pub use receive::{Blocked, Delivery, Grant, Verdict};
 pub use segment::{SEGMENT_VERSION, Segment, SegmentError};

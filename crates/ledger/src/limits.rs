@@ -70,6 +70,29 @@ pub struct Limits {
     pub stale_delete_is_error: bool,
     /// Deltas after which the next segment is a new base. 64, so that a restore reads few files.
     pub deltas_max: u32,
+    /// The bounds of the source's own durable log, where it keeps one. None: messages are deleted after a checkpoint.
+    pub log: Option<LogLimits>,
+}
+
+/// The bounds of a durable log of the source's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogLimits {
+    /// Bytes of the log at most: a receive has to have room in it for the worst answer.
+    pub bytes_max: u64,
+    /// Bytes handed out of the log and not committed at which a checkpoint is due. Half of `bytes_max`, so that the log goes on
+    /// filling while one is being stored.
+    pub checkpoint_bytes: u64,
+    /// What a message takes in the log beside its body, at most. 4 KiB: an id, a handle, and properties of the usual size.
+    pub record_overhead: u64,
+}
+
+impl LogLimits {
+    /// The bounds of a log of at most so many bytes.
+    #[must_use]
+    pub const fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, checkpoint_bytes: bytes_max.div_ceil(2), record_overhead: 4 << 10 }
+    }
 }
 
 impl Default for Limits {
@@ -96,6 +119,7 @@ impl Default for Limits {
             retention: Duration::from_secs(1_296_000),
             stale_delete_is_error: true,
             deltas_max: 64,
+            log: None,
         }
     }
 }
@@ -131,11 +155,18 @@ impl Limits {
             "bytesMax",
             format!("{} bytes do not hold one message of {} bytes", self.bytes_max, self.message_bytes_max),
         );
+        // What is in a log is deleted, so it does not count among the undeleted.
         need(
-            self.checkpoint_max_messages >= 1 && self.checkpoint_max_messages <= self.undeleted_max,
+            self.checkpoint_max_messages >= 1
+                && (self.checkpoint_max_messages <= self.undeleted_max || self.log.is_some()),
             "checkpointMaxMessages",
             format!("must lie between 1 and undeletedMax ({})", self.undeleted_max),
         );
+        if let Some(log) = &self.log {
+            let one = self.message_bytes_max.saturating_add(log.record_overhead);
+            let text = format!("{} bytes do not hold one message: use at least {one}", log.bytes_max);
+            need(log.bytes_max >= one, "logMaxBytes", text);
+        }
         need(
             self.checkpoint_max_bytes >= 1 && self.checkpoint_max_bytes <= self.bytes_max,
             "checkpointMaxBytes",

@@ -13,7 +13,7 @@ pub struct Grant {
     pub ticket: Ticket,
     /// Messages to ask for: min(batch, free permits, free bytes / largest message).
     pub max_messages: u32,
-    /// The ledger is full: only known ids are taken from the answer, the others are left to lapse.
+    /// The ledger or the log is full: only known ids are taken from the answer, the others are left to lapse.
     pub screening: bool,
 }
 
@@ -29,6 +29,8 @@ pub enum Blocked {
     Full,
     /// Too many deleted ids wait for older receives to end.
     Grace,
+    /// The source's own log is full, and there is no unconfirmed id that a screening receive could settle.
+    Log,
 }
 
 /// One message of an answer, as far as the ledger cares.
@@ -71,7 +73,7 @@ impl Ledger {
     /// What stands against it; ask again after the next change.
     pub fn begin_receive(&mut self, now: Mono) -> Result<Grant, Blocked> {
         let (messages, screening) = self.admissible()?;
-        if screening {
+        if screening && self.counts.unconfirmed >= u64::from(self.limits.ledger_max_ids) {
             self.full_since.get_or_insert(now);
         }
         let ticket = Ticket(self.next_ticket);
@@ -95,8 +97,11 @@ impl Ledger {
     fn admissible(&self) -> Result<(u32, bool), Blocked> {
         let limits = &self.limits;
         let free = u64::from(limits.undeleted_max).saturating_sub(self.counts.undeleted());
-        let free_bytes = limits.bytes_max.saturating_sub(self.counts.held_bytes + self.counts.reserved_bytes);
+        let free_bytes = limits.bytes_max.saturating_sub(self.held_bytes() + self.counts.reserved_bytes);
         let messages = u64::from(limits.batch_max).min(free).min(free_bytes / limits.message_bytes_max);
+        let log_room = self.log_room();
+        let log_full = log_room == Some(0);
+        let messages = log_room.filter(|_| !log_full).map_or(messages, |room| messages.min(room));
         let messages = u32::try_from(messages).unwrap_or(limits.batch_max);
         if self.counts.deleted >= u64::from(limits.grace_max_ids) {
             Err(Blocked::Grace)
@@ -104,7 +109,9 @@ impl Ledger {
             Err(Blocked::Undeleted)
         } else if messages == 0 {
             Err(Blocked::Bytes)
-        } else if self.counts.unconfirmed < u64::from(limits.ledger_max_ids) {
+        } else if log_full && self.counts.unconfirmed == 0 {
+            Err(Blocked::Log)
+        } else if self.counts.unconfirmed < u64::from(limits.ledger_max_ids) && !log_full {
             Ok((messages, false))
         } else if self.receives.is_empty() {
             Ok((messages, true))

@@ -5,7 +5,8 @@
 //! number of forgotten keys u32, the keys; number of entries u32, the entries; CRC-32 of everything before it.
 //! An entry is: key u128, flags u8 (1 delete confirmed, 2 has a handle), then as LEB128 numbers how many checkpoints before
 //! this one it belongs to, dequeue count and own changes; next visible i64; enqueued i64 unless its delete is confirmed; and
-//! with a handle its length as LEB128 and its bytes.
+//! with a handle its length as LEB128 and its bytes. Checkpoint 0 is also that of messages which the source's own log made
+//! deletable before anything was committed.
 //!
 //! Version 1, which is still read: key u128, checkpoint u64, flags u8, dequeue count u32, own changes u32, next visible i64,
 //! enqueued i64, and with a handle its length u16 and its bytes.
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use crate::entry::HandleRank;
 use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
+use crate::log::BEFORE_THE_FIRST;
 
 const MAGIC: [u8; 4] = *b"HWLG";
 /// The version written. Readers take every version up to this one.
@@ -193,7 +195,8 @@ impl Content {
         {
             return Err(SegmentError::Damaged("it holds a later checkpoint than its own"));
         }
-        if entries.iter().any(|e| e.confirmed && committed_through.is_none_or(|done| e.checkpoint > done)) {
+        let committed = |id| committed_through.is_some_and(|done| id <= done) || id == BEFORE_THE_FIRST;
+        if entries.iter().any(|e| e.confirmed && !committed(e.checkpoint)) {
             return Err(SegmentError::Damaged("it holds a delete of something that is not committed"));
         }
         Ok(Self {

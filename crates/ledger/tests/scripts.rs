@@ -57,6 +57,9 @@ scripts! {
     ids_and_epochs
     late_answer_after_delete
     lifecycle
+    log
+    log_full
+    log_recall
     messages_without_rows
     permits
     redelivery_in_each_stage

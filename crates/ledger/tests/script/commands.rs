@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headwater_ledger::{
     CheckpointId, DeleteBatch, DeleteOutcome, DeleteToken, Delivery, ExtendOutcome, Grant, Handle, Ledger, Limits,
-    MessageKey, Mono, ServerMs, Snapshot, Ticket, Violation,
+    LogLimits, MessageKey, Mono, ServerMs, Snapshot, Ticket, Violation,
 };
 
 type Answer = Result<Vec<String>, String>;
@@ -48,6 +48,9 @@ impl Stage {
             }
             "deletes" | "deleted" | "release" | "released" => self.deleting(verb, &words),
             "extends" | "extended" | "extend-lease" => self.extending(verb, &words),
+            "log-durable" | "log-replayed" | "log-out" | "log-used" | "log-kept" | "log-recall" | "log" => {
+                self.logging(verb, &words)
+            }
             "tick" => {
                 let server = words.first().map(|w| server_time(w)).transpose()?;
                 let now = self.now;
@@ -135,6 +138,53 @@ impl Stage {
             }
             _ => Ok(vec![self.ledger()?.full_for(now).map_or("not full".into(), |d| format!("full for {d:?}"))]),
         }
+    }
+
+    fn logging(&mut self, verb: &str, words: &[&str]) -> Answer {
+        let now = self.now;
+        let keys: Vec<_> = words.iter().map(|w| MessageKey::of(w)).collect();
+        let weighed: Vec<_> = keys.iter().map(|key| (*key, 100)).collect();
+        match verb {
+            "log-durable" => {
+                let used = self.ledger()?.log_counts().used + weighed.iter().map(|(_, bytes)| bytes).sum::<u64>();
+                self.ledger()?.log_durable(&weighed, used);
+                // Committed in the other sense of G1.
+                self.committed.extend(keys);
+            }
+            "log-replayed" => self.ledger()?.log_replayed(&weighed),
+            "log-out" => self.ledger()?.hand_out_logged(&keys),
+            "log-used" => {
+                let used = words.first().and_then(|w| w.parse().ok()).ok_or("how many bytes?")?;
+                self.ledger()?.note_log_used(used);
+            }
+            "log-kept" => {
+                let kept = words.first().and_then(|w| w.parse().ok()).ok_or("how many bytes?")?;
+                self.ledger()?.note_kept(kept);
+            }
+            "log-recall" => {
+                let end = words.iter().position(|w| *w == "deleted").unwrap_or(words.len());
+                for word in &words[..end] {
+                    let delivery = self.delivery(word)?;
+                    self.ledger()?.recall(&delivery, now);
+                    self.committed.push(delivery.key);
+                }
+                keys[end..].iter().try_for_each(|key| self.ledger().map(|l| l.recall_deleted(*key, now)))?;
+                self.ledger()?.recall_done();
+            }
+            _ => {
+                let c = self.ledger()?.log_counts();
+                let all = [
+                    (c.used, "used"),
+                    (c.waiting, "waiting"),
+                    (c.waiting_bytes, "waiting bytes"),
+                    (c.uncommitted, "uncommitted"),
+                    (c.uncommitted_bytes, "uncommitted bytes"),
+                    (self.ledger()?.held_bytes(), "held"),
+                ];
+                return Ok(list(all.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"))));
+            }
+        }
+        Ok(vec![])
     }
 
     fn checkpoints(&mut self, verb: &str, words: &[&str]) -> Answer {
@@ -410,6 +460,11 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "retention" => limits.retention = duration(value)?,
         "stale-is-error" => limits.stale_delete_is_error = value == "yes",
         "deltas" => limits.deltas_max = small()?,
+        "log" => {
+            let mut log = LogLimits::new(integer()?);
+            log.record_overhead = 0;
+            limits.log = Some(log);
+        }
         _ => return Err(format!("no limit named {name}")),
     }
     Ok(())
