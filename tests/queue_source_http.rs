@@ -280,7 +280,7 @@ impl World {
         let mut config = SourceConfig::new("t", Lines::factory());
         config.encoding = MessageEncoding::Raw;
         config.pollers = POLLERS;
-        config.delete_workers = one_of(random, &[1, 2]);
+        config.delete_workers = one_of(random, &[0, 1, 2]);
         config.wait = SECOND * one_of(random, &[0, 1, 5]);
         config.backoff_max = SECOND;
         config.seed = random.draw();

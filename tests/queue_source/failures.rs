@@ -7,7 +7,7 @@ use futures::FutureExt;
 use headwater_core::{
     CheckpointId, Clock, Delivery, Event, Handle, Mono, QueueErrorKind, ServerMs, Source, SourceErrorKind,
 };
-use headwater_queue_source::BadRecords;
+use headwater_queue_source::{BadRecords, Objective};
 use headwater_testkit::{MemoryQueueOptions, Operation, settle};
 
 use crate::hooked::Act;
@@ -165,6 +165,8 @@ async fn an_answer_slower_than_a_whole_life_is_not_handed_out_again() {
     let world = World::with(options);
     let mut config = World::config();
     (config.limits.checkpoint_interval, config.limits.grace) = (SECOND * 2, Duration::ZERO);
+    // Two polls side by side although the queue is empty.
+    config.objective = Objective::Latency;
     let mut source = world.source(config).await;
     world.queue.send("a");
     // The first receive leases it and is answered after 30 s; until then the other one receives, and it is deleted.

@@ -114,10 +114,11 @@ impl MnsClientBuilder {
         let tls = if endpoint.is_tls() { Some(self.roots.client_config()?) } else { None };
         let connector = Connector::new(endpoint.clone(), tls, proxy, clock.clone(), settings.connect_timeout);
         let connector = Arc::new(connector.map_err(|_| BuildError::Host { endpoint: endpoint.to_string() })?);
+        let pool = |most| Pool::new(connector.clone(), clock.clone(), most, settings.idle_timeout);
         Ok(MnsClient {
             shared: Arc::new(Shared {
-                receives: Pool::new(connector.clone(), clock.clone(), &settings),
-                calls: Pool::new(connector.clone(), clock.clone(), &settings),
+                receives: pool(settings.max_connections),
+                calls: pool(settings.max_call_connections),
                 connector,
                 retries: Retries::new(&settings, seed),
                 signer: Mutex::default(),

@@ -26,9 +26,12 @@ pub struct ClientSettings {
     /// is not helped by every call being made four times. A repetition takes one from the budget, a success gives a
     /// tenth back. Default 50.
     pub retry_budget: u32,
-    /// How many connections may be open at once for receives, and as many again for all other calls. Default 64: a
+    /// How many connections may be open at once for receives, which are parked for most of their time. Default 64: a
     /// process with more pollers than that is better split.
     pub max_connections: u32,
+    /// How many connections may be open at once for all other calls; they are opened as they are needed. Default 160: as many deletes as
+    /// there are receives, as many extensions, and room for releases, sends and attributes. Fewer only make these wait for each other, never for a receive.
+    pub max_call_connections: u32,
     /// How long an unused connection is kept. Default 30 s: less than common idle limits of servers and of address
     /// translation (60 s and more), so that a connection is rarely found closed.
     pub idle_timeout: Duration,
@@ -45,6 +48,7 @@ impl Default for ClientSettings {
             max_backoff: Duration::from_secs(5),
             retry_budget: 50,
             max_connections: 64,
+            max_call_connections: 160,
             idle_timeout: Duration::from_secs(30),
         }
     }

@@ -102,7 +102,7 @@ async fn a_parked_receive_does_not_delay_a_delete() {
     let mut server = Server::start(vec![vec![hold], vec![Step::Say(raw(204, "", ""))]]).await;
     // One connection for each kind: the delete cannot even borrow one.
     let mut one = settings();
-    one.max_connections = 1;
+    (one.max_connections, one.max_call_connections) = (1, 1);
     let queue = server.builder().settings(one).build().unwrap().queue("q");
     let parked = queue.receive(RECEIVE);
     let delete = async {
@@ -116,11 +116,45 @@ async fn a_parked_receive_does_not_delay_a_delete() {
     assert_eq!(received.unwrap().messages[0].body.as_ref(), b"late");
 }
 
+/// As many pollers as a source can have, all parked; as many deleters, all waiting for an answer: an extension still goes out.
+#[tokio::test]
+async fn the_connections_suffice_for_the_largest_source() {
+    let told = Arc::new(Notify::new());
+    let mut steps: Vec<Vec<Step>> = (0..64).map(|_| vec![Step::Hold(told.clone(), received(&["late"]))]).collect();
+    steps.extend((0..64).map(|_| vec![Step::Hang]));
+    let changed = "<ChangeVisibility><ReceiptHandle>new</ReceiptHandle><NextVisibleTime>1</NextVisibleTime></ChangeVisibility>";
+    steps.push(vec![Step::Say(raw(200, "", changed))]);
+    let mut server = Server::start(steps).await;
+    let queue = server.builder().build().unwrap().queue("q");
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let queue = queue.clone();
+        tasks.spawn(async move { queue.receive(RECEIVE).await.map(|received| received.messages.len()) });
+    }
+    for _ in 0..64 {
+        server.next_asked().await;
+    }
+    let mut deletes = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let queue = queue.clone();
+        deletes.spawn(async move { queue.delete(&[Handle::new(&format!("h{n}"))]).await });
+    }
+    for _ in 0..64 {
+        server.next_asked().await;
+    }
+    let extended = queue.extend(&Handle::new("h"), Duration::from_secs(30)).await.unwrap();
+    assert_eq!(extended.handle, Handle::new("new"));
+    told.notify_waiters();
+    while let Some(received) = tasks.join_next().await {
+        assert_eq!(received.unwrap().unwrap(), 1);
+    }
+}
+
 #[tokio::test]
 async fn calls_beyond_the_limit_of_connections_wait_their_turn() {
     let server = Server::start(vec![(0..5).map(|_| Step::Say(attributes())).collect()]).await;
     let mut one = settings();
-    one.max_connections = 1;
+    one.max_call_connections = 1;
     let client = server.builder().settings(one).build().unwrap();
     let calls = (0..5).map(|_| client.queue_attributes("q"));
     for outcome in futures::future::join_all(calls).await {

@@ -22,6 +22,17 @@ impl Backoff {
     pub(crate) fn next(&mut self) -> Duration {
         let full = self.min.saturating_mul(2u32.saturating_pow(self.failures)).min(self.max);
         self.failures = (self.failures + 1).min(20);
+        self.spread(full)
+    }
+
+    /// A pause like the one before, for what failed together with it: one trouble is one step.
+    pub(crate) fn again(&mut self) -> Duration {
+        self.failures = self.failures.saturating_sub(1);
+        self.next()
+    }
+
+    /// Between half of and all of `full`.
+    fn spread(&mut self, full: Duration) -> Duration {
         // xorshift64: a seedable spread is all that is needed here.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -49,5 +60,13 @@ mod tests {
         assert!(a[4..].iter().all(|p| (500..=1000).contains(p)), "{a:?}");
         assert_ne!(a, b);
         assert_eq!(a, pauses(1));
+    }
+
+    #[test]
+    fn what_fails_together_is_one_step() {
+        let mut b = Backoff::new(Duration::from_millis(100), Duration::from_secs(1), 1);
+        b.next();
+        assert!((0..50).all(|_| b.again() <= Duration::from_millis(100)));
+        assert!(b.next() > Duration::from_millis(100));
     }
 }

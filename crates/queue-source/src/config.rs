@@ -20,6 +20,36 @@ pub enum BadRecords {
     DeadLetter,
 }
 
+/// What polling strives for, where latency, throughput and billed calls are not to be had together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Objective {
+    /// Two polls stay parked while the queue is empty, so that one is while the other is on its way; an answer of several
+    /// messages is reason enough for one more. Costs twice the calls of an idle source, and more of a busy one.
+    Latency,
+    /// One poll is parked while the queue is empty. Answers at least half full bring more polls, up to all of them within
+    /// some round trips; answers less than a quarter full and empty ones send them away. The default: the first message is found as soon
+    /// as with any number of polls, an idle source costs one call per `wait`, and a busy one as few as its rate allows.
+    #[default]
+    Throughput,
+    /// As few receives as possible: after an answer that was not full, messages gather before the next receive, for up to
+    /// 5 s (and 2.5 s more where a backlog begins); more polls only for a backlog.
+    Cost,
+}
+
+impl Objective {
+    /// By its name as an option: `latency`, `throughput` or `cost`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "latency" => Some(Self::Latency),
+            "throughput" => Some(Self::Throughput),
+            "cost" => Some(Self::Cost),
+            _ => None,
+        }
+    }
+}
+
 /// What to do with messages older than the start time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
@@ -68,13 +98,17 @@ pub struct SourceConfig {
     /// The ledger's bounds. `message_bytes_max` and `retention` are set from the queue's attributes, and `lease_margin` is at
     /// most a quarter of the lease.
     pub limits: Limits,
-    /// Receives that run side by side. 4: a parked poll per poller keeps latency low, and four pollers hide a round
+    /// Receives that run side by side at most, 1 to 64; how many do follows the load, by `objective`. 4: they hide a round
     /// trip of 5 ms up to about 10,000 messages a second.
     pub pollers: usize,
+    /// What the number of polls strives for.
+    pub objective: Objective,
     /// How long a receive waits for a message. 10 s, the default of the SMQ connector. Polls of a queue that does not wait are
     /// spaced by `backoff_min` up to 1 s.
     pub wait: Duration,
-    /// Delete calls that run side by side. 2: one on its way while the next is being filled.
+    /// Delete calls that run side by side at most, up to 64; as many do as there are full calls to make. 0, the default:
+    /// as many as there are `pollers`, since a delete carries as many messages and takes as long as a receive, and at least 2,
+    /// so that a call that hangs does not stop all of them.
     pub delete_workers: usize,
     /// Rows at which a batch is handed out although more messages are waiting. 8,192, what columnar engines work with.
     pub batch_rows: usize,
@@ -131,8 +165,9 @@ impl SourceConfig {
             skipped_by_time: SkippedByTime::Delete,
             limits: Limits::default(),
             pollers: 4,
+            objective: Objective::Throughput,
             wait: Duration::from_secs(10),
-            delete_workers: 2,
+            delete_workers: 0,
             batch_rows: 8_192,
             batch_bytes: 1 << 20,
             backoff_min: Duration::from_millis(100),
@@ -144,5 +179,10 @@ impl SourceConfig {
             earlier_run: EarlierRun::Unknown,
             rewind: Rewind::Undetected,
         }
+    }
+
+    /// Delete calls that run side by side at most.
+    pub(crate) fn deleters(&self) -> usize {
+        if self.delete_workers > 0 { self.delete_workers } else { self.pollers.max(2) }
     }
 }

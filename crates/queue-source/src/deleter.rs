@@ -64,10 +64,16 @@ async fn ready(shared: &Shared) -> DeleteBatch {
         woken.as_mut().enable();
         let deadline = {
             let mut state = shared.lock();
-            if let Some(batch) = state.ledger.next_deletes(shared.clock.now()) {
+            let batch = state.ledger.next_deletes(shared.clock.now());
+            let retry = state.ledger.next_retry();
+            if let Some(batch) = batch {
+                // One is woken at a time, and wakes the next if there is more, or a time to be waited for.
+                if batch.entries.len() >= state.ledger.limits().delete_max as usize || retry.is_some() {
+                    shared.deleters.notify_one();
+                }
                 return batch;
             }
-            state.ledger.next_retry()
+            retry
         };
         match deadline {
             Some(at) => tokio::select! { biased; () = woken => {}, () = shared.clock.sleep_until(at) => {} },
@@ -89,6 +95,6 @@ fn settle(shared: &Shared, token: DeleteToken, outcomes: &[DeleteOutcome]) {
     shared.meter.deleted.increment(u64::from(report.confirmed));
     shared.meter.failed_deletes.increment(u64::from(report.stale + report.given_up));
     shared.consumer.notify_one();
-    shared.pollers.notify_waiters();
-    shared.deleters.notify_waiters();
+    shared.pollers.notify_one();
+    shared.deleters.notify_one();
 }

@@ -38,13 +38,14 @@
 //! ```
 //!
 //! # Reading order
-//! source.rs (the `Source` implementation), poller.rs, deleter.rs, state.rs (who wakes whom), drain.rs, decode.rs, open.rs,
+//! source.rs (the `Source` implementation), poller.rs, pace.rs (how many poll), seats.rs, deleter.rs, state.rs (who wakes whom), drain.rs, decode.rs, open.rs,
 //! metadata.rs; then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
 mod ages;
 mod backoff;
 mod bad;
 mod bodies;
+mod bound;
 mod config;
 mod decode;
 mod deleter;
@@ -55,13 +56,16 @@ mod letters;
 mod metadata;
 mod meter;
 mod open;
+mod pace;
 mod poller;
 mod refuse;
 mod returns;
+mod seats;
 mod source;
 mod state;
 
-pub use config::{BadRecords, Rewind, SkippedByTime, SourceConfig};
+pub use bound::Footprint;
+pub use config::{BadRecords, Objective, Rewind, SkippedByTime, SourceConfig};
 pub use letter_rows::dead_letter_columns;
 pub use letters::DeadLetterTarget;
 pub use metadata::MetadataKey;

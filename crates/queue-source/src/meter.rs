@@ -4,6 +4,7 @@ use headwater_ledger::Mono;
 use metrics::{Counter, Gauge};
 
 use crate::bodies::Bodies;
+use crate::bound::Footprint;
 use crate::state::State;
 
 /// The handles of one source's metrics.
@@ -26,6 +27,7 @@ pub(crate) struct Meter {
     pub(crate) calls_receive: Counter,
     pub(crate) calls_delete: Counter,
     pub(crate) calls_extend: Counter,
+    pub(crate) active_pollers: Gauge,
     buffered: Gauge,
     uncommitted: Gauge,
     unconfirmed: Gauge,
@@ -33,6 +35,8 @@ pub(crate) struct Meter {
     ledger_bytes: Gauge,
     oldest_uncommitted: Gauge,
     undeleted: Gauge,
+    ledger_entries_bound: Gauge,
+    held_bytes_bound: Gauge,
     held_bytes: Gauge,
     pub(crate) lag: Gauge,
 }
@@ -73,16 +77,25 @@ impl Meter {
             calls_receive: call("receive"),
             calls_delete: call("delete"),
             calls_extend: call("extend"),
+            active_pollers: gauge("headwater_active_pollers"),
             buffered: gauge("headwater_buffered_messages"),
             uncommitted: gauge("headwater_uncommitted_messages"),
             unconfirmed: gauge("headwater_unconfirmed_messages"),
             ledger_entries: gauge("headwater_ledger_entries"),
             ledger_bytes: gauge("headwater_ledger_bytes"),
             oldest_uncommitted: gauge("headwater_oldest_uncommitted_seconds"),
+            ledger_entries_bound: gauge("headwater_ledger_entries_bound"),
+            held_bytes_bound: gauge("headwater_held_bytes_bound"),
             undeleted: gauge("headwater_undeleted_messages"),
             held_bytes: gauge("headwater_held_bytes"),
             lag: gauge("headwater_lag_seconds"),
         }
+    }
+
+    /// What the gauges of what is remembered and held stay under.
+    pub(crate) fn bound(&self, bound: Footprint) {
+        self.ledger_entries_bound.set(bound.ids as f64);
+        self.held_bytes_bound.set(bound.bytes as f64);
     }
 
     pub(crate) fn gauges(&self, state: &State, now: Mono) {

@@ -49,6 +49,9 @@ pub(crate) async fn open(
     if config.pollers == 0 || config.pollers > 64 {
         errors.push(OptionError::new("pollers", format!("is {}: use 1 to 64", config.pollers)));
     }
+    if config.delete_workers > 64 {
+        errors.push(OptionError::new("deleteWorkers", format!("is {}: use 1 to 64, or 0", config.delete_workers)));
+    }
     let decoding = Decoding::new(&config).map_err(|found| errors.extend(found)).ok();
     let ledger = Ledger::new(config.limits.clone(), clock.now())
         .map_err(|found| errors.extend(found.into_iter().map(|e| OptionError::new(e.option, e.problem))))

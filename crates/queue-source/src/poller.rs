@@ -1,4 +1,4 @@
-//! One poller: ask for leave, receive, screen, pass fresh messages on. Thin: the ledger decides.
+//! One poller: ask for leave, receive, screen, pass fresh messages on. Thin: the ledger decides, and how many poll, the pace.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,141 +6,51 @@ use std::time::Duration;
 use headwater_core::{
     Message, MessageMeta, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind, WallMs,
 };
-use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Ticket, Verdict};
+use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
 
-use crate::backoff::Backoff;
-use crate::config::SourceConfig;
+use crate::pace::Outcome;
+use crate::seats::{self, Seated};
 use crate::state::{Inbound, Shared};
 
 /// A queue that answers empty sooner than this has not waited at all, whatever it was asked: services count in seconds, and
-/// some cannot wait. Such polls are spaced, by at most a second, so that a message is still found soon.
+/// some cannot wait.
 const NO_WAIT: Duration = Duration::from_millis(500);
-const SHORT_POLL_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Runs until the source stops or fails. Between calls it waits for permits; a receive is never cut short by a stop,
-/// because a message leased to a call that nobody reads is hidden for a whole lease.
-pub(crate) async fn run(shared: Arc<Shared>, number: u64) {
-    let mut poller = Poller { shared, ticket: None };
-    let shared = Arc::clone(&poller.shared);
-    let mut pace = Pace::new(&shared.config, number);
+/// Runs until the source stops or fails. Between calls it waits for a seat and for permits; a receive is never cut short by a
+/// stop, because a message leased to a call that nobody reads is hidden for a whole lease.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut seated = Seated::new(&shared);
     let mut careful = Careful::default();
-    while let Some(grant) = admitted(&shared).await {
-        poller.ticket = Some(grant.ticket);
+    while let Some(grant) = admitted(&shared, &mut seated).await {
+        seated.begin(grant);
         let request = ReceiveRequest { max: careful.max(grant.max_messages), wait: shared.config.wait };
         let sent = shared.clock.now();
         shared.meter.calls_receive.increment(1);
         let answer = match shared.queue.receive(request).await {
             Ok(received) => {
                 careful.readable();
-                take(&shared, grant, sent, received)
+                Ok(take(&shared, grant, &request, sent, received))
             }
             Err(error) => {
                 abandon(&shared, grant, error.kind);
                 match careful.after(error, shared.config.unreadable_max, &request) {
-                    Ok(error) => Answer::Failed(error),
+                    Ok(error) => Err(error),
                     Err(fatal) => {
-                        poller.ticket = None;
+                        seated.ended(Outcome::Failed);
                         shared.fail(fatal);
                         return;
                     }
                 }
             }
         };
-        poller.ticket = None;
-        pace.after(&shared, answer).await;
-    }
-}
-
-/// What a poller gives back however it ends: the permits of its receive, its place among the pollers.
-struct Poller {
-    shared: Arc<Shared>,
-    ticket: Option<Ticket>,
-}
-
-impl Drop for Poller {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        if let Some(ticket) = self.ticket {
-            // Cut in the middle of a receive: the queue may lease messages to an answer that nobody reads.
-            state.ledger.abandon(ticket);
-            state.maybe_leased(self.shared.clock.now());
+        let pause = seated.ended(*answer.as_ref().unwrap_or(&Outcome::Failed));
+        if let Err(error) = answer {
+            let pause = pause.map(|pause| pause.time).unwrap_or_default();
+            tracing::warn!(queue = %shared.queue_name, %error, ?pause, "receive failed, trying again");
         }
-        state.polling -= 1;
-        drop(state);
-        if std::thread::panicking() {
-            self.shared.panicked("a poller");
+        if let Some(pause) = pause {
+            seats::pause(&shared, pause).await;
         }
-        self.shared.wake_all();
-    }
-}
-
-/// How a receive ended, as far as the pause after it depends on it.
-#[derive(Debug)]
-enum Answer {
-    /// With messages, or empty after its full wait.
-    Full,
-    /// Empty much too early, as when too many polls of an account are parked.
-    EmptyEarly,
-    /// Empty at once, because the queue does not wait or was not asked to.
-    EmptyAtOnce,
-    Failed(QueueError),
-}
-
-/// The pauses of one poller.
-#[derive(Debug)]
-struct Pace {
-    trouble: Backoff,
-    short: Backoff,
-}
-
-impl Pace {
-    fn new(config: &SourceConfig, number: u64) -> Self {
-        let seed = config.seed.wrapping_add(number + 1);
-        Self {
-            trouble: Backoff::new(config.backoff_min, config.backoff_max, seed),
-            short: Backoff::new(config.backoff_min, config.backoff_max.min(SHORT_POLL_PAUSE_MAX), seed),
-        }
-    }
-
-    async fn after(&mut self, shared: &Shared, answer: Answer) {
-        let pause = match answer {
-            Answer::Full => {
-                self.trouble.reset();
-                self.short.reset();
-                return;
-            }
-            Answer::EmptyAtOnce => {
-                self.trouble.reset();
-                return rest(shared, self.short.next()).await;
-            }
-            Answer::EmptyEarly => self.trouble.next(),
-            Answer::Failed(error) => {
-                let pause = self.trouble.next();
-                tracing::warn!(queue = %shared.queue_name, %error, ?pause, "receive failed, trying again");
-                pause
-            }
-        };
-        let pausing = Pausing::begin(shared);
-        rest(shared, pause).await;
-        drop(pausing);
-    }
-}
-
-/// While this lives, a poller pauses because something went wrong: nobody can say that the queue is empty.
-struct Pausing<'a>(&'a Shared);
-
-impl<'a> Pausing<'a> {
-    fn begin(shared: &'a Shared) -> Self {
-        shared.lock().pausing += 1;
-        Self(shared)
-    }
-}
-
-impl Drop for Pausing<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.pausing -= 1;
-        state.last_activity = self.0.clock.now();
     }
 }
 
@@ -154,12 +64,12 @@ fn abandon(shared: &Shared, grant: Grant, kind: QueueErrorKind) {
         state.maybe_leased(now);
     }
     drop(state);
-    shared.pollers.notify_waiters();
+    shared.pollers.notify_one();
 }
 
-/// Waits for leave to receive; `None` when the source stops.
-async fn admitted(shared: &Shared) -> Option<Grant> {
-    loop {
+/// Waits for a seat, and on it for leave to receive; `None` when the source stops.
+async fn admitted(shared: &Shared, seated: &mut Seated) -> Option<Grant> {
+    while seated.sit().await {
         let woken = shared.pollers.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
@@ -168,12 +78,23 @@ async fn admitted(shared: &Shared) -> Option<Grant> {
             if state.stopping {
                 return None;
             }
+            if state.pace.is_crowded() {
+                drop(state);
+                seated.stand_up();
+                continue;
+            }
             let now = shared.clock.now();
             let server_now = state.server_now;
             state.ledger.tick(now, server_now);
             let full = state.ledger.full_for(now).is_some_and(|t| t >= state.ledger.limits().full_patience);
             match state.ledger.begin_receive(now) {
-                Ok(grant) if !full => return Some(grant),
+                Ok(grant) if !full => {
+                    // One is woken at a time, and wakes the next if there is leave for more.
+                    if state.ledger.can_receive().is_ok() {
+                        shared.pollers.notify_one();
+                    }
+                    return Some(grant);
+                }
                 Ok(grant) => state.ledger.abandon(grant.ticket),
                 Err(_) => {}
             }
@@ -186,6 +107,7 @@ async fn admitted(shared: &Shared) -> Option<Grant> {
         // The timer is a safety net for what only time changes (grace, patience); permits come with a wake-up.
         tokio::select! { biased; () = woken => {}, () = shared.clock.sleep_until(until) => {} }
     }
+    None
 }
 
 fn full_ledger(shared: &Shared) -> SourceError {
@@ -202,26 +124,13 @@ fn full_ledger(shared: &Shared) -> SourceError {
     )
 }
 
-/// Lets `pause` go by; a stop cuts it short.
-async fn rest(shared: &Shared, pause: Duration) {
-    let until = shared.clock.now() + pause;
-    loop {
-        let woken = shared.pollers.notified();
-        tokio::pin!(woken);
-        woken.as_mut().enable();
-        if shared.lock().stopping {
-            return;
-        }
-        tokio::select! { biased; () = shared.clock.sleep_until(until) => return, () = woken => {} }
-    }
-}
-
 /// Screens an answer, passes fresh messages on, wakes whom it concerns.
-fn take(shared: &Shared, grant: Grant, sent: Mono, received: Received) -> Answer {
+fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, received: Received) -> Outcome {
     let read = shared.clock.now();
     let wall = shared.clock.wall();
-    let answer = judge(shared.config.wait, read.since(sent), received.messages.is_empty());
-    let (empty, early) = (received.messages.is_empty(), matches!(answer, Answer::EmptyEarly));
+    let got = u32::try_from(received.messages.len()).unwrap_or(u32::MAX);
+    let mut outcome = judge(request, read.since(sent), got);
+    let (empty, early) = (got == 0, outcome == Outcome::EmptyEarly);
     let mut state = shared.lock();
     if received.server_time > state.server_now {
         (state.server_now, state.server_read) = (received.server_time, read);
@@ -267,22 +176,26 @@ fn take(shared: &Shared, grant: Grant, sent: Mono, received: Received) -> Answer
         meter.lag.set(0.0);
     }
     shared.consumer.notify_one();
-    shared.pollers.notify_waiters();
+    shared.pollers.notify_one();
     if duplicates > 0 {
-        shared.deleters.notify_waiters();
+        shared.deleters.notify_one();
     }
-    answer
+    if grant.screening && !empty {
+        outcome = Outcome::Screened { known: duplicates > 0 };
+    }
+    outcome
 }
 
-fn judge(wait: Duration, waited: Duration, empty: bool) -> Answer {
-    if !empty {
-        Answer::Full
+fn judge(request: &ReceiveRequest, waited: Duration, got: u32) -> Outcome {
+    let ReceiveRequest { max, wait } = *request;
+    if got > 0 {
+        Outcome::Messages { got, asked: max }
     } else if wait >= Duration::from_secs(1) && waited < wait / 2 {
-        Answer::EmptyEarly
+        Outcome::EmptyEarly
     } else if waited < NO_WAIT {
-        Answer::EmptyAtOnce
+        Outcome::EmptyAtOnce
     } else {
-        Answer::Full
+        Outcome::Empty
     }
 }
 

@@ -77,7 +77,7 @@ async fn give_back(shared: &Shared, Return { release, delay }: &Return) {
         None => state.maybe_leased(now),
     }
     drop(state);
-    shared.pollers.notify_waiters();
+    shared.pollers.notify_one();
     shared.consumer.notify_one();
 }
 

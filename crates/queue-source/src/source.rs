@@ -15,6 +15,7 @@ use headwater_ledger::{CheckpointError, MessageKey, Mono, Segment, Snapshot, Vio
 use tokio::task::JoinSet;
 
 use crate::bad::Bad;
+use crate::bound::Footprint;
 use crate::config::{Rewind, SourceConfig};
 use crate::decode::{Decoded, Decoding};
 use crate::letters::{DeadLetterTarget, Letters};
@@ -89,6 +90,19 @@ impl QueueSource {
         self.shared.lock().ledger.check()
     }
 
+    /// The most that this source remembers and holds, as [`SourceConfig::bound`] says it, with what the queue said of itself.
+    #[must_use]
+    pub fn bound(&self) -> Footprint {
+        self.shared.config.bound()
+    }
+
+    /// What this source remembers and holds now, what receives on their way may bring included.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        let counts = self.shared.lock().ledger.counts();
+        Footprint { ids: counts.ids(), bytes: counts.held_bytes + counts.reserved_bytes }
+    }
+
     /// Pollers start with the first `next`: a restore must come before anything is received.
     fn start_polling(&mut self) {
         self.start_deleting();
@@ -100,8 +114,8 @@ impl QueueSource {
         state.polling = pollers;
         state.last_activity = self.shared.clock.now();
         drop(state);
-        for number in 0..pollers {
-            self.pollers.spawn(poller::run(Arc::clone(&self.shared), number as u64));
+        for _ in 0..pollers {
+            self.pollers.spawn(poller::run(Arc::clone(&self.shared)));
         }
     }
 
@@ -110,7 +124,7 @@ impl QueueSource {
         if std::mem::replace(&mut self.deleting, true) {
             return;
         }
-        let workers = self.shared.config.delete_workers.max(1);
+        let workers = self.shared.config.deleters();
         self.shared.lock().deleting = workers;
         for _ in 0..workers {
             self.deleters.spawn(deleter::run(Arc::clone(&self.shared)));
@@ -176,7 +190,7 @@ impl QueueSource {
             self.shared.fail(error);
         }
         if !decoded.left.is_empty() {
-            self.shared.pollers.notify_waiters();
+            self.shared.pollers.notify_one();
         }
         let meter = &self.shared.meter;
         meter.emitted_rows.increment(rows as u64);
@@ -317,7 +331,7 @@ impl Source for QueueSource {
         drop(state);
         self.restored = true;
         self.start_deleting();
-        self.shared.deleters.notify_waiters();
+        self.shared.deleters.notify_one();
         Ok(())
     }
 
@@ -403,8 +417,8 @@ impl Source for QueueSource {
             }
             self.shared.returner.notify_one();
         }
-        self.shared.deleters.notify_waiters();
-        self.shared.pollers.notify_waiters();
+        self.shared.deleters.notify_one();
+        self.shared.pollers.notify_one();
         Ok(())
     }
 

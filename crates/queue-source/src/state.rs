@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::ages::Ages;
 use crate::config::SourceConfig;
 use crate::meter::Meter;
+use crate::pace::Pace;
 use crate::returns::Return;
 
 /// A fresh message on its way from a receive to the decoder: the ledger holds it as buffered.
@@ -32,9 +33,14 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// For the consumer: rows, a failure, the end of polling, progress of a drain.
     pub(crate) consumer: Notify,
-    /// For pollers: a permit may be free, or polling ends.
+    /// For seated pollers: a permit may be free, or polling ends. One is woken, and wakes the next if there is leave for more:
+    /// 64 need not look at what one can take.
     pub(crate) pollers: Notify,
-    /// For deleters: something may be ready.
+    /// For pollers without a seat: there may be one, or polling ends. One is woken, as above.
+    pub(crate) seats: Notify,
+    /// For pauses: polling ends.
+    pub(crate) stopped: Notify,
+    /// For deleters: something may be ready. One is woken, as above.
     pub(crate) deleters: Notify,
     /// For the task that gives messages back: there are some.
     pub(crate) returner: Notify,
@@ -43,12 +49,13 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) ledger: Ledger,
+    pub(crate) pace: Pace,
     pub(crate) inbox: VecDeque<Inbound>,
     pub(crate) failure: Option<SourceError>,
     /// Why the queue refused a delete for good: what is committed stays in it.
     pub(crate) delete_refused: Option<SourceError>,
     pub(crate) stopping: bool,
-    /// Pollers that have not ended, and how many of them pause after something went wrong.
+    /// Pollers that have not ended, and how many of them pause so that nobody can say whether the queue is empty.
     pub(crate) polling: usize,
     pub(crate) pausing: usize,
     /// Deleters that have not ended.
@@ -111,8 +118,10 @@ impl Shared {
     ) -> Self {
         let queue_name: Arc<str> = Arc::from(queue.identity().name);
         let meter = Meter::new(&config.job, &config.table, &queue_name);
+        meter.bound(config.bound());
         let state = State {
             ledger,
+            pace: Pace::new(&config),
             inbox: VecDeque::new(),
             failure: None,
             delete_refused: None,
@@ -140,6 +149,8 @@ impl Shared {
             state: Mutex::new(state),
             consumer: Notify::new(),
             pollers: Notify::new(),
+            seats: Notify::new(),
+            stopped: Notify::new(),
             deleters: Notify::new(),
             returner: Notify::new(),
         }
@@ -176,6 +187,8 @@ impl Shared {
     pub(crate) fn wake_all(&self) {
         self.consumer.notify_one();
         self.pollers.notify_waiters();
+        self.seats.notify_waiters();
+        self.stopped.notify_waiters();
         self.deleters.notify_waiters();
     }
 }

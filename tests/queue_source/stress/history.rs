@@ -382,6 +382,10 @@ impl World {
     /// What must hold at any time.
     fn judge(&mut self, life: &Life) -> Result<(), Ended> {
         life.source.check().map_err(|violation| violation.to_string())?;
+        let (held, bound) = (life.source.footprint(), life.source.bound());
+        if !held.fits(&bound) {
+            return Err(Ended::Broken(format!("G4: {held:?} is more than {bound:?}")));
+        }
         let deleted = self.queue.deleted();
         for id in &deleted[self.deleted_seen..] {
             if let Some(row) = self.sent[id].iter().find(|row| !self.outside.has(row)) {

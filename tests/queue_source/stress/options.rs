@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater_core::EarlierRun;
 use headwater_formats::MessageEncoding;
-use headwater_queue_source::{BadRecords, SourceConfig};
+use headwater_queue_source::{BadRecords, Objective, SourceConfig};
 use headwater_testkit::{FaultRates, MemoryQueueOptions, Random};
 
 use crate::lines::Lines;
@@ -67,8 +67,9 @@ impl Options {
     /// The configuration of one run: pollers, workers and batches may change with every restart.
     pub(super) fn of_a_run(&self, random: &mut Random) -> SourceConfig {
         let mut config = self.config.clone();
-        config.pollers = one_of(random, &[1, 2, 5]);
-        config.delete_workers = one_of(random, &[1, 2]);
+        config.pollers = one_of(random, &[1, 2, 5, 64]);
+        config.objective = one_of(random, &[Objective::Latency, Objective::Throughput, Objective::Cost]);
+        config.delete_workers = one_of(random, &[0, 1, 2]);
         config.batch_rows = one_of(random, &[1, 4, 8_192]);
         config.batch_bytes = one_of(random, &[1, 30, 1 << 20]);
         config.seed = random.draw();

@@ -8,7 +8,7 @@ use headwater_core::{JobContext, OptionError, OptionErrors, Options, QueueIdenti
 use headwater_formats::{DecoderFactory, Format, FormatError, MessageEncoding, RowType};
 use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
-use headwater_queue_source::{SkippedByTime, SourceConfig};
+use headwater_queue_source::{Objective, SkippedByTime, SourceConfig};
 
 use super::dead::{BadData, Place};
 use super::documents::read_documents;
@@ -253,6 +253,7 @@ impl<'a> Reader<'a> {
         settings.start_time = self.integer("startTimeMs");
         settings.wait = self.duration("pollingWaitTime");
         settings.pollers = self.number("pollers");
+        settings.objective = Objective::named(self.word("objective")).unwrap_or_default();
         self.limits(request, &mut settings.limits);
     }
 
@@ -321,6 +322,7 @@ struct Settings {
     start_time: Option<i64>,
     wait: Option<Duration>,
     pollers: Option<u32>,
+    objective: Objective,
     limits: Limits,
 }
 
@@ -339,6 +341,7 @@ impl Settings {
         let wait = self.wait.unwrap_or(config.wait);
         config.wait = request.context.max_poll_wait.map_or(wait, |max| wait.min(max));
         config.pollers = self.pollers.map_or(config.pollers, |n| n as usize);
+        config.objective = self.objective;
         config.limits = self.limits;
         config
     }

@@ -139,7 +139,18 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         Some("first"),
         "With messageType OSS: the first event of a message, as the SMQ connector, or one row for each.",
     ),
-    option("pollers", Integer(1, 64), Some("4"), "Receives that run side by side."),
+    option(
+        "pollers",
+        Integer(1, 64),
+        Some("4"),
+        "Receives that run side by side at most, and deletes likewise; how many do follows the load. See docs/performance.md.",
+    ),
+    option(
+        "objective",
+        OneOf(&["latency", "throughput", "cost"]),
+        Some("throughput"),
+        "What the number of receives strives for. `throughput`: one is parked while the queue is empty, well-filled answers bring more, up to pollers. `latency`: two are parked, and more come sooner. `cost`: as few receives as possible; messages gather for up to 5 s (7.5 s where a backlog begins) so that answers come full.",
+    ),
     option(
         "visibilityTimeout",
         Period(secs(1), secs(43_200)),

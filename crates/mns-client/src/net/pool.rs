@@ -11,7 +11,6 @@ use tokio::sync::Semaphore;
 
 use crate::net::connection::{Connection, within};
 use crate::net::{Connector, NetError, Reply};
-use crate::settings::ClientSettings;
 
 /// A pool. Receives and all other calls have one each, so that neither waits for the other's connections.
 ///
@@ -27,9 +26,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(connector: Arc<Connector>, clock: Arc<dyn Clock>, settings: &ClientSettings) -> Self {
-        let open = Semaphore::new(settings.max_connections.max(1) as usize);
-        Self { connector, clock, idle: Mutex::default(), idle_timeout: settings.idle_timeout, open }
+    /// A pool of at most `most` connections (and at least one), each kept for `idle_timeout` after its last call.
+    pub(crate) fn new(connector: Arc<Connector>, clock: Arc<dyn Clock>, most: u32, idle_timeout: Duration) -> Self {
+        Self { connector, clock, idle: Mutex::default(), idle_timeout, open: Semaphore::new(most.max(1) as usize) }
     }
 
     /// Makes a call, to end by `deadline`.
