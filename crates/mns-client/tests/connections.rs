@@ -122,7 +122,8 @@ async fn the_connections_suffice_for_the_largest_source() {
     let told = Arc::new(Notify::new());
     let mut steps: Vec<Vec<Step>> = (0..64).map(|_| vec![Step::Hold(told.clone(), received(&["late"]))]).collect();
     steps.extend((0..64).map(|_| vec![Step::Hang]));
-    let changed = "<ChangeVisibility><ReceiptHandle>new</ReceiptHandle><NextVisibleTime>1</NextVisibleTime></ChangeVisibility>";
+    let changed =
+        "<ChangeVisibility><ReceiptHandle>new</ReceiptHandle><NextVisibleTime>1</NextVisibleTime></ChangeVisibility>";
     steps.push(vec![Step::Say(raw(200, "", changed))]);
     let mut server = Server::start(steps).await;
     let queue = server.builder().build().unwrap().queue("q");
