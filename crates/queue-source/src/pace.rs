@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// The number of seats after each outcome, the pauses left out.
+    /// The number of seats before the first outcome and after each, the pauses left out.
     fn seats(objective: Objective, pollers: usize, outcomes: &[Outcome]) -> Vec<u32> {
         let mut pace = pace(objective, pollers);
         let mut seats = vec![pace.wanted];
@@ -287,11 +287,14 @@ mod tests {
         seats
     }
 
+    /// What it shows, the objective, the pollers, how polls end, and the seats before the first and after each of them.
+    type Case<'a> = (&'a str, Objective, usize, &'a [Outcome], &'a [u32]);
+
     #[test]
     fn the_number_of_polls_follows_what_they_bring() {
         use Objective::{Cost, Latency, Throughput};
         let limited = Outcome::Messages { got: 1, asked: 2 };
-        let table: &[(&str, Objective, usize, &[Outcome], &[u32])] = &[
+        let table: &[Case<'_>] = &[
             ("full answers, up to the most", Throughput, 4, &[got(16); 5], &[1, 2, 3, 4, 4, 4]),
             ("half full is a hit", Throughput, 4, &[got(8), got(7)], &[1, 2, 2]),
             (
