@@ -61,8 +61,8 @@ ${name} in an option is replaced by -D, else by the environment; ${secret_values
 secrets file, else by the environment. The settings pipeline.name, execution.checkpointing.interval,
 table.local-time-zone and delivery have an effect; the command line wins.
 
-SIGINT or SIGTERM ends the job in order: what was received is written, checkpointed and deleted. A second one ends it at
-once; nothing is lost, and rows that were not committed come again.";
+SIGINT or SIGTERM ends the job in order: what was received is written, checkpointed and deleted, the rest is made visible
+again, within --drain-timeout. A second one ends it at once; nothing is lost, and rows that were not committed come again.";
 
 /// Run an SQL script as a job: exactly once from queue to sink
 ///
@@ -85,6 +85,14 @@ pub(crate) struct RunArgs {
     /// End once nothing has come for so long and nothing is left to do
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(crate) until_idle: Option<Duration>,
+
+    /// How long the end may take after a first signal
+    ///
+    /// Polls may run out for half of it, the last checkpoint may take until three quarters of it are over, the rest is for
+    /// deletes and for making visible again what is not committed. The default fits the 30 s that Kubernetes gives a pod.
+    /// With a pollingWaitTime above half of it polls may be cut: what the queue gives them then comes back a lease later.
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = some_time)]
+    pub(crate) drain_timeout: Duration,
 
     /// The value of ${NAME} in the script; repeatable
     #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = definition)]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headwater::job::sinks::print::PrintFactory;
-use headwater::job::{JobReport, Progress};
+use headwater::job::{JobReport, Progress, RunOptions};
 use headwater_core::{Clock, SystemClock};
 use headwater_mns_proto::{Operation, QueueSettings};
 use headwater_mns_server::{Dose, Faults, PerOperation, Server, ServerHandle};
@@ -111,7 +111,13 @@ async fn run_job(
     };
     let prepared = prepare(&text, &connectors(&clock, PrintFactory::new(rows.clone(), io::stderr())))?;
     logs.belong_to(&prepared.context.job, prepared.only_queue());
-    let drive = Drive { state: directory.join("state"), accept_loss: false, until_idle: Some(UNTIL_IDLE), clock };
+    let drive = Drive {
+        state: directory.join("state"),
+        accept_loss: false,
+        drain_deadline: RunOptions::default().drain_deadline,
+        until_idle: Some(UNTIL_IDLE),
+        clock,
+    };
     drive.run(prepared, signals, show_progress).await
 }
 

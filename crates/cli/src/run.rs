@@ -59,7 +59,13 @@ pub(crate) async fn run(args: RunArgs, logs: &Logs) -> Result<Exit, Stop> {
     }
     let state = args.state.unwrap_or_else(|| prepare::default_state_dir(&prepared.context.job));
     let watch = Watch::new(logs.clone(), health, clock.now());
-    let drive = Drive { state, accept_loss: args.accept_loss, until_idle: args.until_idle, clock: Arc::clone(&clock) };
+    let drive = Drive {
+        state,
+        accept_loss: args.accept_loss,
+        drain_deadline: args.drain_timeout,
+        until_idle: args.until_idle,
+        clock: Arc::clone(&clock),
+    };
     let observer = {
         let watch = watch.clone();
         move |progress: &_| watch.take(progress, clock.now())

@@ -200,6 +200,21 @@ pub fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
     fs.sync_dir(parent)
 }
 
+/// Whether a failed file operation fails again until somebody mends what is wrong.
+#[must_use]
+pub fn lasts(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::NotFound
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::Unsupported
+    )
+}
+
 /// What a user can do about a failed file operation.
 #[must_use]
 pub fn way_out(error: &io::Error) -> &'static str {

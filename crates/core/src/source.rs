@@ -266,13 +266,23 @@ pub struct DrainReport {
     pub released: u64,
     /// Uncommitted messages that could not be: visible again at the end of their lease.
     pub left: u64,
+    /// Polls that were cut because they outlasted the deadline: what the queue gave them meanwhile, if anything, is visible
+    /// again at the end of its lease.
+    pub polls_cut: u64,
 }
 
 impl DrainReport {
     /// A report from its numbers.
     #[must_use]
     pub const fn new(deleted: u64, unconfirmed: u64, released: u64, left: u64) -> Self {
-        Self { deleted, unconfirmed, released, left }
+        Self { deleted, unconfirmed, released, left, polls_cut: 0 }
+    }
+
+    /// The same with so many polls that were cut.
+    #[must_use]
+    pub const fn with_polls_cut(mut self, polls: u64) -> Self {
+        self.polls_cut = polls;
+        self
     }
 }
 

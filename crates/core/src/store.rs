@@ -55,8 +55,10 @@ pub struct JobState {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// Reading or writing failed: permissions, a full disk.
+    /// Reading or writing failed, and may go better the next time: a full disk, a failed sync.
     Io,
+    /// Reading or writing failed, and trying again does not help: no permission, a read-only disk, a directory that is gone.
+    Unusable,
     /// The state must not be used: damaged, of a later release, copied, of another job.
     Refused,
     /// Another process owns it.

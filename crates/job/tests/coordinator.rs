@@ -201,6 +201,8 @@ enum Save {
     Failed,
     /// It is durable, and the caller is not told.
     Indeterminate,
+    /// Nothing was written, and nothing will be.
+    Unusable,
     Refused,
 }
 
@@ -228,6 +230,7 @@ impl CheckpointStore for Unsteady {
                 self.inner.save(state).await?;
                 failed(StoreErrorKind::Io)
             }
+            Save::Unusable => failed(StoreErrorKind::Unusable),
             Save::Refused => failed(StoreErrorKind::Refused),
         }
     }
@@ -330,18 +333,23 @@ fn too_many_failed_saves_end_the_job_and_the_next_run_loses_nothing() {
 }
 
 #[test]
-fn a_store_that_refuses_ends_the_job_at_once() {
-    let fs = MemoryFs::new();
-    let queue = TestQueue::new("a", &fs, 0);
-    fill(&queue, 0);
-    let job = unsteady(&fs, &queue, &[Save::Refused], until_idle());
-    let (saved, calls) = (job.saved, job.calls);
-    let error = drive(&queue.clock, &fs, job.runner.run()).unwrap().unwrap_err();
-    assert_eq!(error.kind(), JobErrorKind::State);
-    assert_eq!(saved.lock().unwrap().len(), 1, "it was tried again");
-    let calls = calls.lock().unwrap();
-    assert!(!calls.iter().any(|call| call.starts_with("commit")), "{calls:?}");
-    assert_eq!(calls.last().unwrap(), "drain", "what was taken is given back: {calls:?}");
+fn a_store_that_refuses_or_cannot_be_used_ends_the_job_at_once() {
+    for (fate, kind) in [(Save::Refused, JobErrorKind::State), (Save::Unusable, JobErrorKind::Failed)] {
+        let fs = MemoryFs::new();
+        let queue = TestQueue::new("a", &fs, 0);
+        let expected = fill(&queue, 0);
+        let refused = unsteady(&fs, &queue, &[fate], until_idle());
+        let (saved, calls) = (refused.saved, refused.calls);
+        let error = drive(&queue.clock, &fs, refused.runner.run()).unwrap().unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert_eq!(saved.lock().unwrap().len(), 1, "it was tried again");
+        let calls = calls.lock().unwrap();
+        assert!(!calls.iter().any(|call| call.starts_with("commit")), "{calls:?}");
+        assert_eq!(calls.last().unwrap(), "drain", "what was taken is given back: {calls:?}");
+        fs.restart(Loss::Nothing);
+        drive(&queue.clock, &fs, job(&fs, &[&queue], &["out"], until_idle())).unwrap().unwrap();
+        assert_eq!(rows(&fs), expected);
+    }
 }
 
 #[test]
@@ -366,7 +374,7 @@ fn a_stop_takes_a_last_checkpoint_and_drains() {
     let calls = calls.lock().unwrap();
     let tail: Vec<_> = calls.iter().rev().take(3).map(|call| call.split(' ').next().unwrap()).collect();
     assert_eq!(tail, ["drain", "commit", "checkpoint"], "{calls:?}");
-    assert!(progress.lock().unwrap().iter().any(|event| matches!(event, Progress::Stopping { reason: "stopped" })));
+    assert!(progress.lock().unwrap().iter().any(|event| matches!(event, Progress::Stopping { reason: "stopped", .. })));
 }
 
 #[test]

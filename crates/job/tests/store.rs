@@ -260,6 +260,29 @@ fn a_failed_operation_fails_the_save_and_the_next_one_repairs_it() {
 }
 
 #[test]
+fn what_cannot_go_better_by_itself_is_told_from_what_can() {
+    use ErrorKind as Kind;
+    let lasting = [Kind::PermissionDenied, Kind::ReadOnlyFilesystem, Kind::NotADirectory, Kind::Unsupported];
+    let passing = [Kind::StorageFull, Kind::QuotaExceeded, Kind::Interrupted, Kind::Other];
+    for (kind, expected) in lasting
+        .map(|kind| (kind, StoreErrorKind::Unusable))
+        .into_iter()
+        .chain(passing.map(|kind| (kind, StoreErrorKind::Io)))
+    {
+        for fault in [Fault::Create, Fault::Sync, Fault::Rename, Fault::SyncDir] {
+            let fs = saved(1..=4);
+            let mut store = open(&fs).unwrap();
+            fs.fail(fault, 0, kind);
+            let error = save(&mut store, 5).unwrap_err();
+            assert_eq!(error.kind, expected, "{kind:?}, {fault:?}: {error}");
+            let cause = std::error::Error::source(&error).expect("the cause").to_string();
+            assert!(error.to_string().contains(STATE) && !cause.is_empty(), "{error}");
+            save(&mut store, 6).unwrap();
+        }
+    }
+}
+
+#[test]
 fn after_a_failed_save_and_a_crash_either_checkpoint_is_there() {
     for fault in [Fault::Create, Fault::Sync, Fault::Rename, Fault::SyncDir] {
         for (nth, seed) in (0..6).flat_map(|nth| (0..10).map(move |seed| (nth, seed))) {
@@ -590,6 +613,6 @@ async fn a_directory_that_cannot_be_used_is_named() {
     let path = scratch.path().join("file");
     std::fs::write(&path, "").unwrap();
     let error = LocalStore::open(Arc::new(LocalFs::private()), path.join("state"), &options()).unwrap_err();
-    assert_eq!(error.kind, StoreErrorKind::Io);
+    assert_eq!(error.kind, StoreErrorKind::Unusable);
     assert!(error.to_string().contains("file"), "{error}");
 }

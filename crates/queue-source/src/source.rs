@@ -39,6 +39,8 @@ pub struct QueueSource {
     deleting: bool,
     /// Deletes confirmed when a drain began.
     drain_began: Option<u64>,
+    /// Polls that a drain cut short.
+    polls_cut: u64,
     drained: Option<DrainReport>,
 }
 
@@ -77,6 +79,7 @@ impl QueueSource {
             polling: false,
             deleting: false,
             drain_began: None,
+            polls_cut: 0,
             drained: None,
         })
     }
@@ -443,6 +446,7 @@ impl Source for QueueSource {
         let before = *self.drain_began.get_or_insert(confirmed);
         let now = self.shared.clock.now();
         drain::pollers_end(&self.shared, drain::polls_until(now, deadline)).await;
+        self.polls_cut += self.shared.lock().polling as u64;
         self.pollers.shutdown().await;
         let deadline = now + deadline;
         returns::end(&self.shared, drain::polls_until(now, deadline.since(now))).await;
@@ -464,6 +468,7 @@ impl Source for QueueSource {
         let counts = state.ledger.counts();
         let deleted = state.totals.deleted - before;
         let report = DrainReport::new(deleted, counts.deletable + counts.unconfirmed, released, left);
+        let report = report.with_polls_cut(self.polls_cut);
         drop(state);
         self.drained = Some(report);
         Ok(report)

@@ -24,6 +24,8 @@ pub(crate) struct Drive {
     pub(crate) state: PathBuf,
     /// Go on from a copied, damaged or partly foreign state.
     pub(crate) accept_loss: bool,
+    /// How long the end may take from a signal on.
+    pub(crate) drain_deadline: Duration,
     /// End when idle for so long.
     pub(crate) until_idle: Option<Duration>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -127,6 +129,7 @@ impl Drive {
         options.job.clone_from(&context.job);
         options.until_idle = self.until_idle;
         options.accept_loss = self.accept_loss;
+        options.drain_deadline = self.drain_deadline;
         let (plan, clock) = (Box::new(planned.plan), Arc::clone(&self.clock));
         Runner::new(inputs, plan, sinks, Box::new(store), clock, options).map_err(failed)
     }
@@ -176,7 +179,7 @@ fn failed(error: JobError) -> Stop {
 }
 
 fn say(report: &JobReport) {
-    for (queue, status, drain) in &report.sources {
+    for (queue, status, _) in &report.sources {
         tracing::info!(
             queue = %queue,
             received = status.received,
@@ -185,13 +188,8 @@ fn say(report: &JobReport) {
             bad = status.bad,
             dead_letters = status.dead_letters,
             deleted = status.deleted,
-            unconfirmed = drain.unconfirmed,
-            released = drain.released,
             "the source has ended"
         );
-        if drain.left > 0 {
-            tracing::info!(queue = %queue, messages = drain.left, "left to the end of their lease; nothing is lost");
-        }
     }
     for (sink, rows) in &report.rows {
         tracing::info!(sink = %sink, rows, "written");

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use headwater::job::Progress;
-use headwater_core::{Mono, SourceStatus};
+use headwater_core::{DrainReport, Mono, SourceStatus};
 
 use super::live::{Live, Reading};
 use crate::logs::Logs;
@@ -46,10 +46,11 @@ impl Watch {
                 tracing::info!(took_ms, "checkpoint committed");
             }
             Progress::CheckpointFailed { error, .. } => self.health.problem(error.clone()),
-            Progress::Stopping { reason } => {
+            Progress::Stopping { reason, within } => {
                 self.health.enter(Phase::Stopping);
-                tracing::info!(reason, "finishing: no more messages are received");
+                tracing::info!(reason, ?within, "finishing: no more messages are received");
             }
+            Progress::Drained { source, deleted, report } => drained(source, *deleted, report),
             Progress::Status { sources } => {
                 self.health.alive();
                 self.show(sources, now);
@@ -70,5 +71,24 @@ impl Watch {
         // A line is made in one go, whatever happened to another one.
         let line = live.lock().unwrap_or_else(PoisonError::into_inner).line(now, &reading);
         self.logs.live(&line);
+    }
+}
+
+/// What became of everything that was held at the stop.
+fn drained(queue: &str, deleted: u64, report: &DrainReport) {
+    let DrainReport { unconfirmed, released, left, polls_cut, .. } = *report;
+    tracing::info!(%queue, deleted, released, left, unconfirmed, "drained: deleted since the stop, released, left");
+    if unconfirmed > 0 {
+        tracing::info!(%queue, unconfirmed, "deletes are not confirmed: what comes back is deleted by the next run, not delivered again");
+    }
+    if left > 0 {
+        tracing::info!(%queue, left, "messages are left to the end of their lease; nothing is lost");
+    }
+    if polls_cut > 0 {
+        tracing::info!(
+            %queue, polls_cut,
+            "polls outlasted the deadline: messages that the queue gave them meanwhile come back at the end of their lease. A \
+             longer --drain-timeout or a shorter pollingWaitTime avoids that"
+        );
     }
 }

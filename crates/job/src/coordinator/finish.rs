@@ -1,17 +1,52 @@
 //! The end of a run: the save on its way, a last checkpoint, deletes and releases, sinks closed.
 
-use futures::future::join_all;
+use std::sync::Arc;
 
-use super::{JobError, JobReport, Runner, Saving};
+use futures::future::join_all;
+use headwater_core::Mono;
+
+use super::{JobError, JobErrorKind, JobReport, Progress, Runner, Saving};
 
 impl Runner {
-    /// Ends a run that came to its end or failed. After a failure everything that is still possible is done, since it
-    /// spares the next run work, but the failure is what counts.
-    pub(super) async fn finish(
-        mut self,
+    /// The moment from which the end is counted.
+    pub(super) fn note_stop(&mut self) {
+        if self.stopping.is_none() {
+            let deleted = self.inputs.iter().map(|input| input.source.status().deleted);
+            self.stopping = Some((self.clock.now(), deleted.collect()));
+        }
+    }
+
+    /// Until when polls may run out.
+    pub(super) fn polls_end(&self, stopped: Mono) -> Mono {
+        stopped + self.options.drain_deadline / 2
+    }
+
+    /// Ready when the job was stopped from outside, and everything up to its last checkpoint has had its time.
+    pub(super) fn time_after_stop(&self) -> impl Future<Output = ()> + use<> {
+        let (mut stop, clock) = (self.stop.clone(), Arc::clone(&self.clock));
+        let time = self.options.drain_deadline - self.options.drain_deadline / 4;
+        async move {
+            // The sender lives as long as the runner.
+            let _ = stop.wait_for(|stop| *stop).await;
+            clock.sleep(time).await;
+        }
+    }
+
+    pub(super) fn stuck(&self) -> JobError {
+        let text = format!(
+            "the last checkpoint was not taken within {:?} of the stop: the disk of the state or of a sink does not answer. \
+             Nothing is lost: what is not committed is still in the queue, and the next run finds out what is",
+            self.options.drain_deadline
+        );
+        JobError::new(JobErrorKind::Failed, text)
+    }
+
+    /// The save on its way and, unless the run has failed, a last checkpoint.
+    pub(super) async fn complete(
+        &mut self,
         saving: Option<Saving>,
         outcome: Result<(), JobError>,
-    ) -> Result<JobReport, JobError> {
+    ) -> Result<(), JobError> {
         let outcome = match (outcome, self.settle(saving).await) {
             (Ok(()), settled) => settled,
             (failed, Ok(())) => failed,
@@ -20,17 +55,21 @@ impl Runner {
                 failed
             }
         };
-        let last = match &outcome {
-            Ok(()) => self.last_checkpoint().await,
-            Err(_) => Ok(()),
-        };
+        outcome?;
+        self.last_checkpoint().await
+    }
+
+    /// Ends a run that came to its end or failed. After a failure everything that is still possible is done, since it
+    /// spares the next run work, but the failure is what counts.
+    pub(super) async fn finish(mut self, outcome: Result<(), JobError>) -> Result<JobReport, JobError> {
+        self.note_stop();
         let drained = self.drain().await;
         let mut closed = Ok(());
         for (_, sink) in &mut self.sinks {
             let result = sink.close().await.map_err(JobError::from);
             closed = closed.and(result);
         }
-        outcome.and(last).and(drained).and(closed)?;
+        outcome.and(drained).and(closed)?;
         self.note_end().await;
         Ok(self.report)
     }
@@ -60,12 +99,19 @@ impl Runner {
 
     async fn drain(&mut self) -> Result<(), JobError> {
         let mut outcome = Ok(());
+        let whole = self.options.drain_deadline;
+        let (stopped, before) = self.stopping.clone().unwrap_or_else(|| (self.clock.now(), Vec::new()));
+        let left = (stopped + whole).since(self.clock.now()).max(whole / 4);
         // Together, so that the deadline is one for all of them.
-        let deadline = self.options.drain_deadline;
-        let drained = join_all(self.inputs.iter_mut().map(|input| input.source.drain(deadline))).await;
-        for (input, drained) in self.inputs.iter().zip(drained) {
+        let drained = join_all(self.inputs.iter_mut().map(|input| input.source.drain(left))).await;
+        for (n, (input, drained)) in self.inputs.iter().zip(drained).enumerate() {
             match drained {
-                Ok(report) => self.report.sources.push((input.source.identity(), input.source.status(), report)),
+                Ok(report) => {
+                    let (source, status) = (input.source.identity(), input.source.status());
+                    let deleted = status.deleted - before.get(n).copied().unwrap_or(0).min(status.deleted);
+                    (self.observer)(&Progress::Drained { source: source.clone(), deleted, report });
+                    self.report.sources.push((source, status, report));
+                }
                 Err(error) => outcome = outcome.and(Err(JobError::from(error))),
             }
         }
@@ -77,7 +123,7 @@ impl Runner {
         let now = self.clock.now();
         let clean = self.report.sources.iter().all(|(_, status, drain)| {
             // An unconfirmed id holds nobody up: its handle is dead, and if its message comes back, that is when its lease ends.
-            let none_held = status.deletable == 0 && drain.released == 0 && drain.left == 0;
+            let none_held = status.deletable == 0 && drain.released == 0 && drain.left == 0 && drain.polls_cut == 0;
             none_held && status.busy_until.is_none_or(|until| until <= now)
         });
         if let (true, true, Some(store)) = (clean, self.pending.is_empty(), &mut self.store)

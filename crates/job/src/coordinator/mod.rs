@@ -65,12 +65,15 @@ pub struct RunOptions {
     /// End when nothing has come for this long and nothing is left to do. `None`: run until stopped.
     pub until_idle: Option<Duration>,
     /// Checkpoints that may fail in a row before the job ends. 10: with a pause of a second or more between them, a
-    /// disk that is full or gone for a moment does not end a job, one that stays so does.
+    /// disk that is full for a moment does not end a job, one that stays so does. What cannot go better by itself (no
+    /// permission, a read-only disk, a directory that is gone) ends it at once.
     pub failed_saves_max: u32,
     /// Go on although the state speaks of a sink or a queue that this job does not have: what is staged for such a sink is
     /// given up, what is known of such a queue is forgotten.
     pub accept_loss: bool,
-    /// How long the end of a run may take: polls that run out, deletes, releases. 60 s: twice the longest poll.
+    /// How long the end of a run may take, from the stop on. Polls may run out for half of it; the last checkpoint may take
+    /// until three quarters of it are over; deletes and releases have what is left, a quarter of it at least. 25 s: within the
+    /// 30 s that Kubernetes gives a pod between SIGTERM and SIGKILL, and more than twice the default poll.
     pub drain_deadline: Duration,
 }
 
@@ -81,7 +84,7 @@ impl Default for RunOptions {
             until_idle: None,
             failed_saves_max: 10,
             accept_loss: false,
-            drain_deadline: Duration::from_secs(60),
+            drain_deadline: Duration::from_secs(25),
         }
     }
 }
@@ -112,7 +115,8 @@ pub struct Runner {
     // The state of a run.
     live: Vec<bool>,
     turn: usize,
-    stopping: bool,
+    /// Since when the job is coming to its end, and what each source had deleted by then.
+    stopping: Option<(Mono, Vec<u64>)>,
     /// What sinks have staged and not committed for certain.
     pending: Vec<(String, Committable)>,
     wanted: Option<&'static str>,
@@ -147,6 +151,8 @@ enum Wake {
     Stop,
     Saved(Box<dyn CheckpointStore>, Result<(), StoreError>),
     Event(usize, Result<Option<Event>, SourceError>),
+    /// Polls had their time to run out.
+    Overdue,
     Look,
 }
 
@@ -183,7 +189,7 @@ impl Runner {
             stopper: Stopper(sender),
             observer: Box::new(|_| {}),
             turn: 0,
-            stopping: false,
+            stopping: None,
             pending: Vec::new(),
             wanted: None,
             failed_saves: 0,
@@ -209,13 +215,32 @@ impl Runner {
     /// # Errors
     /// Why it failed. Rows that were not committed are not lost: their messages are still in the queue.
     pub async fn run(mut self) -> Result<JobReport, JobError> {
-        self.restore().await?;
-        let mut saving = None;
-        let outcome = self.turn_over(&mut saving).await;
-        self.finish(saving, outcome).await
+        let limit = self.time_after_stop();
+        let restored = tokio::select! {
+            biased;
+            restored = self.restore() => restored,
+            () = limit => Err(self.stuck()),
+        };
+        restored?;
+        let limit = self.time_after_stop();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.work() => outcome,
+            () = limit => Err(self.stuck()),
+        };
+        self.finish(outcome).await
     }
 
-    /// The loop. Returns when every source has ended.
+    /// Everything up to the last checkpoint. What it awaits of stores and sinks may hang with the disk, so whoever stops
+    /// the job does not wait for it beyond its time; dropped, it is as if the process had been killed here.
+    async fn work(&mut self) -> Result<(), JobError> {
+        let mut saving = None;
+        let outcome = self.turn_over(&mut saving).await;
+        self.note_stop();
+        self.complete(saving, outcome).await
+    }
+
+    /// The loop. Returns when every source has ended, or had its time to.
     async fn turn_over(&mut self, saving: &mut Option<Saving>) -> Result<(), JobError> {
         while self.live.iter().any(|live| *live) {
             match self.wait(saving).await {
@@ -227,6 +252,7 @@ impl Runner {
                     }
                 }
                 Wake::Event(input, event) => self.take(input, event?).await?,
+                Wake::Overdue => return Ok(()),
                 Wake::Look => {}
             }
             self.tell_status();
@@ -244,6 +270,7 @@ impl Runner {
         // Each source gets its turn to be asked first, so that a busy one does not starve the others.
         self.turn = (self.turn + 1) % self.inputs.len().max(1);
         let turn = self.turn;
+        let polls_end = self.stopping.as_ref().map(|(since, _)| self.polls_end(*since));
         let live = &self.live;
         let mut asked: Vec<(usize, BoxFuture<'_, _>)> = Vec::with_capacity(self.inputs.len());
         for (i, input) in self.inputs.iter_mut().enumerate().filter(|(i, _)| live[*i]) {
@@ -252,13 +279,17 @@ impl Runner {
         asked.sort_by_key(|(i, _)| (*i + live.len() - turn) % live.len());
         let numbers: Vec<usize> = asked.iter().map(|(i, _)| *i).collect();
         let look = self.options.until_idle.map_or(LOOK_MAX, |period| (period / 10).clamp(LOOK_MIN, LOOK_MAX));
-        let stopping = self.stopping;
+        let stopping = polls_end.is_some();
+        let clock = Arc::clone(&self.clock);
         let stop = &mut self.stop;
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop), if !stopping => Wake::Stop,
             (store, result) = async { match saving { Some(save) => (&mut save.done).await, None => std::future::pending().await } } => {
                 Wake::Saved(store, result)
+            }
+            () = async { match polls_end { Some(at) => clock.sleep_until(at).await, None => std::future::pending().await } } => {
+                Wake::Overdue
             }
             (event, at, _) = select_all(asked.into_iter().map(|(_, next)| next)) => Wake::Event(numbers[at], event),
             () = self.clock.sleep(look) => Wake::Look,
@@ -293,18 +324,24 @@ impl Runner {
     }
 
     async fn stop_sources(&mut self, reason: &'static str) {
-        if !std::mem::replace(&mut self.stopping, true) {
-            (self.observer)(&Progress::Stopping { reason });
-            for input in &mut self.inputs {
-                input.source.stop().await;
-            }
+        if self.stopping.is_some() {
+            return;
+        }
+        self.note_stop();
+        (self.observer)(&Progress::Stopping { reason, within: self.options.drain_deadline });
+        for input in &mut self.inputs {
+            input.source.stop().await;
+        }
+        // What is written needs not wait for polls to run out: whoever ends a job may not wait as long.
+        if self.inputs.iter().any(|input| input.source.status().uncommitted > 0) {
+            self.wanted = Some("stop");
         }
     }
 
     /// Ends an idle job, and brings the last checkpoint forward when only that stands in the way.
     async fn look_for_idleness(&mut self) {
         let Some(period) = self.options.until_idle else { return };
-        if self.stopping || !self.pending.is_empty() {
+        if self.stopping.is_some() || !self.pending.is_empty() {
             return;
         }
         let now = self.clock.now();

@@ -53,6 +53,17 @@ pub enum Progress {
     Stopping {
         /// Why.
         reason: &'static str,
+        /// How long that may take at most.
+        within: Duration,
+    },
+    /// A source has come to its end, also where the job has failed.
+    Drained {
+        /// Its identity.
+        source: String,
+        /// Deletes confirmed since the stop (since the drain, where nothing stopped the job but its failure).
+        deleted: u64,
+        /// What became of the rest.
+        report: DrainReport,
     },
 }
 

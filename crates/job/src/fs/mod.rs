@@ -7,7 +7,7 @@ mod memory;
 use std::sync::Arc;
 
 pub use headwater_core::fs::{FileSystem, Identity, Listed, Lock, LockError, Metadata, NewFile};
-pub(crate) use headwater_core::fs::{create_dirs, read, way_out};
+pub(crate) use headwater_core::fs::{create_dirs, lasts, read, way_out};
 pub use local::LocalFs;
 pub use memory::{Fault, Loss, MemoryFs};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headwater_core::{CheckpointId, StoreError, StoreErrorKind};
 use twox_hash::XxHash3_128;
 
-use crate::fs::{FileSystem, way_out};
+use crate::fs::{FileSystem, lasts, way_out};
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const ENDED: &str = "ended";
@@ -139,5 +139,6 @@ impl Dir {
 
 pub(super) fn failed(verb: &str, path: &std::path::Path, error: io::Error) -> StoreError {
     let text = format!("cannot {verb} `{}`: {}", path.display(), way_out(&error));
-    StoreError::new(StoreErrorKind::Io, text).with_source(error)
+    let kind = if lasts(&error) { StoreErrorKind::Unusable } else { StoreErrorKind::Io };
+    StoreError::new(kind, text).with_source(error)
 }
