@@ -13,12 +13,16 @@ pub(crate) const RETENTION_SCAN_PERIOD: Duration = Duration::from_secs(600);
 const RETENTION_MARGIN: Duration = Duration::from_secs(3600);
 
 impl Ledger {
-    /// Lets time pass: forgets what cannot come back. `server_now` is the newest time read from the queue's answers.
+    /// Lets time pass: forgets what cannot come back.
+    ///
+    /// `server_now` is a time that has certainly come on the queue's clock: one too late forgets an id that can come back, one
+    /// too early only keeps it longer. A caller must not take a single answer's word for it. `None` leaves what was last said;
+    /// an earlier time than before corrects it.
     ///
     /// Returns how many ids were forgotten.
     pub fn tick(&mut self, now: Mono, server_now: Option<ServerMs>) -> u64 {
         if let Some(server_now) = server_now {
-            self.server_now = self.server_now.max(server_now);
+            self.server_now = server_now;
         }
         self.forget_deleted(now) + self.forget_expired(now)
     }

@@ -38,8 +38,9 @@
 //! ```
 //!
 //! # Reading order
-//! source.rs (the `Source` implementation), poller.rs, pace.rs (how many poll), seats.rs, deleter.rs, state.rs (who wakes whom), drain.rs, decode.rs, open.rs,
-//! metadata.rs; then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
+//! source.rs (the `Source` implementation), poller.rs, pace.rs (how many poll), seats.rs, deleter.rs, state.rs (who wakes whom),
+//! server_clock.rs (how far a `Date` is believed), drain.rs, decode.rs, open.rs, metadata.rs; then what happens to bad data: bad.rs
+//! (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
 mod ages;
 mod backoff;
@@ -61,6 +62,7 @@ mod poller;
 mod refuse;
 mod returns;
 mod seats;
+mod server_clock;
 mod source;
 mod state;
 

@@ -34,7 +34,7 @@ pub(crate) async fn open(
 
     let mut errors = bad::check(&config, target);
     let interval = config.limits.checkpoint_interval;
-    let lease = description.lease.or(config.declared_lease);
+    let lease = description.lease.map(|lease| lease.min(capabilities.lease_range.1)).or(config.declared_lease);
     if let Some(lease) = lease {
         if lease < interval * 2 {
             errors.push(OptionError::new("execution.checkpointing.interval", short_lease(lease, interval)));

@@ -10,6 +10,7 @@ use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
 
 use crate::pace::Outcome;
 use crate::seats::{self, Seated};
+use crate::server_clock::sent_at;
 use crate::state::{Inbound, Shared};
 
 /// A queue that answers empty sooner than this has not waited at all, whatever it was asked: services count in seconds, and
@@ -84,8 +85,7 @@ async fn admitted(shared: &Shared, seated: &mut Seated) -> Option<Grant> {
                 continue;
             }
             let now = shared.clock.now();
-            let server_now = state.server_now;
-            state.ledger.tick(now, server_now);
+            state.tick(now);
             let full = state.ledger.full_for(now).is_some_and(|t| t >= state.ledger.limits().full_patience);
             match state.ledger.begin_receive(now) {
                 Ok(grant) if !full => {
@@ -132,21 +132,25 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
     let mut outcome = judge(request, read.since(sent), got);
     let (empty, early) = (got == 0, outcome == Outcome::EmptyEarly);
     let mut state = shared.lock();
-    if received.server_time > state.server_now {
-        (state.server_now, state.server_read) = (received.server_time, read);
+    if let Some(said) = received.server_time {
+        state.server_clock.learn(read, said);
     }
-    let deliveries: Vec<Delivery> = received
-        .messages
-        .iter()
-        .map(|m| delivery(m, lease_end(shared, m, received.server_time, sent, read, state.lease), received.server_time))
-        .collect();
+    let retention = state.ledger.limits().retention;
+    let server_now = received.server_time.max(state.server_clock.likely(read));
+    let deliver = |m: &Message| {
+        let lease_end = lease_end(shared, m, received.server_time, sent, read, state.lease);
+        delivery(m, lease_end, sent_at(m.enqueued, server_now, retention))
+    };
+    let deliveries: Vec<Delivery> = received.messages.iter().map(deliver).collect();
     let verdicts = state.ledger.screen(grant.ticket, &deliveries);
     state.totals.received += deliveries.len() as u64;
     if !empty || early {
         state.last_activity = read;
     }
     if state.lease.is_none() {
-        state.lease = received.messages.iter().find_map(learnt_lease).inspect(|lease| say_lease(shared, *lease));
+        let longest = shared.queue.capabilities().lease_range.1;
+        let learnt = received.messages.iter().find_map(learnt_lease).filter(|lease| *lease <= longest);
+        state.lease = learnt.inspect(|lease| say_lease(shared, *lease));
     }
     let (mut duplicates, mut lapsed) = (0, 0);
     for (message, verdict) in received.messages.into_iter().zip(verdicts) {
@@ -160,8 +164,7 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
     if lapsed > 0 {
         state.maybe_leased(read);
     }
-    let server_now = state.server_now;
-    state.ledger.tick(read, server_now);
+    state.tick(read);
     shared.meter.gauges(&state, shared.clock.now());
     let caught_up = empty && !early && state.inbox.is_empty();
     drop(state);
@@ -213,14 +216,13 @@ fn inbound(shared: &Shared, message: Message, wall: WallMs) -> Inbound {
     Inbound { meta: Arc::new(MessageMeta::of(&message, &shared.queue_name, wall)), body: message.body }
 }
 
-fn delivery(message: &Message, lease_end: Option<Mono>, server_time: Option<ServerMs>) -> Delivery {
+fn delivery(message: &Message, lease_end: Option<Mono>, enqueued: ServerMs) -> Delivery {
     Delivery {
         key: MessageKey::of(&message.id),
         handle: message.handle.clone(),
         dequeue_count: message.dequeue_count,
         next_visible: message.next_visible.unwrap_or_default(),
-        // Without a send time the time of receipt bounds it from above, which only keeps the id longer.
-        enqueued: message.enqueued.or(server_time).unwrap_or_default(),
+        enqueued,
         lease_end,
         bytes: message.body.len() as u64,
     }
@@ -237,7 +239,8 @@ fn lease_end(
     lease: Option<Duration>,
 ) -> Option<Mono> {
     let end = match (message.next_visible, server_time) {
-        (Some(end), Some(now)) => read + between(now, end),
+        // No lease is longer, whatever an answer says.
+        (Some(end), Some(now)) => read + between(now, end).min(shared.queue.capabilities().lease_range.1),
         _ => sent + lease?,
     };
     Some(end - shared.config.lease_margin)

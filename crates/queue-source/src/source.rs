@@ -183,7 +183,7 @@ impl QueueSource {
         state.last_activity = now;
         self.shared.meter.gauges(&state, self.shared.clock.now());
         let newest = decoded.batch.messages().iter().filter_map(|m| m.meta.enqueued).max();
-        if let (Some(now), Some(enqueued)) = (state.server_time(now), newest) {
+        if let (Some(now), Some(enqueued)) = (state.server_clock.likely(now), newest) {
             let lag = Duration::from_millis(u64::try_from(now.0.saturating_sub(enqueued.0)).unwrap_or(0));
             state.totals.lag = Some(lag);
             self.shared.meter.lag.set(lag.as_secs_f64());
@@ -361,8 +361,7 @@ impl Source for QueueSource {
                 None => {}
             }
             let mut state = shared.lock();
-            let (now, server_now) = (shared.clock.now(), state.server_now);
-            if state.ledger.tick(now, server_now) > 0 {
+            if state.tick(shared.clock.now()) > 0 {
                 shared.meter.gauges(&state, shared.clock.now());
             }
         }

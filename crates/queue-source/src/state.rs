@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_core::{Clock, Handle, MessageKey, MessageMeta, Queue, SourceError, SourceErrorKind};
-use headwater_ledger::{Ledger, Mono, ServerMs};
+use headwater_ledger::{Ledger, Mono};
 use tokio::sync::Notify;
 
 use crate::ages::Ages;
@@ -14,6 +14,7 @@ use crate::config::SourceConfig;
 use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::returns::Return;
+use crate::server_clock::ServerClock;
 
 /// A fresh message on its way from a receive to the decoder: the ledger holds it as buffered.
 #[derive(Debug)]
@@ -60,9 +61,7 @@ pub(crate) struct State {
     pub(crate) pausing: usize,
     /// Deleters that have not ended.
     pub(crate) deleting: usize,
-    /// The newest time read from the queue's answers, and when it was read.
-    pub(crate) server_now: Option<ServerMs>,
-    pub(crate) server_read: Mono,
+    pub(crate) server_clock: ServerClock,
     /// The lease of a received message, as far as it is known.
     pub(crate) lease: Option<Duration>,
     /// The last time anything but an empty full-length poll happened.
@@ -84,10 +83,9 @@ impl State {
         self.idle_floor = self.idle_floor.max(now + known_lease(self.lease));
     }
 
-    /// The queue's clock now, by what was last read of it.
-    pub(crate) fn server_time(&self, now: Mono) -> Option<ServerMs> {
-        let since = i64::try_from(now.since(self.server_read).as_millis()).unwrap_or(i64::MAX);
-        self.server_now.map(|read| ServerMs(read.0.saturating_add(since)))
+    /// Forgets what cannot come back any more; says how many ids that were.
+    pub(crate) fn tick(&mut self, now: Mono) -> u64 {
+        self.ledger.tick(now, self.server_clock.certain(now))
     }
 }
 
@@ -129,8 +127,7 @@ impl Shared {
             polling: 0,
             pausing: 0,
             deleting: 0,
-            server_now: None,
-            server_read: clock.now(),
+            server_clock: ServerClock::default(),
             lease,
             last_activity: clock.now(),
             idle_floor: clock.now(),
