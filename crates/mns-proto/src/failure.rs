@@ -1,8 +1,10 @@
 //! What a request can end in instead of an answer.
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use crate::code::{ErrorClass, ErrorCode, is_passing};
+use crate::numbers::MAX_SHOWN;
 use crate::operation::Operation;
 
 /// An `<Error>` of the service.
@@ -38,11 +40,26 @@ impl ServiceError {
     }
 }
 
+/// A text of somebody else's on a line of ours: so many characters of it, control characters as blanks, so that it can
+/// neither end the line nor speak to a terminal.
+struct Shown<'a>(&'a str, usize);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.chars();
+        for shown in rest.by_ref().take(self.1) {
+            f.write_char(if shown.is_control() { ' ' } else { shown })?;
+        }
+        if rest.next().is_some() { f.write_str("…") } else { Ok(()) }
+    }
+}
+
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (HTTP {}): {}", self.code, self.status, self.message)?;
+        let (code, message) = (Shown(self.code.as_str(), 100), Shown(&self.message, MAX_SHOWN));
+        write!(f, "{code} (HTTP {}): {message}", self.status)?;
         match &self.request_id {
-            Some(id) => write!(f, " (request id {id})"),
+            Some(id) => write!(f, " (request id {})", Shown(id, 100)),
             None => Ok(()),
         }
     }

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::attributes::number;
+use crate::numbers::{
+    BATCH, MAX_MESSAGE_GROUP_ID, MAX_MESSAGE_ID, MAX_PROPERTIES_BYTES, MAX_PROPERTIES_READ, MAX_RECEIPT_HANDLE,
+};
 use crate::xml::read::{Cursor, XmlError};
 use crate::xml::write::Document;
 
@@ -47,8 +50,8 @@ impl PropertyType {
     }
 }
 
-/// A named value that travels beside a message's body.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A named value that travels beside a message's body. `Debug` leaves the value out, as that of a message does its body.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Property {
     /// Its name; up to 256 of `[A-Za-z0-9_.-]`, case-sensitive.
     pub name: String,
@@ -189,6 +192,16 @@ pub struct SentMessage {
     pub receipt_handle: Option<String>,
 }
 
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Property")
+            .field("name", &self.name)
+            .field("value", &Hidden(&self.value))
+            .field("kind", &self.kind)
+            .finish()
+    }
+}
+
 struct Hidden<'a>(&'a str);
 
 impl fmt::Debug for Hidden<'_> {
@@ -233,9 +246,51 @@ pub(crate) fn read_properties(cursor: &mut Cursor<'_>) -> Result<Vec<Property>, 
         }
         let name = name.ok_or_else(|| XmlError::shape("a property has no <Name>"))?;
         let value = value.ok_or_else(|| XmlError::shape("a property has no <Value>"))?;
+        if properties.len() == MAX_PROPERTIES_READ {
+            return Err(XmlError::shape(format!("a message has more than {MAX_PROPERTIES_READ} properties")));
+        }
         properties.push(Property { name, value, kind: kind.unwrap_or(PropertyType::String) });
     }
     Ok(properties)
+}
+
+/// Checks that nothing in a message is larger or stranger than any valid one's. Ids and handles are the service's own; they
+/// are kept, sent back and shown, so they must be short and free of control characters, which XML could not carry back.
+pub(crate) fn check_read(message: &Message<'_>, receipt_handle: Option<&str>) -> Result<(), XmlError> {
+    check_name("MessageId", &message.id, MAX_MESSAGE_ID)?;
+    receipt_handle.map_or(Ok(()), check_handle)?;
+    // A sender makes it up, and it is never sent back: what it consists of is no reason to refuse the message.
+    if message.message_group_id.as_ref().is_some_and(|group| group.len() > MAX_MESSAGE_GROUP_ID) {
+        return Err(XmlError::shape(format!("<MessageGroupId> is longer than {MAX_MESSAGE_GROUP_ID} bytes")));
+    }
+    let properties = || message.user_properties.iter().chain(&message.system_properties);
+    if properties().map(|property| property.name.len() + property.value.len()).sum::<usize>() > MAX_PROPERTIES_BYTES {
+        return Err(XmlError::shape(format!(
+            "the properties of a message are longer than {MAX_PROPERTIES_BYTES} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// As [`check_read`], for a handle alone.
+pub(crate) fn check_handle(handle: &str) -> Result<(), XmlError> {
+    check_name("ReceiptHandle", handle, MAX_RECEIPT_HANDLE)
+}
+
+fn check_name(name: &str, text: &str, longest: usize) -> Result<(), XmlError> {
+    if text.len() > longest {
+        return Err(XmlError::shape(format!("<{name}> is longer than {longest} bytes")));
+    }
+    if text.contains(|c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+        return Err(XmlError::shape(format!("<{name}> holds a control character")));
+    }
+    Ok(())
+}
+
+/// Checks that there is room for another message in an answer: none has more than may be asked for.
+pub(crate) fn check_room(have: usize) -> Result<(), XmlError> {
+    let most = *BATCH.end() as usize;
+    if have < most { Ok(()) } else { Err(XmlError::shape(format!("more than {most} messages"))) }
 }
 
 /// The two elements of a received message that a peeked one lacks.
@@ -283,6 +338,7 @@ impl<'a> Message<'a> {
             user_properties: user.unwrap_or_default(),
             system_properties: system.unwrap_or_default(),
         };
+        check_read(&message, lease.receipt_handle.as_deref())?;
         Ok((message, lease))
     }
 }

@@ -93,6 +93,23 @@ pub const MAX_SHORT_RESPONSE: usize = 1_024 * 1_024;
 pub const MAX_REQUEST_BODY: usize =
     MAX_BATCH_SEND_BYTES * MAX_ESCAPE_FACTOR + *BATCH.end() as usize * MESSAGE_OVERHEAD + 1_024;
 
+/// The longest message id that is read, in bytes. The service's are 32 hexadecimal digits or two such numbers with a dash;
+/// a client remembers ids as hashes, and names them in logs and dead letters.
+pub const MAX_MESSAGE_ID: usize = 256;
+/// The longest receipt handle that is read, in bytes. The service's are under 120 characters. A client keeps one for every
+/// undeleted message, in memory and in its state, and sends it in a URL, where every byte may take three.
+pub const MAX_RECEIPT_HANDLE: usize = 1_024;
+/// The longest message group id that is read, in bytes; the documents give no limit. Kept with every undeleted message.
+pub const MAX_MESSAGE_GROUP_ID: usize = 1_024;
+/// Properties of one message that are read, user's and system's each: twice what may be sent, should that be raised.
+pub const MAX_PROPERTIES_READ: usize = 2 * MAX_USER_PROPERTIES;
+/// Bytes that the names and values of all properties of one message may take together: as many as the documents allow, each
+/// of the largest size, every character of a value four bytes of UTF-8. (Whether they count towards the message's size is not
+/// documented, and a message that no client reads would stop every consumer of its queue.)
+pub const MAX_PROPERTIES_BYTES: usize = MAX_USER_PROPERTIES * (MAX_PROPERTY_NAME + 4 * MAX_PROPERTY_VALUE);
+/// Characters of a text of somebody else's (an error's sentence, a redirect's target) that are shown.
+pub const MAX_SHOWN: usize = 500;
+
 /// The deepest nesting of elements that is read. The protocol needs 5 (`Messages/Message/UserProperties/
 /// PropertyValue/Name`); the rest is room for elements added later, which are skipped.
 pub const MAX_XML_DEPTH: usize = 16;

@@ -12,7 +12,7 @@ use crate::answers::{ChangedVisibility, DeleteFailure, ListedQueue, QueueCreatio
 use crate::attributes::{AccountAttributes, QueueAttributes, number};
 use crate::code::{ErrorClass, ErrorCode};
 use crate::failure::{Failure, ServiceError, excerpt};
-use crate::message::{Message, Received, SentMessage};
+use crate::message::{Message, Received, SentMessage, check_handle, check_room};
 use crate::numbers::{MAX_RECEIVE_RESPONSE, MAX_SHORT_RESPONSE};
 use crate::operation::Operation;
 use crate::xml::read::{Cursor, XmlError};
@@ -129,8 +129,10 @@ pub fn visibility_changed(status: u16, body: &[u8]) -> Result<ChangedVisibility,
                 _ => cursor.skip()?,
             }
         }
+        let receipt_handle = handle.ok_or_else(|| missing("ReceiptHandle"))?;
+        check_handle(&receipt_handle)?;
         Ok(Some(ChangedVisibility {
-            receipt_handle: handle.ok_or_else(|| missing("ReceiptHandle"))?,
+            receipt_handle,
             next_visible_time: time.ok_or_else(|| missing("NextVisibleTime"))?,
         }))
     })
@@ -177,13 +179,29 @@ fn messages<'a, T>(
 ) -> Result<Vec<T>, Failure> {
     let answer = document(status, body, MAX_RECEIVE_RESPONSE, |root, cursor| match root {
         "Message" => Ok(Some(vec![read(cursor)?])),
-        "Messages" => list(cursor, "Message", &read).map(Some),
+        "Messages" => message_list(cursor, &read).map(Some),
         _ => Ok(None),
     });
     match answer {
         Err(failure) if failure.class(Operation::ReceiveMessage) == ErrorClass::Empty => Ok(Vec::new()),
         answer => answer,
     }
+}
+
+fn message_list<'a, T>(
+    cursor: &mut Cursor<'a>,
+    read: impl Fn(&mut Cursor<'a>) -> Result<T, XmlError>,
+) -> Result<Vec<T>, XmlError> {
+    let mut messages = Vec::new();
+    while let Some(tag) = cursor.child()? {
+        if tag.name() == "Message" {
+            check_room(messages.len())?;
+            messages.push(read(cursor)?);
+        } else {
+            cursor.skip()?;
+        }
+    }
+    Ok(messages)
 }
 
 fn list<'a, T>(

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 
-use crate::message::{Message, Received};
+use crate::message::{Message, Received, check_read, check_room};
 
 /// The messages of an answer of the usual shape.
 pub(super) fn received(text: &str) -> Option<Vec<Received<'_>>> {
@@ -26,6 +26,7 @@ pub(super) fn received(text: &str) -> Option<Vec<Received<'_>>> {
             if name != "Message" {
                 return None;
             }
+            check_room(messages.len()).ok()?;
             messages.push(scan.message()?);
         }
         scan.close("Messages")?;
@@ -111,7 +112,7 @@ impl<'a> Scan<'a> {
             }
         }
         self.close("Message")?;
-        Some(Received {
+        let received = Received {
             receipt_handle: handle.filter(|handle| !handle.is_empty())?,
             next_visible_time: visible?,
             message: Message {
@@ -126,7 +127,9 @@ impl<'a> Scan<'a> {
                 user_properties: Vec::new(),
                 system_properties: Vec::new(),
             },
-        })
+        };
+        check_read(&received.message, Some(&received.receipt_handle)).ok()?;
+        Some(received)
     }
 }
 
@@ -146,7 +149,8 @@ mod tests {
 
     fn message() -> impl Strategy<Value = Received<'static>> {
         let text = || "[\\t\\n\\r -~\u{80}-\u{d7ff}\u{10000}-\u{10ffff}]{1,30}".prop_map(Cow::<str>::Owned);
-        let texts = (text(), text(), text(), text(), proptest::option::of(text()));
+        let name = || "[ -~\u{a0}-\u{d7ff}\u{10000}-\u{10ffff}]{1,30}".prop_map(Cow::<str>::Owned);
+        let texts = (name(), name(), text(), text(), proptest::option::of(text()));
         (texts, any::<[u64; 3]>(), any::<[u32; 2]>()).prop_map(|((id, handle, md5, body, group), long, short)| {
             Received {
                 receipt_handle: handle,

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader;
+use quick_xml::errors::{Error, IllFormedError, SyntaxError};
 use quick_xml::events::{BytesStart, Event};
 
 use crate::numbers::MAX_XML_DEPTH;
@@ -97,9 +98,9 @@ impl<'a> Cursor<'a> {
                     self.depth -= 1;
                     return Ok(text);
                 }
-                Event::Start(child) => {
-                    let child = String::from_utf8_lossy(child.local_name().into_inner().as_bytes()).into_owned();
-                    return Err(XmlError::shape(format!("<{}> holds <{child}> instead of text", tag.name())));
+                Event::Start(_) => {
+                    // Not named: text that somebody forgot to escape looks like an element.
+                    return Err(XmlError::shape(format!("<{}> holds an element instead of text", tag.name())));
                 }
                 Event::Eof => return Err(self.syntax("the text ends inside an element")),
                 _ => {}
@@ -132,7 +133,7 @@ impl<'a> Cursor<'a> {
         match self.reader.read_event() {
             Ok(Event::DocType(_)) => Err(self.syntax("a document type declaration is not accepted")),
             Ok(event) => Ok(event),
-            Err(error) => Err(XmlError::Syntax { at: self.reader.error_position(), what: error.to_string() }),
+            Err(error) => Err(XmlError::Syntax { at: self.reader.error_position(), what: in_words(&error).to_owned() }),
         }
     }
 
@@ -148,7 +149,7 @@ impl<'a> Cursor<'a> {
         match reference.resolve_char_ref() {
             Ok(Some(character)) => return Ok(character),
             Ok(None) => {}
-            Err(error) => return Err(self.syntax(&error.to_string())),
+            Err(_) => return Err(self.syntax("a reference to a character that XML does not have")),
         }
         match &**reference {
             "amp" => Ok('&'),
@@ -162,6 +163,23 @@ impl<'a> Cursor<'a> {
 
     fn syntax(&self, what: &str) -> XmlError {
         XmlError::Syntax { at: self.reader.buffer_position(), what: what.to_owned() }
+    }
+}
+
+/// What the parser says without the text it quotes: names that do not fit may be parts of somebody's message.
+fn in_words(error: &Error) -> &'static str {
+    match error {
+        Error::Syntax(SyntaxError::UnclosedComment) => "a comment is not closed",
+        Error::Syntax(SyntaxError::UnclosedCData) => "a CDATA section is not closed",
+        Error::Syntax(SyntaxError::UnclosedDoctype) => "a document type declaration is not accepted",
+        Error::Syntax(_) => "a tag is not closed",
+        Error::IllFormed(IllFormedError::MissingEndTag(_)) => "an element is not closed",
+        Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => "an end tag has no start tag",
+        Error::IllFormed(IllFormedError::MismatchedEndTag { .. }) => "an end tag does not fit its start tag",
+        Error::IllFormed(IllFormedError::DoubleHyphenInComment) => "a comment holds two hyphens",
+        Error::IllFormed(IllFormedError::UnclosedReference) => "an & that begins no reference",
+        Error::InvalidAttr(_) => "an attribute is not well-formed",
+        _ => "not XML",
     }
 }
 
