@@ -235,13 +235,20 @@ impl Message {
     }
 }
 
-/// A property that the sender attached; its value as text, whatever its declared type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A property that the sender attached; its value as text, whatever its declared type. `Debug` shows the value's size, as
+/// that of a message does of its body.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Property {
     /// Its name.
     pub name: Arc<str>,
     /// Its value as text.
     pub value: Arc<str>,
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Property").field("name", &self.name).field("value_bytes", &self.value.len()).finish()
+    }
 }
 
 /// The answer to an extend.

@@ -48,7 +48,7 @@ pub struct Delivery {
     pub enqueued: ServerMs,
     /// The end of its lease on the monotonic clock, with margin. A hint for scheduling only.
     pub lease_end: Option<Mono>,
-    /// Size of its body in bytes.
+    /// Size of its body and properties in bytes.
     pub bytes: u64,
 }
 

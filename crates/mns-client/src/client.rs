@@ -14,6 +14,7 @@ use http_body_util::Full;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, MnsError, may_have_happened};
+use crate::hide::Secrets;
 use crate::net::{Connector, NetError, Pool, Proxies, ProxyError, Reply, TlsError, TlsRoots};
 use crate::retry::{Repeat, Retries};
 use crate::settings::ClientSettings;
@@ -273,9 +274,10 @@ impl MnsClient {
         }
         read(&reply).map_err(|failure| {
             let offset_ms = offset.map(|offset| offset.offset_ms);
-            let Reply { location, request_id, .. } = &reply;
-            let cause =
-                Cause::Answer { failure, location: location.clone(), request_id: request_id.clone(), offset_ms };
+            let secrets = Secrets::of(signer.key(), shared.connector.proxy_authorization());
+            let shown = |text: &Option<String>| text.clone().map(|text| secrets.hide(text));
+            let (location, request_id) = (shown(&reply.location), shown(&reply.request_id));
+            let cause = Cause::Answer { failure: secrets.hide_in(failure), location, request_id, offset_ms };
             self.call_error(call, cause)
         })
     }

@@ -42,6 +42,7 @@ mod client;
 mod credentials;
 mod endpoint;
 mod error;
+mod hide;
 mod net;
 mod operations;
 mod queue;

@@ -20,21 +20,63 @@ use tokio_rustls::TlsAcceptor;
 
 /// An authority and a certificate of it for a name.
 fn certificate_for(name: &str) -> (CertificateDer<'static>, TlsAcceptor) {
+    certificate(CertificateParams::new(vec![name.to_owned()]).unwrap())
+}
+
+/// An authority and a certificate of it.
+fn certificate(wanted: CertificateParams) -> (CertificateDer<'static>, TlsAcceptor) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
     let root = authority.self_signed(&authority_key).unwrap().der().clone();
     let server_key = KeyPair::generate().unwrap();
     let issuer = Issuer::new(authority, authority_key);
-    let server = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&server_key, &issuer).unwrap();
+    let server = wanted.signed_by(&server_key, &issuer).unwrap();
+    (root, acceptor(server.der().clone(), &server_key))
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![server.der().clone()], PrivateKeyDer::try_from(server_key.serialize_der()).unwrap())
+        .with_single_cert(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         .unwrap();
-    (root, TlsAcceptor::from(Arc::new(config)))
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Certificates that must not be accepted for `localhost`, with a word of the cause.
+fn bad_certificates() -> Vec<(&'static str, &'static str, CertificateDer<'static>, TlsAcceptor)> {
+    let for_localhost = || CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let (mut expired, mut early) = (for_localhost(), for_localhost());
+    (expired.not_before, expired.not_after) = (rcgen::date_time_ymd(2019, 1, 1), rcgen::date_time_ymd(2020, 1, 1));
+    (early.not_before, early.not_after) = (rcgen::date_time_ymd(2999, 1, 1), rcgen::date_time_ymd(3000, 1, 1));
+    let (root, expired) = certificate(expired);
+    let (early_root, early) = certificate(early);
+    let (other_root, other) = certificate_for("mns.example");
+    let key = KeyPair::generate().unwrap();
+    let own = for_localhost().self_signed(&key).unwrap().der().clone();
+    let (unrelated, _) = certificate_for("localhost");
+    vec![
+        ("expired", "expired", root, expired),
+        ("not yet valid", "not valid yet", early_root, early),
+        ("for another host", "not valid for", other_root, other),
+        ("signed by itself", "invalid peer certificate", unrelated, acceptor(own, &key)),
+    ]
+}
+
+#[tokio::test]
+async fn certificates_that_are_expired_early_of_another_or_of_nobody_are_refused_with_the_cause() {
+    for (name, word, root, acceptor) in bad_certificates() {
+        let (port, _, _tasks) = tls_server(acceptor, false).await;
+        let client = client(&format!("https://localhost:{port}"), vec![root], Proxies::none());
+        let refused = client.queue_attributes("q").await.unwrap_err();
+        assert_eq!(refused.kind(), QueueErrorKind::Refused, "{name}: {refused}");
+        assert!(!refused.may_have_happened(), "{name}: nothing was sent");
+        let cause = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(cause.contains(word), "{name}: {cause}");
+    }
 }
 
 /// A server behind TLS that answers one request per connection; with `tunnel` it is reached through `CONNECT`, whose

@@ -224,7 +224,9 @@ fn delivery(message: &Message, lease_end: Option<Mono>, enqueued: ServerMs) -> D
         next_visible: message.next_visible.unwrap_or_default(),
         enqueued,
         lease_end,
-        bytes: message.body.len() as u64,
+        // Its properties are kept with it, and a sender may make them larger than the body.
+        bytes: (message.body.len() + message.properties.iter().map(|p| p.name.len() + p.value.len()).sum::<usize>())
+            as u64,
     }
 }
 

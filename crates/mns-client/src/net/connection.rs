@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use headwater_core::{Clock, Mono};
+use headwater_mns_proto::numbers::MAX_SHOWN;
 use headwater_mns_proto::parse_date;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
@@ -133,7 +134,8 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<Reply, NetEr
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
+    // ASCII, so that any byte is a character.
+    headers.get(name)?.to_str().ok().map(|text| text[..text.len().min(MAX_SHOWN)].to_owned())
 }
 
 /// A future's output, or `None` once the clock has reached `deadline`. What is ready is not lost to a late look.

@@ -27,6 +27,10 @@ pub(crate) enum Step {
     Hang,
     /// Answers with a head, then with a body that does not end.
     Flood(Vec<u8>),
+    /// Answers with these bytes, then with those again and again.
+    FloodWith(Vec<u8>, Vec<u8>),
+    /// Answers with these bytes, one each time it is told.
+    Drip(Arc<Notify>, Vec<u8>),
 }
 
 /// A request as it came in.
@@ -138,7 +142,8 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite + Unpin>(
         match step {
             Step::Say(bytes) => stream.write_all(&bytes).await.unwrap(),
             Step::SayAndClose(bytes) => {
-                stream.write_all(&bytes).await.unwrap();
+                // A client may have had enough before the end.
+                let _ = stream.write_all(&bytes).await;
                 return;
             }
             Step::Close => return,
@@ -147,15 +152,26 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite + Unpin>(
                 stream.write_all(&bytes).await.unwrap();
             }
             Step::Hang => std::future::pending().await,
-            Step::Flood(head) => {
-                stream.write_all(&head).await.unwrap();
-                while stream.write_all(&[b' '; 4_096]).await.is_ok() {}
-                return;
+            Step::Flood(head) => return flood(&mut stream, &head, &[b' '; 4_096]).await,
+            Step::FloodWith(head, again) => return flood(&mut stream, &head, &again).await,
+            Step::Drip(told, bytes) => {
+                for byte in bytes {
+                    told.notified().await;
+                    if stream.write_all(&[byte]).await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
     // The script is at its end: the connection stays open, and silent.
     let _ = stream.read(&mut [0]).await;
+}
+
+async fn flood<S: AsyncWrite + Unpin>(stream: &mut S, head: &[u8], again: &[u8]) {
+    if stream.write_all(head).await.is_ok() {
+        while stream.write_all(again).await.is_ok() {}
+    }
 }
 
 async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Asked> {
