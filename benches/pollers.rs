@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use headwater::job::fs::LocalFs;
 use headwater::job::{Lineage, LocalStore, StoreOptions};
-use headwater::{
-    CheckpointStore, Clock, Credentials, Event, Format, JobState, MnsSource, QueueSource, Source, SystemClock,
-};
+use headwater::{CheckpointStore, Credentials, Event, Format, JobState, MnsSource, QueueSource, Source, SystemClock};
 use headwater_mns_client::proto::{NewMessage, Operation};
 use headwater_mns_server::{Faults, Server, ServerHandle, Span};
 

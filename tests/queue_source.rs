@@ -18,6 +18,10 @@ mod lines;
 mod outside;
 #[path = "queue_source/pacing.rs"]
 mod pacing;
+#[path = "queue_source/polls.rs"]
+mod polls;
+#[path = "queue_source/screening.rs"]
+mod screening;
 #[path = "queue_source/stress.rs"]
 mod stress;
 #[path = "queue_source/world.rs"]

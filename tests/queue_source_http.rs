@@ -9,6 +9,8 @@
 mod lines;
 #[path = "queue_source/outside.rs"]
 mod outside;
+#[path = "queue_source_http/parked.rs"]
+mod parked;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -23,7 +25,7 @@ use headwater_mns_proto::{NewMessage, Operation, QueueSettings};
 use headwater_mns_server::{
     AbnormalConsumption, DeadHandle, Dose, Faults, PerOperation, Server, ServerHandle, ShortLease, Span,
 };
-use headwater_queue_source::{QueueSource, SourceConfig};
+use headwater_queue_source::{Objective, QueueSource, SourceConfig};
 use headwater_testkit::Random;
 
 use self::lines::Lines;
@@ -279,7 +281,8 @@ impl World {
         let random = &mut self.random;
         let mut config = SourceConfig::new("t", Lines::factory());
         config.encoding = MessageEncoding::Raw;
-        config.pollers = POLLERS;
+        config.pollers = one_of(random, &[1, POLLERS, 64]);
+        config.objective = one_of(random, &[Objective::Latency, Objective::Throughput, Objective::Cost]);
         config.delete_workers = one_of(random, &[0, 1, 2]);
         config.wait = SECOND * one_of(random, &[0, 1, 5]);
         config.backoff_max = SECOND;

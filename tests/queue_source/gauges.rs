@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use headwater_core::Source;
+use headwater_queue_source::Objective;
 use metrics::{Counter, Gauge, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use crate::lines::Lines;
@@ -54,6 +55,27 @@ impl Readings {
     fn held(&self) -> [f64; 5] {
         ["buffered_messages", "uncommitted_messages", "unconfirmed_messages", "undeleted_messages", "held_bytes"]
             .map(|name| self.gauge(name))
+    }
+}
+
+#[tokio::test]
+async fn an_idle_source_is_billed_for_one_receive_in_each_wait() {
+    for (objective, polls) in [(Objective::Throughput, 1), (Objective::Latency, 2), (Objective::Cost, 1)] {
+        let readings = Readings::default();
+        let world = World::new();
+        let mut config = World::config();
+        (config.pollers, config.objective) = (64, objective);
+        let bound = config.bound();
+        let mut source = {
+            let _guard = metrics::set_default_local_recorder(&readings);
+            world.source(config).await
+        };
+        assert!(world.next(&mut source, SECOND * 95).await.is_none());
+        // Nine waits of ten seconds are over, the tenth is on.
+        assert_eq!(readings.counter("billed_calls receive"), 10 * polls, "{objective:?}");
+        assert_eq!(readings.gauge("active_pollers"), polls as f64, "{objective:?}");
+        assert_eq!(readings.gauge("ledger_entries_bound"), bound.ids as f64);
+        assert_eq!(readings.gauge("held_bytes_bound"), bound.bytes as f64);
     }
 }
 

@@ -20,14 +20,21 @@ const READINGS_MAX: u64 = 200_000;
 pub(crate) struct SpinClock {
     inner: ManualClock,
     seen: Arc<(Mutex<Mono>, AtomicU64)>,
+    all: Arc<AtomicU64>,
 }
 
 impl SpinClock {
     pub(crate) fn new(inner: &ManualClock) -> Self {
-        Self { inner: inner.clone(), seen: Arc::default() }
+        Self { inner: inner.clone(), seen: Arc::default(), all: Arc::default() }
+    }
+
+    /// How often it was read so far.
+    pub(crate) fn readings(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
     }
 
     fn read(&self) -> Mono {
+        self.all.fetch_add(1, Ordering::Relaxed);
         let now = self.inner.now();
         let mut last = self.seen.0.lock().expect("a clock");
         if *last != now {
@@ -68,6 +75,8 @@ pub(crate) enum Act {
     Empty,
     /// Works after this time.
     Late(Duration),
+    /// It happens, and nobody hears of it.
+    AnswerLost,
     /// The next call works at once, and its answer comes after this time; the ones after it are as usual.
     AnswerLate(Duration),
 }
@@ -80,6 +89,7 @@ pub(crate) struct Hooked {
     clock: ManualClock,
     acts: Mutex<BTreeMap<Operation, Act>>,
     calls: Mutex<BTreeMap<Operation, u64>>,
+    running: Mutex<BTreeMap<Operation, (u64, u64)>>,
     edit: Mutex<Option<Edit>>,
 }
 
@@ -91,7 +101,8 @@ impl std::fmt::Debug for Hooked {
 
 impl Hooked {
     pub(crate) fn new(inner: MemoryQueue, clock: &ManualClock) -> Self {
-        Self { inner, clock: clock.clone(), acts: Mutex::default(), calls: Mutex::default(), edit: Mutex::default() }
+        let (acts, calls, running, edit) = Default::default();
+        Self { inner, clock: clock.clone(), acts, calls, running, edit }
     }
 
     /// From now on calls of this operation do that.
@@ -114,6 +125,25 @@ impl Hooked {
         self.calls.lock().expect("calls").get(&operation).copied().unwrap_or(0)
     }
 
+    /// Calls of this operation that run now.
+    pub(crate) fn running(&self, operation: Operation) -> u64 {
+        self.running.lock().expect("calls").get(&operation).map_or(0, |(now, _)| *now)
+    }
+
+    /// The most that ran side by side since the last time this was asked.
+    pub(crate) fn side_by_side(&self, operation: Operation) -> u64 {
+        let mut running = self.running.lock().expect("calls");
+        running.get_mut(&operation).map_or(0, |(now, most)| std::mem::replace(most, *now))
+    }
+
+    fn run(&self, operation: Operation) -> Running<'_> {
+        let mut running = self.running.lock().expect("calls");
+        let (now, most) = running.entry(operation).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        Running(self, operation)
+    }
+
     /// How long an answer takes, if this is the call that is to be answered late.
     fn answer_late(&self, operation: Operation) -> Option<Duration> {
         let mut acts = self.acts.lock().expect("acts");
@@ -127,7 +157,7 @@ impl Hooked {
         let act = self.acts.lock().expect("acts").get(&operation).copied();
         let fail = |kind| QueueError::new(kind, format!("{operation:?} fails as the test wants it"));
         match act {
-            None | Some(Act::AnswerLate(_)) => Ok(false),
+            None | Some(Act::AnswerLate(_) | Act::AnswerLost) => Ok(false),
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::Panic) => panic!("{operation:?} panics as the test wants it"),
             Some(Act::Fail(kind)) => Err(fail(kind)),
@@ -140,6 +170,17 @@ impl Hooked {
                 self.clock.sleep(pause).await;
                 Ok(false)
             }
+        }
+    }
+}
+
+/// A call that has begun and not ended.
+struct Running<'a>(&'a Hooked, Operation);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some((now, _)) = self.0.running.lock().expect("calls").get_mut(&self.1) {
+            *now -= 1;
         }
     }
 }
@@ -160,6 +201,7 @@ impl Queue for Hooked {
     }
 
     async fn receive(&self, request: ReceiveRequest) -> Result<Received, QueueError> {
+        let _running = self.run(Operation::Receive);
         if self.meet(Operation::Receive, request.wait).await? {
             return Ok(Received::default());
         }
@@ -175,8 +217,11 @@ impl Queue for Hooked {
     }
 
     async fn delete(&self, handles: &[Handle]) -> Result<Vec<DeleteOutcome>, QueueError> {
+        let _running = self.run(Operation::Delete);
         self.meet(Operation::Delete, Duration::ZERO).await?;
-        self.inner.delete(handles).await
+        let outcomes = self.inner.delete(handles).await?;
+        let lost = matches!(self.acts.lock().expect("acts").get(&Operation::Delete), Some(Act::AnswerLost));
+        Ok(if lost { vec![DeleteOutcome::Unknown; handles.len()] } else { outcomes })
     }
 
     async fn extend(&self, handle: &Handle, lease: Duration) -> Result<Extended, QueueError> {

@@ -19,6 +19,7 @@ pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) queue: MemoryQueue,
     pub(crate) hooks: Arc<Hooked>,
+    pub(crate) spin: SpinClock,
 }
 
 impl World {
@@ -30,7 +31,8 @@ impl World {
         let clock = ManualClock::new(START);
         let queue = MemoryQueue::new(&clock, options);
         let hooks = Arc::new(Hooked::new(queue.clone(), &clock));
-        Self { clock, queue, hooks }
+        let spin = SpinClock::new(&clock);
+        Self { clock, queue, hooks, spin }
     }
 
     pub(crate) fn config() -> SourceConfig {
@@ -41,7 +43,7 @@ impl World {
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(SpinClock::new(&self.clock))
+        Arc::new(self.spin.clone())
     }
 
     pub(crate) async fn source(&self, config: SourceConfig) -> QueueSource {

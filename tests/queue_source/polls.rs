@@ -1,0 +1,149 @@
+//! How many receives and deletes run side by side, by what the queue brings.
+
+use std::time::Duration;
+
+use headwater_core::{CheckpointId, Clock, Event, Source};
+use headwater_queue_source::{Objective, QueueSource};
+use headwater_testkit::{Operation, settle};
+
+use crate::hooked::Act;
+use crate::world::{SECOND, World};
+
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+/// Takes and commits until the queue is empty; how long that took, and the rows.
+async fn consume(world: &World, source: &mut QueueSource) -> (Duration, usize) {
+    let (began, mut rows) = (world.clock.now(), 0);
+    for checkpoint in 1.. {
+        if let Some(Ok(Some(Event::Batch(batch)))) = world.next(source, SECOND / 4).await {
+            rows += batch.records().num_rows();
+        }
+        let id = CheckpointId(checkpoint);
+        source.checkpoint(id).await.expect("a checkpoint");
+        source.commit(id).await.expect("a commit");
+        if world.queue.remaining().is_empty() {
+            break;
+        }
+    }
+    (world.clock.now().since(began), rows)
+}
+
+#[tokio::test]
+async fn receives_and_deletes_follow_the_load_and_one_scout_is_left() {
+    for (pollers, workers, deletes, within) in [(64, 0, 64, SECOND), (64, 3, 3, SECOND * 4), (1, 0, 2, SECOND * 9)] {
+        let world = World::new();
+        let mut config = World::config();
+        (config.pollers, config.delete_workers) = (pollers, workers);
+        let mut source = world.source(config).await;
+        (0..6_000).for_each(|n| _ = world.queue.send(format!("{n}")));
+        world.hooks.make(Operation::Receive, Act::Late(ROUND_TRIP));
+        world.hooks.make(Operation::Delete, Act::Late(ROUND_TRIP));
+        let (took, rows) = consume(&world, &mut source).await;
+        assert_eq!(rows, 6_000);
+        assert!(took < within, "{pollers} pollers: {took:?}");
+        assert_eq!(world.hooks.side_by_side(Operation::Receive), pollers as u64);
+        let most = world.hooks.side_by_side(Operation::Delete);
+        assert!(most <= deletes && most * 2 >= deletes, "{most} deletes side by side, {deletes} at most");
+        // What is still parked runs out, and one is left.
+        assert!(world.next(&mut source, SECOND * 25).await.is_none());
+        assert_eq!(world.hooks.running(Operation::Receive), 1);
+        world.hooks.mend(Operation::Receive);
+        world.queue.send("first");
+        assert_eq!(world.next(&mut source, ROUND_TRIP).await.map(|event| event.is_ok()), Some(true), "at once");
+    }
+}
+
+#[tokio::test]
+async fn latency_keeps_a_poll_parked_while_another_is_on_its_way() {
+    let world = World::new();
+    let mut config = World::config();
+    (config.pollers, config.objective) = (8, Objective::Latency);
+    let mut source = world.source(config).await;
+    assert!(world.next(&mut source, SECOND).await.is_none());
+    assert_eq!(world.hooks.running(Operation::Receive), 2);
+    world.hooks.make(Operation::Receive, Act::Late(SECOND * 5));
+    for n in 0..2 {
+        // The first one's poller needs five seconds to ask again; the second message does not wait for that.
+        world.queue.send(format!("{n}"));
+        assert!(world.next(&mut source, SECOND / 10).await.is_some(), "message {n}");
+    }
+}
+
+#[tokio::test]
+async fn cost_makes_few_receives_and_bounds_the_delay() {
+    let mut calls = Vec::new();
+    for objective in [Objective::Throughput, Objective::Cost] {
+        let world = World::new();
+        let mut config = World::config();
+        config.objective = objective;
+        let mut source = world.source(config).await;
+        let (mut rows, mut checkpoint) = (0, 0);
+        // Five messages a second for two minutes.
+        for n in 0..600 {
+            world.queue.send(format!("{n}"));
+            match world.next(&mut source, SECOND / 5).await {
+                Some(Ok(Some(Event::Batch(batch)))) => rows += batch.records().num_rows(),
+                Some(Ok(Some(Event::CheckpointDue(_)))) => {
+                    checkpoint += 1;
+                    world.checkpoint(&mut source, checkpoint).await;
+                }
+                other => assert!(other.is_none(), "{other:?}"),
+            }
+            world.clock.advance(SECOND / 5);
+            settle().await;
+        }
+        let waiting = world.queue.visible().len();
+        assert!(waiting <= 5 * 8, "{objective:?}: {waiting} messages wait, more than 7.5 s' worth");
+        assert!(rows + waiting + source.status().buffered as usize >= 600, "{rows} rows, {waiting} waiting");
+        calls.push(world.hooks.calls(Operation::Receive));
+    }
+    assert!(calls[0] >= 300, "throughput takes a message as it comes: {calls:?}");
+    assert!(calls[1] <= 75, "cost gathers at least eight: {calls:?}");
+}
+
+#[tokio::test]
+async fn a_pause_to_gather_messages_is_not_idle_and_a_stop_ends_it() {
+    let world = World::new();
+    let mut config = World::config();
+    config.objective = Objective::Cost;
+    let mut source = world.source(config).await;
+    for n in 0..3 {
+        world.queue.send(format!("{n}"));
+        while !matches!(world.next(&mut source, SECOND * 6).await, Some(Ok(Some(Event::Batch(_))))) {}
+    }
+    world.checkpoint(&mut source, 1).await;
+    assert!(world.queue.remaining().is_empty());
+    assert_eq!(source.status().idle_since, None, "nobody looks");
+    let began = world.clock.now();
+    source.stop().await;
+    assert!(matches!(world.next(&mut source, SECOND).await, Some(Ok(None))), "no poller is left");
+    assert_eq!(world.clock.now(), began);
+}
+
+/// 64 pollers wait for permits, and each delete frees what one of them can take: one is woken, not all of them.
+#[tokio::test]
+async fn what_one_poller_can_take_wakes_one() {
+    let world = World::new();
+    let mut config = World::config();
+    (config.pollers, config.limits.undeleted_max, config.limits.checkpoint_max_messages) = (64, 4_096, 4_096);
+    let mut source = world.source(config).await;
+    (0..9_000).for_each(|n| _ = world.queue.send(format!("{n}")));
+    world.hooks.make(Operation::Receive, Act::Late(ROUND_TRIP));
+    world.hooks.make(Operation::Delete, Act::Late(ROUND_TRIP));
+    let mut rows = 0;
+    while rows < 4_096 {
+        if let Some(Ok(Some(Event::Batch(batch)))) = world.next(&mut source, SECOND).await {
+            rows += batch.records().num_rows();
+        }
+    }
+    let (before, calls) = (world.spin.readings(), world.hooks.calls(Operation::Receive));
+    world.checkpoint(&mut source, 1).await;
+    for _ in 0..4_096 / 16 / 64 + 1 {
+        world.clock.advance(ROUND_TRIP);
+        settle().await;
+    }
+    let receives = world.hooks.calls(Operation::Receive) - calls;
+    assert!(receives >= 256, "every permit is used again: {receives} receives");
+    let each = (world.spin.readings() - before) / receives;
+    assert!(each <= 24, "{each} looks at the clock for one delete and one receive");
+}
