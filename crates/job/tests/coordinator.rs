@@ -154,6 +154,8 @@ fn with_crashes(crashes: &[u64], loss: Loss, lost_answers: u64, tables: &[&str])
     everywhere.sort_unstable();
     assert_eq!(rows(&fs), everywhere, "{say}");
     assert_eq!((a.len(), b.len()), (0, 0), "{say}: not everything is deleted");
+    let staged: Vec<_> = fs.files().into_keys().filter(|path| path.to_string_lossy().contains("/.part-")).collect();
+    assert!(staged.is_empty(), "{say}: left over {staged:?}");
     (fs.operations(), say)
 }
 

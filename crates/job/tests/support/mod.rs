@@ -47,13 +47,23 @@ pub struct TestQueue {
     deletes: Arc<Mutex<u64>>,
     power: MemoryFs,
     pub clock: ManualClock,
+    /// Told the id of each message that is deleted.
+    pub deleted: Option<fn(&str)>,
 }
 
 impl TestQueue {
     /// A queue whose reader dies with the power of `power`.
     pub fn new(name: &'static str, power: &MemoryFs, lost_answers: u64) -> Self {
         let (stored, deletes) = Default::default();
-        Self { name, stored, lost_answers, deletes, power: power.clone(), clock: ManualClock::new(WallMs(0)) }
+        Self {
+            name,
+            stored,
+            lost_answers,
+            deletes,
+            power: power.clone(),
+            clock: ManualClock::new(WallMs(0)),
+            deleted: None,
+        }
     }
 
     fn stored(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
@@ -67,6 +77,11 @@ impl TestQueue {
             let id = format!("{}-{:05}", self.name, stored.len());
             stored.insert(id, Stored { rows, visible_at: Mono::default(), deliveries: 0 });
         }
+    }
+
+    /// Puts a message that was delivered so often before.
+    pub fn put_again(&self, id: &str, rows: Vec<i64>, deliveries: u32) {
+        self.stored().insert(id.into(), Stored { rows, visible_at: Mono::default(), deliveries });
     }
 
     /// Messages that were not deleted.
@@ -105,7 +120,11 @@ impl TestQueue {
         if self.current(&mut stored, handle).is_none() {
             return DeleteOutcome::Stale;
         }
-        stored.remove(handle.as_str().split_once('/').unwrap().0);
+        let id = handle.as_str().split_once('/').unwrap().0;
+        stored.remove(id);
+        if let Some(told) = self.deleted {
+            told(id);
+        }
         let mut deletes = self.deletes.lock().unwrap();
         *deletes += 1;
         if self.lost_answers > 0 && deletes.is_multiple_of(self.lost_answers) {
