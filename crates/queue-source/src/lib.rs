@@ -65,6 +65,7 @@ mod seats;
 mod server_clock;
 mod source;
 mod state;
+mod watch;
 
 pub use bound::Footprint;
 pub use config::{BadRecords, Objective, Rewind, SkippedByTime, SourceConfig};
@@ -72,3 +73,5 @@ pub use letter_rows::dead_letter_columns;
 pub use letters::DeadLetterTarget;
 pub use metadata::MetadataKey;
 pub use source::QueueSource;
+#[doc(hidden)]
+pub use watch::Watch;

@@ -57,6 +57,8 @@ mod faulty;
 mod memory_queue;
 pub mod queue_conformance;
 mod random;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod source_conformance;
 mod time;
 mod trial;

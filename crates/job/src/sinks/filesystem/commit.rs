@@ -113,12 +113,31 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
     // Also when nothing was renamed: an earlier process may have died between its renames and this.
     for dir in epoch.dirs() {
         match fs.sync_dir(&dir) {
+            Ok(()) => {}
             // A reader may take away a directory with its files.
             Err(error) if error.kind() == io::ErrorKind::NotFound && renames.is_empty() => {}
-            other => other.map_err(|error| failed("sync", &dir, error))?,
+            Err(error) => {
+                take_back(fs, epoch);
+                return Err(failed("sync", &dir, error));
+            }
         }
     }
     Ok(())
+}
+
+/// SUBTLE: after a sync of a directory that failed, the next one says that all is well, and the renames are lost with the power
+/// all the same. So they are made anew by the next try: what was completed gets its staged name back. What cannot be renamed
+/// is what a reader has taken away, or the disk is past helping.
+fn take_back(fs: &dyn FileSystem, epoch: &Epoch) {
+    for (staged, done) in &epoch.files {
+        let dir = epoch.base.join(&staged.dir);
+        let (from, to) = (dir.join(&staged.name), dir.join(done));
+        if let (Ok(None), Ok(Some(_))) = (len(fs, &from), len(fs, &to))
+            && let Err(error) = fs.rename(&to, &from)
+        {
+            tracing::warn!(%error, file = %to.display(), "a file whose directory could not be synced keeps its name");
+        }
+    }
 }
 
 fn mark(fs: &dyn FileSystem, base: &Path, marker: &Path) -> Result<(), SinkError> {

@@ -1,0 +1,139 @@
+//! The promises of Headwater as named checks over what the outside world saw. Those of the ledger itself are
+//! [`Ledger::check`](headwater_ledger::Ledger::check).
+//!
+//! | id | promise |
+//! |---|---|
+//! | `G1` | nothing early: a delete is asked for only when the message's checkpoint is durable and committed, and what is deleted is shown |
+//! | `G2` | nothing twice: no row is shown twice |
+//! | `G3` | nothing lost: in the end every row is shown and the queue is empty |
+//! | `G4` | bounded and alive: ids stay within their formula, and there is always something that can happen |
+//! | `G5` | honest: what calls itself exactly-once is, and a run fails only for a reason that it was given |
+
+use std::time::Duration;
+
+use headwater_core::{CheckpointId, Delivery, MessageKey};
+use headwater_ledger::{Counts, Limits, Violation};
+
+use super::books::Books;
+
+fn require(ok: bool, id: &'static str, seen: impl FnOnce() -> String) -> Result<(), Violation> {
+    if ok { Ok(()) } else { Err(Violation { id, seen: seen() }) }
+}
+
+/// `G1` as it must hold when a delete of `key` is asked for.
+///
+/// # Errors
+/// The message is not in a durable checkpoint whose sinks have committed.
+pub fn nothing_early(books: &Books, key: MessageKey) -> Result<(), Violation> {
+    require(books.is_committed(key), "G1", || {
+        format!("a delete is asked for {}, which is in no durable, committed checkpoint", books.name(key))
+    })
+}
+
+/// `G1` as it must hold after a restart, whatever the disk lost: every row of a deleted message is shown.
+///
+/// # Errors
+/// The first row that is not.
+pub fn deleted_is_shown(books: &Books) -> Result<(), Violation> {
+    let missing = books.deleted().find_map(|message| books.missing_row(message));
+    require(missing.is_none(), "G1", || format!("{} is deleted, and is not shown", missing.unwrap_or_default()))
+}
+
+/// `G2` as it must hold at any time.
+///
+/// # Errors
+/// The first row that is shown more than once.
+pub fn nothing_twice(books: &Books) -> Result<(), Violation> {
+    let twice = books.shown_twice();
+    require(twice.is_none(), "G2", || {
+        let (row, files) = twice.unwrap_or_default();
+        format!("{row} is shown more than once: in {files}")
+    })
+}
+
+/// `G2`: a file that was shown stays as it is.
+///
+/// # Errors
+/// Which file is gone.
+pub fn nothing_taken_back(gone: Option<&str>) -> Result<(), Violation> {
+    require(gone.is_none(), "G2", || format!("{} was shown, and is gone", gone.unwrap_or_default()))
+}
+
+/// `G3` as it must hold at the quiet end of a world.
+///
+/// # Errors
+/// What is missing, or left over.
+pub fn nothing_lost(books: &Books, left_in_queue: u64) -> Result<(), Violation> {
+    let missing = books.messages().find_map(|message| books.missing_row(message));
+    require(missing.is_none(), "G3", || format!("{} was sent, and is not shown", missing.unwrap_or_default()))?;
+    require(left_in_queue == 0, "G3", || {
+        format!("{left_in_queue} messages are left in the queue, none was deleted twice")
+    })?;
+    let strange = books.strange_row();
+    require(strange.is_none(), "G3", || format!("{} is shown, and was never sent", strange.unwrap_or_default()))
+}
+
+/// `G3`: what was saved can be restored.
+///
+/// # Errors
+/// It cannot.
+pub fn restorable(id: CheckpointId, problem: &str) -> Result<(), Violation> {
+    require(problem.is_empty(), "G3", || format!("checkpoint {id} was saved, and cannot be restored: {problem}"))
+}
+
+/// `G4`, the formula of the documentation: undeleted cap + pollers × batch + `ledgerMaxIds` + grace.
+///
+/// # Errors
+/// How many ids there are.
+pub fn bounded(counts: &Counts, limits: &Limits, pollers: usize) -> Result<(), Violation> {
+    let batch = u64::from(limits.batch_max) * pollers as u64;
+    let cap = u64::from(limits.undeleted_max) + batch;
+    require(counts.undeleted() <= cap, "G4", || format!("{} undeleted messages, at most {cap}", counts.undeleted()))?;
+    let most = cap + u64::from(limits.ledger_max_ids) + u64::from(limits.grace_max_ids);
+    require(counts.ids() <= most, "G4", || format!("{} ids are remembered, at most {most}: {counts:?}", counts.ids()))?;
+    let bytes = counts.held_bytes + counts.reserved_bytes;
+    // An answer may be larger than what was set aside for it by what duplicates it brings.
+    let most = limits.bytes_max + limits.message_bytes_max * batch;
+    require(bytes <= most, "G4", || format!("{bytes} bytes are held, at most {most}"))
+}
+
+/// `G4`: some permitted action is always enabled.
+///
+/// # Errors
+/// Everything sleeps and nobody will wake it.
+pub fn enabled(next: Option<Duration>) -> Result<(), Violation> {
+    require(next.is_some(), "G4", || "every task sleeps, and there is no timer and no answer to come".into())
+}
+
+/// `G4`: what was told to end, or has nothing left to do, ends.
+///
+/// # Errors
+/// It has not, after so long.
+pub fn ends(waited: Duration, patience: Duration, what: &str) -> Result<(), Violation> {
+    require(waited <= patience, "G4", || format!("{what}: it has not ended after {waited:?}"))
+}
+
+/// `G4`: no work goes on for ever at one moment.
+///
+/// # Errors
+/// So many steps were taken without any time passing.
+pub fn no_busy_loop(steps: u64, most: u64) -> Result<(), Violation> {
+    require(steps <= most, "G4", || format!("{steps} steps while no time passed: a busy loop"))
+}
+
+/// `G5`: the level is the least of the parts.
+///
+/// # Errors
+/// It claims more, or less.
+pub fn honest(claimed: Delivery, parts: &[Delivery]) -> Result<(), Violation> {
+    let least = parts.iter().copied().min().unwrap_or(Delivery::ExactlyOnce);
+    require(claimed == least, "G5", || format!("the job claims {claimed}, and its parts give {least}"))
+}
+
+/// `G5`: a run fails only for a reason that it was given.
+///
+/// # Errors
+/// There was none.
+pub fn failed_for_a_reason(error: &str, given: bool) -> Result<(), Violation> {
+    require(given, "G5", || format!("the job failed, and nothing was done to it: {error}"))
+}

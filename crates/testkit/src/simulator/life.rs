@@ -1,0 +1,293 @@
+//! One life of the process: the real store, source, sinks and runner, from start to end or death.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use headwater_core::{Clock, Delivery, JobContext, Sink, SinkFactory, SinkRequest, Source};
+use headwater_formats::MessageEncoding;
+use headwater_job::fs::Loss;
+use headwater_job::sinks::filesystem::FilesystemFactory;
+use headwater_job::{
+    BadRows, Guarantee, Input, JobError, JobErrorKind, JobReport, Lineage, LocalStore, Part, RunOptions, Runner,
+    StoreOptions,
+};
+use headwater_queue_source::{QueueSource, SourceConfig, Watch};
+
+use super::client::{Disk, LifeClock, SimQueue};
+use super::faults::Fault;
+use super::invariants;
+use super::parts::{SimSink, SimStore, look, place};
+use super::plan::Life;
+use super::rows::{Everywhere, Lines, columns};
+use super::world::{NowLife, Sim, note};
+
+const STATE: &str = "/state";
+
+/// Virtual time that a life may take after it was told to end; the quiet one, from its beginning. Two hours: longer than every
+/// stall, and than the patience of a full ledger.
+const PATIENCE: Duration = Duration::from_secs(2 * 3_600);
+
+/// How a life ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Done(Box<JobReport>),
+    Failed(JobError),
+    Died,
+}
+
+/// Runs one life. Time passes whenever nothing else can happen.
+pub(crate) fn live(sim: &Arc<Sim>, number: u32, life: &Life, quiet: bool) -> Ended {
+    sim.lock().begin_life(number, life, quiet);
+    let clock = Arc::clone(sim);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .on_thread_park(move || pass_time(&clock))
+        .build()
+        .expect("a runtime without a driver");
+    let limit = sim.clock.now() + if quiet { Duration::ZERO } else { life.length } + PATIENCE;
+    sim.lock().now.limit = limit;
+    let ended = runtime.block_on(Mortal { sim, flag: Arc::default(), inner: pin!(process(sim, life)) });
+    // What is in flight is dropped with the process.
+    drop(runtime);
+    ended
+}
+
+/// Called when no task can go on: the judge looks, and the clock moves to whatever comes next.
+fn pass_time(sim: &Sim) {
+    let now = sim.clock.now();
+    let next = {
+        let mut world = sim.lock();
+        if world.now.dead {
+            return;
+        }
+        world.judge_inside();
+        let next = [sim.clock.next_deadline(), world.next_event()].into_iter().flatten().min();
+        world.violate(invariants::enabled(next.map(|next| next.since(now))));
+        let over = invariants::ends(now.since(world.now.limit), Duration::ZERO, "a life that was told to end");
+        world.violate(over);
+        next
+    };
+    let Some(next) = next else { return };
+    sim.clock.advance(next.since(now));
+    let mut world = sim.lock();
+    world.run_due();
+    // Without this the thread would go to sleep for good if nothing was woken.
+    if let Some(main) = world.now.main.take() {
+        main.wake();
+    }
+}
+
+/// The process: dropped where it stands when it dies.
+struct Mortal<'a, F> {
+    sim: &'a Arc<Sim>,
+    flag: Arc<Flag>,
+    inner: Pin<&'a mut F>,
+}
+
+/// Whether the process itself was woken, and not only the one that lets time pass.
+#[derive(Default)]
+struct Flag {
+    woken: AtomicBool,
+    main: std::sync::Mutex<Option<Waker>>,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
+        if let Some(main) = &*self.main.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            main.wake_by_ref();
+        }
+    }
+}
+
+impl<F: Future<Output = Result<JobReport, JobError>>> Future for Mortal<'_, F> {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let this = &mut *self;
+        let first = {
+            let mut main = this.flag.main.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            main.replace(cx.waker().clone()).is_none()
+        };
+        this.sim.lock().now.main = Some(cx.waker().clone());
+        if this.sim.lock().now.dead || this.sim.disk.crashed() && this.sim.step() {
+            return Poll::Ready(Ended::Died);
+        }
+        if this.flag.woken.swap(false, Ordering::Relaxed) || first {
+            let waker = Waker::from(Arc::clone(&this.flag));
+            if this.sim.step() {
+                return Poll::Ready(Ended::Died);
+            }
+            let done = this.inner.as_mut().poll(&mut Context::from_waker(&waker));
+            // Whatever it says after its death is not heard.
+            if this.sim.step() {
+                return Poll::Ready(Ended::Died);
+            }
+            if let Poll::Ready(done) = done {
+                return Poll::Ready(done.map_or_else(Ended::Failed, |report| Ended::Done(Box::new(report))));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
+    let plan = Arc::clone(&sim.lock().plan);
+    let number = sim.lock().now.number;
+    let clock: Arc<dyn Clock> = Arc::new(LifeClock::new(sim));
+    let disk = Arc::new(Disk::new(sim));
+    let mut options = StoreOptions::new(Lineage(u128::from(plan.seed) << 64 | u128::from(number)));
+    options.owner = format!("life {number}");
+    let store = LocalStore::open(disk.clone(), STATE, &options)?;
+    let mut sinks: Vec<(String, Box<dyn Sink>)> = Vec::new();
+    for sink in 0..plan.sinks {
+        let request = SinkRequest {
+            table: format!("t{sink}"),
+            columns: columns(),
+            partitioned_by: Vec::new(),
+            options: [
+                ("path", place(sink).to_str().unwrap_or_default()),
+                ("format", "csv"),
+                ("sink.rolling-policy.file-size", life.job.file_size),
+            ]
+            .into_iter()
+            .collect(),
+            context: JobContext::new("simulated", life.job.limits.checkpoint_interval),
+            lineage: store.lineage().to_string(),
+        };
+        let inner = FilesystemFactory::new(disk.clone()).create(&request).await?;
+        let name = format!("t{sink}");
+        let sink = SimSink {
+            sim: Arc::clone(sim),
+            number: sink,
+            name: name.clone(),
+            inner,
+            clock: Arc::clone(&clock),
+            writes: 0,
+        };
+        sinks.push((name, Box::new(sink)));
+    }
+    let queue = Arc::new(SimQueue { sim: Arc::clone(sim), margin: life.job.receive_margin });
+    let source = QueueSource::open(queue, Arc::clone(&clock), config(life, &store)).await?;
+    judge_promise(sim, &source, &sinks);
+    let runner = assemble(sim, life, source, sinks, store, clock)?;
+    runner.run().await
+}
+
+fn config(life: &Life, store: &LocalStore) -> SourceConfig {
+    let mut config = SourceConfig::new("simulated", Arc::new(Lines::new()));
+    let job = &life.job;
+    config.encoding = MessageEncoding::Raw;
+    config.limits = job.limits.clone();
+    config.pollers = job.pollers;
+    config.delete_workers = job.delete_workers;
+    config.wait = job.wait;
+    config.batch_rows = job.batch_rows;
+    config.batch_bytes = job.batch_bytes;
+    config.backoff_max = job.backoff_max;
+    config.seed = job.seed;
+    config.earlier_run = store.earlier_run();
+    config
+}
+
+/// The job's promise is the least of its parts'.
+fn judge_promise(sim: &Sim, source: &QueueSource, sinks: &[(String, Box<dyn Sink>)]) {
+    let part = |name: &str, delivery| Part { name: name.to_owned(), delivery, sentence: String::new() };
+    let sources = [part("simulated", source.delivery())];
+    let sinks: Vec<Part> = sinks.iter().map(|(name, sink)| part(name, sink.delivery())).collect();
+    let claimed = Guarantee::of(&sources, &sinks).delivery;
+    let parts: Vec<Delivery> = sources.iter().chain(&sinks).map(|part| part.delivery).collect();
+    let found = invariants::honest(claimed, &parts);
+    sim.lock().violate(found);
+}
+
+fn assemble(
+    sim: &Arc<Sim>,
+    life: &Life,
+    source: QueueSource,
+    sinks: Vec<(String, Box<dyn Sink>)>,
+    store: LocalStore,
+    clock: Arc<dyn Clock>,
+) -> Result<Runner, JobError> {
+    let watch = source.watch();
+    let mut limits = life.job.limits.clone();
+    limits.message_bytes_max = limits.message_bytes_max.max(64 << 10);
+    let plan = Everywhere::new(sinks.iter().map(|(name, _)| name.clone()));
+    let input = Input { table: "simulated".into(), source: Box::new(source), bad_rows: BadRows::Fail };
+    let store = SimStore { sim: Arc::clone(sim), inner: store, clock: Arc::clone(&clock) };
+    let mut options = RunOptions::default();
+    options.job = "simulated".into();
+    options.until_idle = life.until_idle;
+    options.drain_deadline = life.job.drain_deadline;
+    let runner = Runner::new(vec![input], Box::new(plan), sinks, Box::new(store), clock, options)?;
+    let mut world = sim.lock();
+    world.widen(&limits, life.job.pollers);
+    world.now.watch = Some(watch);
+    world.now.stopper = Some(runner.stopper());
+    if world.now.stop_wanted {
+        runner.stopper().stop();
+    }
+    Ok(runner)
+}
+
+/// What a life leaves behind, and whether it may have ended so.
+pub(crate) fn bury(sim: &Arc<Sim>, life: &Life, ended: &Ended) {
+    let mut world = sim.lock();
+    match ended {
+        Ended::Done(report) => {
+            world.figures.drains += 1;
+            note!(
+                world,
+                "process",
+                "has ended: {} rows, {} checkpoints",
+                report.rows.values().sum::<u64>(),
+                report.checkpoints
+            );
+        }
+        Ended::Failed(error) => {
+            let text = error.to_string();
+            note!(world, "process", "has failed: {text}");
+            world.figures.failures += 1;
+            let given = is_given(&world.now, error, &text, life);
+            world.violate(invariants::failed_for_a_reason(&text, given));
+        }
+        Ended::Died => {}
+    }
+    world.figures.suppressed += world.now.watch.as_ref().map_or(0, Watch::duplicates);
+    // What was kept of the process goes with it, and so do its troubles to come.
+    let gone = std::mem::take(&mut world.now);
+    drop(world);
+    // The power may also fail after the process has ended by itself.
+    sim.disk.restart(life.loss);
+    let mut world = sim.lock();
+    if life.loss != Loss::Nothing {
+        world.figures.hit(Fault::PowerLoss);
+        note!(world, "disk", "{:?}", life.loss);
+    }
+    if life.loss != Loss::Nothing || gone.disk_failed {
+        // What is shown may be another thing now: a file whose name could not be made durable is taken back.
+        world.books.blink();
+    }
+    drop(world);
+    let sinks = sim.lock().plan.sinks;
+    (0..sinks).for_each(|sink| look(sim, sink));
+    let mut world = sim.lock();
+    let shown = invariants::deleted_is_shown(&world.books);
+    world.violate(shown);
+}
+
+/// Whether something was done to this life that explains how it failed.
+fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life) -> bool {
+    match (error, error.kind()) {
+        (_, JobErrorKind::Denied) => now.was_denied,
+        (_, JobErrorKind::BadData) => now.was_unreadable,
+        (_, JobErrorKind::Configuration) => false,
+        (JobError::Sink(_) | JobError::Saves { .. } | JobError::Store(_), _) => {
+            now.disk_failed && error.kind() == JobErrorKind::Failed
+        }
+        _ => text.contains("ledgerMaxIds") && life.job.limits.ledger_max_ids < 10_000,
+    }
+}

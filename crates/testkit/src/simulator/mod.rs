@@ -1,0 +1,160 @@
+//! A whole job in a world that fails, on a virtual clock: one seed, one history.
+//!
+//! # What it is
+//! The real source, ledger, runner, checkpoint store and file sink run in one thread. Around them, a world made of a seed: a
+//! [`Service`] (MNS, by the state of `headwater-mns-server`), a network that loses and delays, a disk that forgets what was
+//! not synced, clocks that jump, and a process that dies at any await point and is started again with other options. After
+//! every step the [`invariants`] are checked, those of the ledger included. At the end comes a quiet life in which nothing goes
+//! wrong: everything must come out, once, and the queue must become empty.
+//!
+//! Time passes only when nothing else can happen. Which of several things that can happen comes first is drawn: calls take a
+//! drawn time, and whatever is ready steps aside now and then to let others go before it.
+//!
+//! ```
+//! use headwater_testkit::simulator::{Options, simulate};
+//!
+//! let mut options = Options::default();
+//! options.messages = Some(10);
+//! options.lives = Some(1);
+//! let outcome = simulate(42, &options);
+//! assert_eq!(outcome.violation, None);
+//! assert_eq!(outcome.trace_hash, simulate(42, &options).trace_hash); // one seed, one trace
+//! ```
+//! From the command line: `cargo run -p headwater-testkit --release --bin simulate -- --help`.
+//!
+//! # A queue of your own
+//! Write its service as a pure machine ([`Service`]) and hand [`simulate_on`] a function that makes one. Everything that
+//! can go wrong around it is the simulator's business.
+//!
+//! # Reading order
+//! [`Fault`] lists what can go wrong, [`invariants`] what must hold. Then `plan` (what a seed draws), `world` and `calls` (what
+//! happens outside), `client` (what the process sees of it), `life` (the process), `shrink`.
+
+pub mod books;
+mod calls;
+mod client;
+mod faults;
+mod figures;
+pub mod invariants;
+mod life;
+mod options;
+mod parts;
+mod plan;
+mod rows;
+mod service;
+mod shrink;
+mod trace;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::Clock;
+
+pub use faults::{FAULTS, Fault, FaultSet};
+pub use figures::Figures;
+pub use headwater_ledger::Violation;
+pub use options::{Options, Sabotage};
+pub use service::{MnsService, NewService, Quirk, Service};
+pub use shrink::{Shrunk, shrink};
+
+use life::Ended;
+use plan::{Life, Plan};
+use world::Sim;
+
+/// Virtual time between the last trouble and the quiet life: every call that was on its way has arrived by then.
+const SETTLING: Duration = Duration::from_secs(240);
+
+/// What became of one seed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What happened, in numbers.
+    pub figures: Figures,
+    /// A hash over every line of the trace.
+    pub trace_hash: u64,
+    /// The first promise that was broken.
+    pub violation: Option<Violation>,
+    /// The trace, one line per event (virtual seconds, who, what), if it was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Simulates one seed on MNS. The same seed and options give the same outcome, on every machine.
+#[must_use]
+pub fn simulate(seed: u64, options: &Options) -> Outcome {
+    let mns: NewService = Arc::new(|seed, now, lease| Box::new(MnsService::new(seed, now, lease)));
+    simulate_on(seed, options, &mns)
+}
+
+/// Simulates one seed on another service.
+#[must_use]
+pub fn simulate_on(seed: u64, options: &Options, service: &NewService) -> Outcome {
+    let plan = Plan::draw(seed, options);
+    let sim = Sim::new(plan.clone(), options, service);
+    let ran = catch_unwind(AssertUnwindSafe(|| run(&sim, &plan)));
+    let now = sim.clock.now();
+    let mut world = sim.lock();
+    if let Err(panic) = ran {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        world.violation.get_or_insert(Violation { id: "panic", seen: text.unwrap_or_default() });
+        // What a panic left half done is not dropped in order.
+        world.now = world::NowLife::default();
+    }
+    let mut figures = world.figures;
+    figures.seeds = 1;
+    figures.events = world.trace.events();
+    figures.virtual_seconds = now.0.as_secs();
+    let (trace_hash, violation, trace) = (world.trace.hash(), world.violation.clone(), world.trace.take_lines());
+    Outcome { seed, figures, trace_hash, violation, trace }
+}
+
+fn run(sim: &Arc<Sim>, plan: &Plan) {
+    for (number, life) in (1..).zip(&plan.lives) {
+        live(sim, number, life, false);
+        if sim.lock().violation.is_some() {
+            return;
+        }
+        rest(sim, life.down);
+    }
+    let last_send = plan.sends.last().map_or(Duration::ZERO, |(at, _)| *at);
+    let to_come = last_send.saturating_sub(sim.clock.now().0);
+    let behind = sim.lock().calm();
+    rest(sim, to_come.max(SETTLING) + behind);
+    let ended = live(sim, u32::MAX, &plan.quiet, true);
+    let mut world = sim.lock();
+    if world.violation.is_some() {
+        return;
+    }
+    if let Ended::Failed(error) = &ended {
+        let found = invariants::failed_for_a_reason(&error.to_string(), false);
+        return world.violate(found);
+    }
+    let now = world.server_now();
+    let left = world.service.remaining(now);
+    let found = invariants::nothing_lost(&world.books, left);
+    world.violate(found);
+}
+
+fn live(sim: &Arc<Sim>, number: u32, life: &Life, quiet: bool) -> Ended {
+    let ended = life::live(sim, number, life, quiet);
+    life::bury(sim, life, &ended);
+    ended
+}
+
+/// Lets time pass while no process runs.
+fn rest(sim: &Arc<Sim>, time: Duration) {
+    let end = sim.clock.now() + time;
+    loop {
+        let next = sim.lock().next_event().filter(|next| *next <= end);
+        let now = sim.clock.now();
+        sim.clock.advance(next.unwrap_or(end).since(now));
+        sim.lock().run_due();
+        if next.is_none() {
+            return;
+        }
+    }
+}

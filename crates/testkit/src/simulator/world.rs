@@ -1,0 +1,469 @@
+//! The world outside the process, which outlives it: the service and the calls on their way to it, the disk, the books.
+//!
+//! Everything happens in [`World::run_due`], one event after the other, in the order of time; what falls on one moment is
+//! ordered by the seed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use headwater_core::{Clock, Handle, ManualClock, MessageKey, Mono, ServerMs, WallMs};
+use headwater_job::Stopper;
+use headwater_job::fs::MemoryFs;
+use headwater_ledger::{Limits, Violation};
+use headwater_queue_source::Watch;
+
+use super::books::{self, Books};
+use super::calls::{Asked, Calls};
+use super::faults::Fault;
+use super::figures::Figures;
+use super::invariants;
+use super::options::{Options, Sabotage};
+use super::plan::{Call, End, JobPlan, Life, Plan, Trouble, fork};
+use super::service::{NewService, Service};
+use super::trace::Trace;
+use crate::random::Random;
+
+/// The service's clock at the beginning of a world.
+const BEGIN: i64 = 1_700_000_000_000;
+
+/// Steps without any time passing that are called a busy loop: far above what 800 messages at one moment need.
+const STEPS_MAX: u64 = 300_000;
+
+/// Handles remembered that troubles may hit.
+const HANDLES_MAX: usize = 64;
+
+/// What the process and the world share.
+pub(crate) struct Sim {
+    pub(crate) clock: ManualClock,
+    pub(crate) disk: MemoryFs,
+    world: Mutex<World>,
+}
+
+impl std::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sim").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) sabotage: Option<Sabotage>,
+    clock: ManualClock,
+    disk: MemoryFs,
+    pub(crate) service: Box<dyn Service>,
+    events: BTreeMap<(Mono, u64, u64), Happening>,
+    next_event: u64,
+    pub(crate) calls: Calls,
+    ties: Random,
+    luck: Random,
+    server_skew: i64,
+    wall_skew: i64,
+    denied: BTreeMap<Call, Mono>,
+    pub(crate) sink_stalls: Mono,
+    pub(crate) store_stalls: Mono,
+    handles: Vec<Handle>,
+    disk_full: bool,
+    /// The widest bounds of any life so far: what is restored may be more than the bounds of now.
+    bounds: Option<(Limits, usize)>,
+    pub(crate) books: Books,
+    pub(crate) trace: Trace,
+    pub(crate) figures: Figures,
+    pub(crate) now: NowLife,
+    pub(crate) violation: Option<Violation>,
+}
+
+/// The life that is running.
+#[derive(Default)]
+pub(crate) struct NowLife {
+    pub(crate) number: u32,
+    /// Nothing that the process does has an effect any more.
+    pub(crate) dead: bool,
+    pub(crate) quiet: bool,
+    pub(crate) steps_left: Option<u64>,
+    pub(crate) steps_now: (Mono, u64),
+    pub(crate) watch: Option<Watch>,
+    pub(crate) stopper: Option<Stopper>,
+    pub(crate) stop_wanted: bool,
+    pub(crate) main: Option<Waker>,
+    /// What was done to it that may make it fail.
+    pub(crate) was_denied: bool,
+    pub(crate) disk_failed: bool,
+    pub(crate) was_unreadable: bool,
+    /// When it has to have ended.
+    pub(crate) limit: Mono,
+}
+
+/// Something on its way.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Send(u32),
+    Arrive(u64),
+    Answer(u64),
+    PollEnds(u64),
+    Trouble(u32, Trouble),
+    Room,
+    Return(u32, Handle),
+    EndOfLife(u32, End),
+}
+
+impl Sim {
+    pub(crate) fn new(plan: Plan, options: &Options, service: &NewService) -> Arc<Self> {
+        let clock = ManualClock::new(WallMs(BEGIN));
+        let disk = MemoryFs::new();
+        let seed = plan.seed;
+        let plan = Arc::new(plan);
+        let mut world = World {
+            sabotage: options.sabotage,
+            service: service(fork(seed, 4).draw(), ServerMs(BEGIN), plan.lease),
+            events: BTreeMap::new(),
+            next_event: 0,
+            calls: Calls::default(),
+            ties: fork(seed, 5),
+            luck: fork(seed, 6),
+            server_skew: 0,
+            wall_skew: 0,
+            denied: BTreeMap::new(),
+            sink_stalls: Mono::default(),
+            store_stalls: Mono::default(),
+            handles: Vec::new(),
+            disk_full: false,
+            bounds: None,
+            books: Books::new(plan.sinks),
+            trace: Trace::new(options.trace),
+            figures: Figures::default(),
+            now: NowLife::default(),
+            violation: None,
+            clock: clock.clone(),
+            disk: disk.clone(),
+            plan: Arc::clone(&plan),
+        };
+        for (at, count) in &plan.sends {
+            world.schedule(Mono(*at), Happening::Send(*count));
+        }
+        Arc::new(Self { clock, disk, world: Mutex::new(world) })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
+        // After a panic the world is only asked for its trace.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One step of some part of the process. `true`: it has died, and this step does not happen.
+    pub(crate) fn step(&self) -> bool {
+        self.lock().step()
+    }
+}
+
+macro_rules! note {
+    ($world:expr, $actor:expr, $($what:tt)*) => {{
+        let now = $world.mono();
+        $world.trace.note(now, $actor, format_args!($($what)*));
+    }};
+}
+pub(crate) use note;
+
+impl World {
+    pub(crate) fn mono(&self) -> Mono {
+        self.clock.now()
+    }
+
+    /// The service's clock.
+    pub(crate) fn server_now(&self) -> ServerMs {
+        let passed = i64::try_from(self.mono().0.as_millis()).unwrap_or(i64::MAX);
+        ServerMs(BEGIN + passed + self.server_skew)
+    }
+
+    /// The process's wall clock.
+    pub(crate) fn wall(&self) -> WallMs {
+        WallMs(self.clock.wall().0 + self.wall_skew)
+    }
+
+    pub(crate) fn schedule(&mut self, at: Mono, what: Happening) {
+        self.next_event += 1;
+        self.events.insert((at, self.ties.draw(), self.next_event), what);
+    }
+
+    pub(crate) fn violate(&mut self, found: Result<(), Violation>) {
+        if let Err(violation) = found {
+            note!(self, "judge", "VIOLATION {violation}");
+            self.violation.get_or_insert(violation);
+            self.die();
+        }
+    }
+
+    /// From now on nothing that the process does has an effect.
+    pub(crate) fn die(&mut self) {
+        self.now.dead = true;
+        self.disk.crash_before(self.disk.operations());
+        if let Some(main) = &self.now.main {
+            main.wake_by_ref();
+        }
+    }
+
+    fn step(&mut self) -> bool {
+        let now = self.mono();
+        let (at, steps) = self.now.steps_now;
+        self.now.steps_now = if at == now { (at, steps + 1) } else { (now, 1) };
+        if !self.now.dead {
+            self.violate(invariants::no_busy_loop(self.now.steps_now.1, STEPS_MAX));
+        }
+        if let Some(left) = &mut self.now.steps_left
+            && !self.now.dead
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.figures.hit(Fault::Crash);
+                note!(self, "process", "dies");
+                self.die();
+            }
+        }
+        if !self.now.dead && self.disk.crashed() {
+            note!(self, "process", "loses its power");
+            self.die();
+        }
+        self.now.dead
+    }
+
+    /// How often a part that could go on steps aside first, so that others that can go on too come before it.
+    pub(crate) fn steps_aside(&mut self) -> u8 {
+        let draw = self.luck.below(16);
+        if draw < 10 { 0 } else { u8::try_from(draw - 9).unwrap_or(0) }
+    }
+
+    /// Which of the parked polls is answered next.
+    pub(crate) fn draw_parked(&mut self) -> usize {
+        usize::try_from(self.luck.below(self.calls.parked.len() as u64)).unwrap_or(0)
+    }
+
+    /// When the next thing happens without the process.
+    pub(crate) fn next_event(&mut self) -> Option<Mono> {
+        let first = self.events.keys().next().map(|(at, ..)| *at);
+        let wakeup = if self.calls.parked.is_empty() { None } else { self.service.wakeup() };
+        let wakeup = wakeup.map(|ServerMs(at)| {
+            let passed = at - BEGIN - self.server_skew;
+            Mono::from_millis(u64::try_from(passed).unwrap_or(0)).max(self.mono() + Duration::from_millis(1))
+        });
+        first.into_iter().chain(wakeup).min()
+    }
+
+    /// Everything that is due.
+    pub(crate) fn run_due(&mut self) {
+        let now = self.mono();
+        while let Some(entry) = self.events.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let what = entry.remove();
+            self.happen(what);
+        }
+        self.serve_parked();
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Send(count) => self.send(count),
+            Happening::Arrive(call) => self.arrive(call),
+            Happening::Answer(call) => self.answer(call),
+            Happening::PollEnds(call) => self.poll_ends(call),
+            Happening::Trouble(life, trouble) if life == self.now.number => self.trouble(trouble),
+            Happening::EndOfLife(life, end) if life == self.now.number => self.begin_end(end),
+            Happening::Room => self.make_room(),
+            Happening::Return(life, handle) if life == self.now.number => self.lapse(&handle),
+            Happening::Trouble(..) | Happening::EndOfLife(..) | Happening::Return(..) => {}
+        }
+    }
+
+    fn send(&mut self, count: u32) {
+        for _ in 0..count {
+            let number = self.books.next_number();
+            let rows = u32::try_from(self.luck.below(4)).unwrap_or(0);
+            let lines: Vec<String> = (0..rows).map(|row| books::row(number, row)).collect();
+            let now = self.server_now();
+            let id = self.service.send(now, &lines.join("\n"));
+            self.books.sent(&id, rows);
+            self.figures.messages += 1;
+            self.figures.rows += u64::from(rows);
+            note!(self, "producer", "sends m{number} with {rows} rows");
+        }
+    }
+
+    /// Begins a life: its troubles and its end are on their way.
+    pub(crate) fn begin_life(&mut self, number: u32, life: &Life, quiet: bool) {
+        let now = self.mono();
+        self.now = NowLife { number, quiet, disk_failed: self.disk_full, ..NowLife::default() };
+        self.figures.lives += 1;
+        note!(self, "process", "life {number} begins: {}", describe(&life.job));
+        for (at, trouble) in &life.troubles {
+            self.schedule(now + *at, Happening::Trouble(number, *trouble));
+        }
+        if life.end != End::None {
+            self.schedule(now + life.length, Happening::EndOfLife(number, life.end));
+        }
+    }
+
+    fn begin_end(&mut self, end: End) {
+        note!(self, "world", "{end:?}");
+        match end {
+            End::Crash(steps) => self.now.steps_left = Some(steps + 1),
+            End::PowerLoss(operations) => {
+                self.disk.crash_before(self.disk.operations() + operations);
+                // A job that has nothing to write would live on.
+                let (at, life) = (self.mono() + Duration::from_secs(60), self.now.number);
+                self.schedule(at, Happening::EndOfLife(life, End::Crash(0)));
+            }
+            End::Stop => {
+                self.figures.hit(Fault::Stop);
+                self.now.stop_wanted = true;
+                if let Some(stopper) = &self.now.stopper {
+                    stopper.stop();
+                }
+            }
+            End::None => {}
+        }
+    }
+
+    fn trouble(&mut self, trouble: Trouble) {
+        note!(self, "world", "{trouble:?}");
+        let now = self.mono();
+        match trouble {
+            Trouble::DeadHandle => self.spoil_handle(Fault::DeadHandle, self.plan.lease),
+            Trouble::EarlyReturn => self.spoil_handle(Fault::EarlyReturn, Duration::from_secs(1)),
+            Trouble::Deny(call, time) => _ = self.denied.insert(call, now + time),
+            Trouble::ServerClock(by) => {
+                self.figures.hit(Fault::ServerClock);
+                self.server_skew += by;
+            }
+            Trouble::WallClock(by) => {
+                self.figures.hit(Fault::WallClock);
+                self.wall_skew += by;
+            }
+            Trouble::DiskFull(room, time) => {
+                self.figures.hit(Fault::DiskFull);
+                (self.now.disk_failed, self.disk_full) = (true, true);
+                self.disk.set_capacity(Some(self.disk.used() + room));
+                self.schedule(now + time, Happening::Room);
+            }
+            Trouble::File(fault, nth) => {
+                use headwater_job::fs::Fault as File;
+                let sync = matches!(fault, File::Sync | File::SyncDir);
+                self.figures.hit(if sync { Fault::SyncError } else { Fault::FileError });
+                self.now.disk_failed = true;
+                self.disk.fail(fault, nth, std::io::ErrorKind::Other);
+            }
+            Trouble::SlowSink(time) => {
+                self.figures.hit(Fault::SlowSink);
+                self.sink_stalls = now + time;
+            }
+            Trouble::SlowStore(time) => {
+                self.figures.hit(Fault::SlowStore);
+                self.store_stalls = now + time;
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        self.disk_full = false;
+        self.disk.set_capacity(None);
+    }
+
+    /// A handle dies behind its owner's back; the message is visible again after `hidden`.
+    fn spoil_handle(&mut self, fault: Fault, hidden: Duration) {
+        let at = usize::try_from(self.luck.below(self.handles.len() as u64)).unwrap_or(0);
+        let Some(handle) = self.handles.get(at).cloned() else { return };
+        let now = self.server_now();
+        if self.service.extend(now, &handle, hidden).is_some() {
+            self.figures.hit(fault);
+        }
+    }
+
+    fn lapse(&mut self, handle: &Handle) {
+        let now = self.server_now();
+        if self.service.delete(now, handle) {
+            note!(self, "sabotage", "deletes {}", self.calls.number_of(handle));
+            self.deleted(handle);
+        }
+    }
+
+    /// The queue has deleted the message of this handle.
+    pub(crate) fn deleted(&mut self, handle: &Handle) {
+        let Some(key) = self.calls.key_of(handle) else { return };
+        self.figures.deleted += 1;
+        self.books.deleted_now(key);
+        let early = invariants::nothing_early(&self.books, key);
+        self.violate(early);
+    }
+
+    /// Whether a call is denied now.
+    pub(crate) fn is_denied(&mut self, asked: &Asked) -> bool {
+        let now = self.mono();
+        let denied = self.denied.get(&asked.kind()).is_some_and(|until| *until > now);
+        if denied {
+            self.figures.hit(Fault::Denied);
+            self.now.was_denied = true;
+        }
+        denied
+    }
+
+    /// Notes a delivery: its handle is one that troubles may hit.
+    pub(crate) fn delivered(&mut self, handle: &Handle, key: MessageKey) {
+        if self.handles.len() == HANDLES_MAX {
+            self.handles.remove(0);
+        }
+        self.handles.push(handle.clone());
+        if self.sabotage == Some(Sabotage::DeleteEarly) && self.luck.chance(20) && !self.books.is_committed(key) {
+            let at = self.mono() + Duration::from_millis(self.luck.below(200));
+            let life = self.now.number;
+            self.schedule(at, Happening::Return(life, handle.clone()));
+        }
+    }
+
+    /// Ends all trouble: what is denied, full, slow or skewed is mended.
+    pub(crate) fn calm(&mut self) -> Duration {
+        self.denied.clear();
+        self.make_room();
+        (self.sink_stalls, self.store_stalls) = (Mono::default(), Mono::default());
+        // The service's clock never goes back: until ours has caught up with its jumps, its leases do not end.
+        let behind = self.server_skew.unsigned_abs();
+        self.server_skew = self.server_skew.max(0);
+        Duration::from_millis(behind)
+    }
+
+    /// Bounds of one more life.
+    pub(crate) fn widen(&mut self, limits: &Limits, pollers: usize) {
+        let (widest, most) = self.bounds.get_or_insert_with(|| (limits.clone(), pollers));
+        widest.undeleted_max = widest.undeleted_max.max(limits.undeleted_max);
+        widest.ledger_max_ids = widest.ledger_max_ids.max(limits.ledger_max_ids);
+        widest.grace_max_ids = widest.grace_max_ids.max(limits.grace_max_ids);
+        widest.batch_max = widest.batch_max.max(limits.batch_max);
+        *most = (*most).max(pollers);
+    }
+
+    /// Looks at the source from inside.
+    pub(crate) fn judge_inside(&mut self) {
+        let Some(watch) = &self.now.watch else { return };
+        let mut found = watch.check();
+        if let (Ok(()), Some((limits, pollers))) = (&found, &self.bounds) {
+            found = invariants::bounded(&watch.counts(), limits, *pollers);
+        }
+        self.violate(found);
+    }
+}
+
+fn describe(job: &JobPlan) -> String {
+    let limits = &job.limits;
+    format!(
+        "{} pollers, batch {}, wait {:?}, undeleted {}, checkpoint {:?} or {} messages, ledger {}, grace {:?}/{}",
+        job.pollers,
+        limits.batch_max,
+        job.wait,
+        limits.undeleted_max,
+        limits.checkpoint_interval,
+        limits.checkpoint_max_messages,
+        limits.ledger_max_ids,
+        limits.grace,
+        limits.grace_max_ids
+    )
+}
