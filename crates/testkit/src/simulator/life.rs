@@ -184,6 +184,7 @@ fn config(life: &Life, store: &LocalStore) -> SourceConfig {
     config.limits = job.limits.clone();
     config.pollers = job.pollers;
     config.delete_workers = job.delete_workers;
+    config.objective = job.objective;
     config.wait = job.wait;
     config.batch_rows = job.batch_rows;
     config.batch_bytes = job.batch_bytes;
@@ -285,6 +286,10 @@ fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life) -> bool {
         (_, JobErrorKind::Denied) => now.was_denied,
         (_, JobErrorKind::BadData) => now.was_unreadable,
         (_, JobErrorKind::Configuration) => false,
+        // A stop has its deadline, whatever the disk does.
+        _ if text.contains("was not taken within") => {
+            now.disk_failed || now.was_stalled || life.job.drain_deadline <= Duration::from_secs(1)
+        }
         (JobError::Sink(_) | JobError::Saves { .. } | JobError::Store(_), _) => {
             now.disk_failed && error.kind() == JobErrorKind::Failed
         }

@@ -48,7 +48,9 @@ async fn pause(sim: &Sim, clock: &dyn Clock, part: Part) {
             Part::Store => world.store_stalls,
             Part::Sink => world.sink_stalls,
         };
-        until.since(world.mono()).max(short)
+        let stalled = until.since(world.mono());
+        world.now.was_stalled |= !stalled.is_zero();
+        stalled.max(short)
     };
     if !left.is_zero() {
         clock.sleep(left).await;

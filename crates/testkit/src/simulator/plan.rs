@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use headwater_job::fs::Loss;
 use headwater_ledger::Limits;
+use headwater_queue_source::Objective;
 
 use super::faults::{FAULTS, Fault};
 use super::options::Options;
@@ -69,6 +70,7 @@ pub(crate) struct JobPlan {
     pub(crate) limits: Limits,
     pub(crate) pollers: usize,
     pub(crate) delete_workers: usize,
+    pub(crate) objective: Objective,
     pub(crate) wait: Duration,
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
@@ -220,6 +222,7 @@ impl JobPlan {
             limits,
             pollers: 1,
             delete_workers: 1,
+            objective: Objective::default(),
             wait: SECOND * one_of(random, &[0, 1, 5, 10, 30]),
             batch_rows: 8_192,
             batch_bytes: 1 << 20,
@@ -238,7 +241,8 @@ impl JobPlan {
         self.limits.batch_max = one_of(random, &[1, 3, 16, 16]);
         self.limits.delete_max = one_of(random, &[1, 3, 16, 16]);
         self.pollers = one_of(random, &[1, 1, 2, 4, 12]);
-        self.delete_workers = one_of(random, &[1, 2, 2, 4]);
+        self.delete_workers = one_of(random, &[0, 0, 1, 2, 4]);
+        self.objective = one_of(random, &[Objective::Latency, Objective::Throughput, Objective::Cost]);
         self.batch_rows = one_of(random, &[1, 4, 8_192]);
         self.batch_bytes = one_of(random, &[1, 30, 1 << 20]);
         self.seed = random.draw();

@@ -92,6 +92,7 @@ pub(crate) struct NowLife {
     pub(crate) was_denied: bool,
     pub(crate) disk_failed: bool,
     pub(crate) was_unreadable: bool,
+    pub(crate) was_stalled: bool,
     /// When it has to have ended.
     pub(crate) limit: Mono,
 }
