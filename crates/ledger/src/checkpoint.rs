@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::chain::{Chain, StoredSegment};
 use crate::entry::{Entry, Operation, Stage, Wait};
 use crate::graves::Burial;
 use crate::ids::{CheckpointId, MessageKey, Mono, ServerMs, Ticket};
 use crate::ledger::Ledger;
 use crate::receive::earlier;
-use crate::segment::{Content, Segment, SegmentError, Stored};
+use crate::segment::{Content, Segment, SegmentError, Stored, Writer};
+use crate::unconfirmed::Unhandled;
 
 /// Why a checkpoint is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +47,8 @@ impl DueReason {
 pub struct Snapshot {
     /// The checkpoint whose barrier this is.
     pub checkpoint: CheckpointId,
+    /// What comes before the segments and was [released](Ledger::release_stored): the store has it. Empty unless that was called.
+    pub stored: Vec<StoredSegment>,
     /// A base and the deltas after it. Segments stored under an earlier checkpoint come again by the same name.
     pub segments: Vec<Segment>,
 }
@@ -203,7 +207,7 @@ impl Ledger {
                 if self.committed_through.is_none_or(|done| done < id) {
                     self.in_flight = Some(id);
                 }
-                return Ok(Snapshot { checkpoint: id, segments: self.chain.clone() });
+                return Ok(self.chain.snapshot(id));
             }
             Some(last) if last > id => return Err(CheckpointError::NotLater { asked: id, last }),
             _ => {}
@@ -223,7 +227,7 @@ impl Ledger {
         self.announced_until = None;
         self.unsaved = false;
         self.append_segment(id);
-        Ok(Snapshot { checkpoint: id, segments: self.chain.clone() })
+        Ok(self.chain.snapshot(id))
     }
 
     /// Notes that checkpoint `id` is durable and its sinks have committed. Implies every earlier one. Only from here
@@ -249,10 +253,21 @@ impl Ledger {
                     entry.attempts = 0;
                 });
                 self.queue_delete(key);
+                self.pack(key);
             }
         }
         self.log.commit(id);
         Ok(())
+    }
+
+    /// Lets go of the bytes of every segment that a committed checkpoint listed: later snapshots name those as
+    /// [`stored`](Snapshot::stored). For a driver whose store keeps segments by name for as long as the newest checkpoint lists them, to be
+    /// called after [`commit`](Self::commit); without it the ledger holds its whole durable state, so that any store may save all of it each
+    /// time.
+    pub fn release_stored(&mut self) {
+        if let Some(done) = self.committed_through {
+            self.chain.release(done);
+        }
     }
 
     /// Whether [`commit`](Self::commit) would take `id`, without committing it: for whoever has something to finish first.
@@ -300,20 +315,23 @@ impl Ledger {
         self.last_barrier_at = now;
         self.barrier_before_at = now;
         self.committed_through = last.committed_through;
-        self.chain = segments.to_vec();
+        self.chain = Chain::of(id, segments);
         self.next_sequence = next_sequence;
-        for (key, stored) in stored {
-            self.revive(key, &stored, now);
+        let (mut deleted, alive): (Vec<_>, Vec<_>) = stored.into_values().partition(|stored| stored.confirmed);
+        // Those of one checkpoint share what is known of their burial.
+        deleted.sort_unstable_by_key(|stored| (stored.checkpoint, stored.key));
+        for Stored { key, rank, checkpoint, .. } in deleted {
+            self.bury(key, rank, Burial { ticket: Ticket(0), at: now, checkpoint });
+        }
+        for stored in alive {
+            self.revive(&stored, now);
         }
         Ok(())
     }
 
-    fn revive(&mut self, key: MessageKey, stored: &Stored, now: Mono) {
+    fn revive(&mut self, stored: &Stored, now: Mono) {
+        let key = stored.key;
         let committed = self.committed_through.is_some_and(|done| stored.checkpoint <= done);
-        if stored.confirmed {
-            let burial = Burial { ticket: Ticket(0), at: now, checkpoint: stored.checkpoint };
-            return self.bury(key, stored.rank, burial);
-        }
         let stage = if committed {
             Stage::Committed(stored.checkpoint)
         } else {
@@ -338,21 +356,19 @@ impl Ledger {
         };
         self.place(key, entry);
         self.queue_delete(key);
+        self.pack(key);
     }
 
     fn append_segment(&mut self, id: CheckpointId) {
-        let deltas = self.chain.len().saturating_sub(1);
-        let delta_bytes: usize = self.chain.iter().skip(1).map(|segment| segment.bytes().len()).sum();
-        let base_bytes = self.chain.first().map_or(0, |segment| segment.bytes().len());
-        // A base is due when the deltas outweigh it (so a checkpoint costs what changed, amortised) or are many.
-        let base = self.chain.is_empty()
-            || deltas >= self.limits.deltas_max as usize
-            || delta_bytes > base_bytes.max(64 << 10);
+        let base = self.chain.base_due(self.limits.deltas_max);
         let mut forgotten = std::mem::take(&mut self.forgotten);
         let mut keys = std::mem::take(&mut self.changed);
         if base {
             forgotten.clear();
-            keys = self.entries.keys().copied().chain(self.graves.iter().map(|(key, ..)| key)).collect();
+            keys.clear();
+            keys.reserve_exact(self.entries.len() + self.compact.len() + self.graves.len());
+            keys.extend(self.entries.keys().copied());
+            keys.extend(self.compact.iter().map(|id| id.key).chain(self.graves.iter().map(|(key, ..)| key)));
             self.chain.clear();
         }
         // What is of a later epoch is in no segment yet.
@@ -361,25 +377,33 @@ impl Ledger {
         keys.dedup();
         forgotten.sort_unstable();
         forgotten.dedup();
-        let entries = keys.into_iter().filter_map(|key| self.store(key)).collect();
-        let content = Content {
+        let head = Content {
             base,
             sequence: self.next_sequence,
             checkpoint: id,
             committed_through: self.committed_through,
             retention_secs: self.limits.retention.as_secs(),
-            previous: self.chain.last().map_or(0, Segment::hash),
+            previous: self.chain.hash(),
             forgotten,
-            entries,
+            entries: Vec::new(),
         };
+        let mut writer = Writer::new(&head, keys.len());
+        for key in keys {
+            if let Some(stored) = self.store(key) {
+                writer.push(&stored);
+            }
+        }
         self.next_sequence += 1;
-        self.chain.push(content.encode());
+        self.chain.push(id, writer.finish());
     }
 
     fn store(&mut self, key: MessageKey) -> Option<Stored> {
         if let Some((rank, Burial { checkpoint, .. })) = self.graves.get(key) {
             let enqueued = ServerMs::default();
             return Some(Stored { key, checkpoint, confirmed: true, handle: None, rank, enqueued });
+        }
+        if let Some(Unhandled { checkpoint, rank, enqueued, .. }) = self.compact.settle(key) {
+            return Some(Stored { key, checkpoint, confirmed: false, handle: None, rank, enqueued });
         }
         let entry = self.entries.get_mut(&key)?;
         let checkpoint = match entry.stage {

@@ -129,6 +129,7 @@ impl Ledger {
                 }
                 self.update(key, |entry| entry.handle = None);
                 self.mark_changed(key);
+                self.pack(key);
             }
         }
     }
@@ -198,6 +199,7 @@ impl Ledger {
             self.forget(key);
         } else {
             self.mark_changed(key);
+            self.pack(key);
         }
     }
 
@@ -207,10 +209,11 @@ impl Ledger {
         self.retries.first().map(|(at, _)| *at)
     }
 
-    /// The latest end of a lease on an undeleted id, as far as hints tell; costs time in proportion to all ids.
+    /// The latest end of a lease on an undeleted id, as far as hints tell; of those without a live handle the latest there has been
+    /// while there were any. Costs time in proportion to the ids with a handle.
     #[must_use]
     pub fn latest_lease_end(&self) -> Option<Mono> {
-        self.entries.values().filter_map(|entry| entry.lease_end).max()
+        self.entries.values().filter_map(|entry| entry.lease_end).max().max(self.compact_lease_end)
     }
 
     /// Whether a delete is waiting (for an extension, too) or running.

@@ -105,6 +105,7 @@ impl Ledger {
         };
         self.queue_delete(key);
         self.schedule_extend(key, pause.map(|pause| now + pause));
+        self.pack(key);
     }
 
     /// Takes over what an extension brought, unless the handle at hand is newer. True if it did.

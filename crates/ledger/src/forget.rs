@@ -70,13 +70,15 @@ impl Ledger {
         let lived =
             i64::try_from(self.limits.retention.saturating_add(RETENTION_MARGIN).as_millis()).unwrap_or(i64::MAX);
         let horizon = self.server_now.0.saturating_sub(lived);
-        let mut expired: Vec<MessageKey> = self
+        let dropped = |enqueued: ServerMs| enqueued.0 > 0 && enqueued.0 < horizon;
+        let entries = self
             .entries
             .iter()
             .filter(|(_, e)| matches!(e.stage, Stage::Committed(_)) && e.handle.is_none())
-            .filter(|(_, e)| e.operation == Operation::None && e.enqueued.0 > 0 && e.enqueued.0 < horizon)
-            .map(|(key, _)| *key)
-            .collect();
+            .filter(|(_, e)| e.operation == Operation::None && dropped(e.enqueued))
+            .map(|(key, _)| *key);
+        let packed = self.compact.iter().filter(|id| dropped(id.enqueued)).map(|id| id.key);
+        let mut expired: Vec<MessageKey> = entries.chain(packed).collect();
         expired.sort_unstable();
         for key in &expired {
             self.forget(*key);

@@ -39,9 +39,11 @@ impl Ledger {
     #[doc(hidden)]
     #[must_use]
     pub fn ids(&self) -> Vec<IdView> {
+        let packed: Vec<_> = self.compact.iter().map(|id| (id.key, id.entry())).collect();
         let mut out: Vec<IdView> = self
             .entries
             .iter()
+            .chain(packed.iter().map(|(key, entry)| (key, entry)))
             .map(|(key, entry)| {
                 let (stage, checkpoint) = match entry.stage {
                     Stage::Buffered => ("buffered", None),
@@ -150,7 +152,7 @@ impl Ledger {
         let log = self.log.uncommitted();
         put(out, &[11, self.log.used.into(), self.log.kept.into(), log.messages.into(), log.bytes.into()]);
         self.log.waiting.iter().for_each(|(key, bytes)| put(out, &[key.0, (*bytes).into()]));
-        for segment in &self.chain {
+        for segment in self.chain.kept() {
             put(out, &[9]);
             segment.meaning(out);
         }

@@ -29,7 +29,8 @@ impl Ledger {
     /// * `L7` what is to be extended is scheduled, and nothing else is; what is being extended is marked so. The leases that press for a
     ///   checkpoint are those of the uncommitted ids.
     /// * `L4` every uncommitted id is in exactly one epoch.
-    /// * `L5` every deleted id is nothing else beside, and found by its key; they are in the order of tickets.
+    /// * `L5` every deleted id, and every packed one, is nothing else beside, and found by its key; the deleted are in the order of
+    ///   tickets.
     /// * `L6` the changes for the next segment are complete: what is marked is listed.
     /// * `G4` the bounds hold, and nothing waits for itself: there is an answer to come, a call to make, or a deadline.
     ///
@@ -50,6 +51,7 @@ impl Ledger {
         for entry in self.entries.values() {
             counts.add(entry);
         }
+        counts.unconfirmed += self.compact.len() as u64;
         counts.deleted = self.graves.len() as u64;
         counts.receives = self.receives.len() as u64;
         counts.reserved = self.receives.values().map(|r| u64::from(r.messages)).sum();
@@ -129,6 +131,13 @@ impl Ledger {
             require(!self.entries.contains_key(&key), "L5", || format!("{key:?} is deleted and is not"))?;
         }
         let changed: BTreeSet<_> = self.changed.iter().collect();
+        for id in self.compact.iter() {
+            let key = id.key;
+            require(self.compact.get(key) == Some(id), "L5", || format!("{key:?} is unconfirmed and is not found"))?;
+            let twice = self.entries.contains_key(&key) || self.graves.get(key).is_some();
+            require(!twice, "L5", || format!("{key:?} is unconfirmed and is something else beside"))?;
+            require(!id.changed || changed.contains(&key), "L6", || format!("{key:?} is marked, not listed"))?;
+        }
         for (key, entry) in &self.entries {
             require(!entry.changed || changed.contains(key), "L6", || format!("{key:?} is marked, not listed"))?;
             let saved = entry.persisted || entry.changed || entry.stage == Stage::Buffered;

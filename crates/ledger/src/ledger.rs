@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
+use crate::chain::Chain;
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::graves::{Burial, Graves};
 use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::limits::{LimitError, Limits};
 use crate::log::Log;
-use crate::segment::Segment;
+use crate::unconfirmed::{Unconfirmed, Unhandled};
 
 /// Decides what may be emitted, deleted and forgotten. See the crate's page for the protocol.
 #[derive(Clone, Debug)]
@@ -28,7 +29,11 @@ pub struct Ledger {
     // Extensions: when each is due, and those in flight with the handle they use.
     pub(crate) extends: BTreeSet<(Mono, MessageKey)>,
     pub(crate) extending: BTreeMap<MessageKey, (Handle, HandleRank)>,
-    // Ids whose delete is confirmed, until they may be forgotten. No id is here and in the entries.
+    // Committed ids without a live handle, as far as they can be packed; the others are entries.
+    pub(crate) compact: Unconfirmed,
+    // The latest lease of those, as a hint: kept while there are any.
+    pub(crate) compact_lease_end: Option<Mono>,
+    // Ids whose delete is confirmed, until they may be forgotten. No id is in two of these three.
     pub(crate) graves: Graves,
     // Checkpoints.
     pub(crate) open: Vec<MessageKey>,
@@ -51,7 +56,7 @@ pub struct Ledger {
     pub(crate) forgotten: Vec<MessageKey>,
     // The newest checkpoint was aborted: what its segment says may be in no durable state.
     pub(crate) unsaved: bool,
-    pub(crate) chain: Vec<Segment>,
+    pub(crate) chain: Chain,
     pub(crate) next_sequence: u64,
     // Since when the ledger has been full without anything leaving it.
     pub(crate) full_since: Option<Mono>,
@@ -173,6 +178,8 @@ impl Ledger {
             next_token: 0,
             extends: BTreeSet::new(),
             extending: BTreeMap::new(),
+            compact: Unconfirmed::default(),
+            compact_lease_end: None,
             graves: Graves::default(),
             open: Vec::new(),
             leases: BTreeSet::new(),
@@ -189,7 +196,7 @@ impl Ledger {
             changed: Vec::new(),
             forgotten: Vec::new(),
             unsaved: false,
-            chain: Vec::new(),
+            chain: Chain::default(),
             next_sequence: 0,
             full_since: None,
             last_scan: now,
@@ -221,14 +228,18 @@ impl Ledger {
         self.committed_through
     }
 
-    /// About how many bytes the ledger takes: its tables, handles at 64 bytes each, and the state it keeps for snapshots.
+    /// About how many bytes the ledger takes: its tables and lists, handles at 64 bytes each, and the state it keeps for snapshots (all of it,
+    /// unless what is stored is [released](Self::release_stored)).
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        let slot = size_of::<MessageKey>() + size_of::<Entry>();
-        let chain: usize = self.chain.iter().map(|segment| segment.bytes().len()).sum();
+        // A table of the standard library keeps an eighth of its slots free, and a byte for each.
+        let slots = self.entries.capacity() * 8 / 7 * (size_of::<(MessageKey, Entry)>() + 1);
+        let lists = [&self.changed, &self.forgotten, &self.open].map(Vec::capacity).iter().sum::<usize>();
+        let lists = (lists + self.ready.capacity()) * size_of::<MessageKey>();
         let handles = self.counts.buffered + self.counts.uncommitted + self.counts.deletable;
         let waiting = self.log.waiting.capacity() * size_of::<(MessageKey, u64)>();
-        (self.entries.capacity() * slot + self.graves.memory_bytes() + waiting + chain) as u64 + handles * 64
+        let packed = self.compact.memory_bytes() + self.graves.memory_bytes();
+        (slots + lists + packed + waiting) as u64 + self.chain.memory_bytes() + handles * 64
     }
 
     /// Raises the retention after which an unconfirmed id cannot come back any more. Never lowers it: an id may have
@@ -300,8 +311,31 @@ impl Ledger {
         self.full_since = self.full_since.filter(|_| full).map(|since| since.max(now));
     }
 
+    /// Whether an id is remembered, whatever it is.
+    pub(crate) fn knows(&self, key: MessageKey) -> bool {
+        self.entries.contains_key(&key) || self.compact.get(key).is_some() || self.graves.get(key).is_some()
+    }
+
+    /// Packs an id that is committed, at rest and without a live handle, if it can be packed.
+    pub(crate) fn pack(&mut self, key: MessageKey) {
+        let Some(entry) = self.entries.get(&key) else { return };
+        if Unhandled::of(key, entry).is_some_and(|id| self.compact.insert(&id)) {
+            self.compact_lease_end = self.compact_lease_end.max(entry.lease_end);
+            self.entries.remove(&key);
+        }
+    }
+
+    /// Makes an id an entry again. Its lease ends no later than any of theirs.
+    pub(crate) fn unpack(&mut self, key: MessageKey) {
+        if let Some(id) = self.compact.remove(key) {
+            self.entries.insert(key, Entry { lease_end: self.compact_lease_end, ..id.entry() });
+            self.compact_lease_end = self.compact_lease_end.filter(|_| self.compact.len() > 0);
+        }
+    }
+
     /// Drops an id for good.
     pub(crate) fn forget(&mut self, key: MessageKey) {
+        self.unpack(key);
         if self.remove(key).is_some_and(|entry| entry.persisted) {
             self.forgotten.push(key);
         }

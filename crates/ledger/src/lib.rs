@@ -58,10 +58,12 @@
 //! ```
 //!
 //! # Reading order
-//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, extend.rs, forget.rs, graves.rs (deleted ids), log.rs
-//! (messages that are durable before any checkpoint), then segment.rs (the durable form) and
+//! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, extend.rs, forget.rs, graves.rs (deleted ids), unconfirmed.rs (ids without a
+//! handle), log.rs (messages that are durable before any checkpoint), then segment.rs (the durable form), chain.rs and
 //! invariant.rs (what must always hold).
 
+mod buckets;
+mod chain;
 mod checkpoint;
 mod delete;
 mod entry;
@@ -76,7 +78,9 @@ mod limits;
 mod log;
 mod receive;
 mod segment;
+mod unconfirmed;
 
+pub use chain::StoredSegment;
 pub use checkpoint::{CheckpointError, DueReason, Snapshot};
 pub use delete::{DeleteBatch, DeleteOutcome, DeleteReport, Release};
 pub use extend::{ExtendOutcome, Extension};

@@ -145,7 +145,7 @@ impl Ledger {
     /// Enters a message that the log holds, at a start: a redelivery of it is a duplicate. Nothing changes if it is known.
     /// To be called after a restore, before anything is received; [`recall_done`](Self::recall_done) ends it.
     pub fn recall(&mut self, delivery: &Delivery, now: Mono) {
-        if self.entries.contains_key(&delivery.key) || self.graves.get(delivery.key).is_some() {
+        if self.knows(delivery.key) {
             return;
         }
         let rank =
@@ -199,8 +199,10 @@ impl Ledger {
     /// Between two barriers that are hours apart, ids of the log come and go by the million: what is forgotten before a
     /// segment was to hold it must not stay listed for that.
     pub(crate) fn compact_changed(&mut self) {
-        if self.changed.len() > 1024.max(2 * (self.entries.len() + self.graves.len())) {
-            self.changed.retain(|key| self.entries.contains_key(key) || self.graves.get(*key).is_some());
+        if self.changed.len() > 1024.max(2 * (self.entries.len() + self.compact.len() + self.graves.len())) {
+            let mut changed = std::mem::take(&mut self.changed);
+            changed.retain(|key| self.knows(*key));
+            self.changed = changed;
         }
     }
 

@@ -156,6 +156,7 @@ impl Ledger {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
+        self.unpack(key);
         let newer = self.update(key, |entry| entry.take_handle(&delivery.handle, rank, delivery.lease_end));
         let Some(newer) = newer.or_else(|| self.exhume(delivery, rank, began)) else {
             if !permitted {
@@ -170,6 +171,8 @@ impl Ledger {
             self.cancel_retry(key);
             self.queue_delete(key);
             self.schedule_extend(key, None);
+        } else {
+            self.pack(key);
         }
         Verdict::Duplicate
     }

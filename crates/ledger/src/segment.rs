@@ -133,29 +133,58 @@ fn hash(bytes: &[u8]) -> u128 {
     twox_hash::XxHash3_128::oneshot(bytes)
 }
 
-impl Content {
-    pub(crate) fn encode(&self) -> Segment {
-        let mut out = Vec::with_capacity(80 + self.forgotten.len() * 16 + self.entries.len() * 98);
+/// Writes a segment entry by entry: a base of millions of ids is never there in any other form than its bytes.
+pub(crate) struct Writer {
+    out: Vec<u8>,
+    sequence: u64,
+    checkpoint: CheckpointId,
+    count_at: usize,
+    entries: usize,
+}
+
+impl Writer {
+    /// Begins with all but the entries of `head`, and room for so many that have no handle.
+    pub(crate) fn new(head: &Content, room: usize) -> Self {
+        let mut out = Vec::with_capacity(80 + head.forgotten.len() * 16 + room * 37);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&SEGMENT_VERSION.to_le_bytes());
-        out.push(u8::from(!self.base));
+        out.push(u8::from(!head.base));
         out.push(0);
-        out.extend_from_slice(&self.sequence.to_le_bytes());
-        out.extend_from_slice(&self.checkpoint.0.to_le_bytes());
-        out.extend_from_slice(&self.committed_through.map_or(0, |c| c.0.saturating_add(1)).to_le_bytes());
-        out.extend_from_slice(&self.retention_secs.to_le_bytes());
-        out.extend_from_slice(&self.previous.to_le_bytes());
-        push_len(&mut out, self.forgotten.len());
-        for key in &self.forgotten {
+        out.extend_from_slice(&head.sequence.to_le_bytes());
+        out.extend_from_slice(&head.checkpoint.0.to_le_bytes());
+        out.extend_from_slice(&head.committed_through.map_or(0, |c| c.0.saturating_add(1)).to_le_bytes());
+        out.extend_from_slice(&head.retention_secs.to_le_bytes());
+        out.extend_from_slice(&head.previous.to_le_bytes());
+        push_len(&mut out, head.forgotten.len());
+        for key in &head.forgotten {
             out.extend_from_slice(&key.0.to_le_bytes());
         }
-        push_len(&mut out, self.entries.len());
-        for entry in &self.entries {
-            entry.encode(self.checkpoint, &mut out);
-        }
-        let crc = crc32fast::hash(&out);
-        out.extend_from_slice(&crc.to_le_bytes());
-        Segment { sequence: self.sequence, hash: hash(&out), bytes: Arc::from(out) }
+        let count_at = out.len();
+        push_len(&mut out, 0);
+        Self { out, sequence: head.sequence, checkpoint: head.checkpoint, count_at, entries: 0 }
+    }
+
+    pub(crate) fn push(&mut self, stored: &Stored) {
+        stored.encode(self.checkpoint, &mut self.out);
+        self.entries += 1;
+    }
+
+    pub(crate) fn finish(mut self) -> Segment {
+        let mut count = Vec::with_capacity(4);
+        push_len(&mut count, self.entries);
+        self.out[self.count_at..self.count_at + 4].copy_from_slice(&count);
+        let crc = crc32fast::hash(&self.out);
+        self.out.extend_from_slice(&crc.to_le_bytes());
+        Segment { sequence: self.sequence, hash: hash(&self.out), bytes: Arc::from(self.out) }
+    }
+}
+
+impl Content {
+    #[cfg(test)]
+    pub(crate) fn encode(&self) -> Segment {
+        let mut writer = Writer::new(self, self.entries.len());
+        self.entries.iter().for_each(|stored| writer.push(stored));
+        writer.finish()
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, SegmentError> {
