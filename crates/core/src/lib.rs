@@ -79,6 +79,6 @@ pub use records::{
 pub use sink::{Committable, Sink, SinkError};
 pub use source::{
     CheckpointId, DrainReport, DueReason, Event, Source, SourceError, SourceErrorKind, SourceState, SourceStatus,
-    StatePart,
+    StatePart, StoredPart,
 };
 pub use store::{CheckpointStore, JobState, StoreError, StoreErrorKind};

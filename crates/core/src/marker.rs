@@ -81,7 +81,8 @@ impl LineageMarker {
     /// The marker of a state that was just saved under `checkpoint`.
     #[must_use]
     pub fn of(checkpoint: CheckpointId, state: &SourceState) -> Self {
-        let names: Vec<&str> = state.parts.iter().map(|part| part.name.as_str()).collect();
+        let stored = state.stored.iter().map(|part| part.name.as_str());
+        let names: Vec<&str> = stored.chain(state.parts.iter().map(|part| part.name.as_str())).collect();
         Self { identity: state.identity.clone(), checkpoint, hash: MessageKey::of(&names.join("\n")).0 }
     }
 

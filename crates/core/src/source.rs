@@ -121,6 +121,11 @@ pub trait Source: Send + fmt::Debug + 'static {
     /// When no such checkpoint was taken or restored, or a dead letter cannot be put in its place.
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError>;
 
+    /// Says that the store [keeps parts](crate::CheckpointStore::keeps_parts): once a checkpoint is committed, later states may name its
+    /// parts without their bytes, which the source then need not hold. Never said of a store that has to be given the whole
+    /// state each time. A source that holds them anyway does nothing.
+    fn rely_on_stored_parts(&mut self) {}
+
     /// Says that checkpoint `id` was not saved for certain; its rows belong to the next one.
     ///
     /// # Errors
@@ -187,6 +192,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).commit(id).await
     }
 
+    fn rely_on_stored_parts(&mut self) {
+        (**self).rely_on_stored_parts();
+    }
+
     async fn abort(&mut self, id: CheckpointId) -> Result<(), SourceError> {
         (**self).abort(id).await
     }
@@ -221,8 +230,29 @@ pub enum Event {
 pub struct SourceState {
     /// Whose state it is ([`Source::identity`]).
     pub identity: String,
+    /// What comes before `parts` and is only named: a committed checkpoint listed it, so the store has it. Empty unless the store
+    /// [keeps parts](crate::CheckpointStore::keeps_parts), and in every state that is read back.
+    pub stored: Vec<StoredPart>,
     /// The parts, in order.
     pub parts: Vec<StatePart>,
+}
+
+/// A part of a state that its store has, by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct StoredPart {
+    /// As [`StatePart::name`].
+    pub name: String,
+    /// The number of its bytes.
+    pub len: u64,
+}
+
+impl StoredPart {
+    /// A part from its name and length.
+    #[must_use]
+    pub const fn new(name: String, len: u64) -> Self {
+        Self { name, len }
+    }
 }
 
 /// One immutable part of a state.
@@ -236,7 +266,7 @@ pub struct StatePart {
 
 impl fmt::Debug for SourceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SourceState({}, {} parts)", self.identity, self.parts.len())
+        write!(f, "SourceState({}, {} parts)", self.identity, self.stored.len() + self.parts.len())
     }
 }
 
@@ -250,7 +280,14 @@ impl SourceState {
     /// A state from its parts.
     #[must_use]
     pub const fn new(identity: String, parts: Vec<StatePart>) -> Self {
-        Self { identity, parts }
+        Self { identity, stored: Vec::new(), parts }
+    }
+
+    /// With the parts that come before and that the store has.
+    #[must_use]
+    pub fn with_stored(mut self, stored: Vec<StoredPart>) -> Self {
+        self.stored = stored;
+        self
     }
 }
 

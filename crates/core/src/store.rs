@@ -24,6 +24,13 @@ pub trait CheckpointStore: Send {
     /// An id later than every one used so far, durable or not.
     fn next_id(&self) -> CheckpointId;
 
+    /// Whether this store keeps every part of a saved state under its name for as long as the newest checkpoint lists it. Then a source
+    /// need not hold what it has handed over ([`SourceState::stored`]), and [`save`](Self::save) refuses a state that names
+    /// a part the store does not have. False for a store that must be given the whole state each time.
+    fn keeps_parts(&self) -> bool {
+        false
+    }
+
     /// Makes a checkpoint durable and the newest.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use headwater_core::{
     CheckpointId, CheckpointStore, Committable, EarlierRun, JobState, SourceState, StatePart, StoreError,
-    StoreErrorKind,
+    StoreErrorKind, StoredPart,
 };
 use headwater_job::fs::{Fault, FileSystem, LocalFs, Loss, MemoryFs};
 use headwater_job::{KEPT_CHECKPOINTS, Lineage, LocalStore, RESERVED_IDS, StoreOptions};
@@ -120,6 +120,57 @@ fn parts_are_written_once_and_unneeded_files_go() {
     let segments: Vec<_> = names.iter().filter_map(|name| name.strip_prefix("segment-")).collect();
     assert_eq!(segments, ["0016", "0017", "0018", "0019"]);
     assert!(!names.iter().any(|name| name.starts_with("tmp-")), "{names:?}");
+}
+
+/// As a source that lets go of what is committed: all but the newest part is only named.
+fn named(id: u64) -> JobState {
+    let mut state = state(id);
+    let source = &mut state.sources[0];
+    let newest = source.parts.pop().unwrap();
+    let names = |part: StatePart| StoredPart::new(part.name, part.bytes.len() as u64);
+    source.stored = std::mem::replace(&mut source.parts, vec![newest]).into_iter().map(names).collect();
+    state
+}
+
+#[test]
+fn a_part_that_was_saved_may_be_named_and_comes_back_whole() {
+    let fs = MemoryFs::new();
+    let mut store = open(&fs).unwrap();
+    assert!(store.keeps_parts());
+    for id in 4..=11 {
+        block_on(store.save(&named(id))).unwrap();
+        assert_eq!(newest(&mut store), Some(id));
+        if id % 3 == 0 {
+            // Another process knows them too.
+            drop(store);
+            fs.restart(Loss::Unsynced);
+            store = open(&fs).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_state_with_a_hole_is_refused_and_changes_nothing() {
+    let fs = MemoryFs::new();
+    let mut store = open(&fs).unwrap();
+    let refused = |store: &mut LocalStore, state: &JobState| {
+        let error = block_on(store.save(state)).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
+        error.to_string()
+    };
+    // The base was never given to it.
+    assert!(refused(&mut store, &named(1)).contains("names the part `0000` of 15 bytes"));
+    save(&mut store, 1).unwrap();
+    // It has another length; it is gone since a later base.
+    let mut longer = named(2);
+    longer.sources[0].stored[0].len += 1;
+    refused(&mut store, &longer);
+    (2..=4 + KEPT_CHECKPOINTS as u64).for_each(|id| save(&mut store, id).unwrap());
+    let mut gone = named(11);
+    gone.sources[0].stored[0] = StoredPart::new("0000".into(), 15);
+    refused(&mut store, &gone);
+    drop(store);
+    assert_eq!(newest(&mut open(&fs).unwrap()), Some(4 + KEPT_CHECKPOINTS as u64));
 }
 
 /// What saving 1 to 5 had reached when the power failed: the last save that said so, and the one that ran.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use headwater_ledger::{
@@ -40,6 +40,8 @@ enum Step {
     ExtendLease(bool),
     Release(bool),
     Restart(u8),
+    /// Everything buffered is committed, and every handle of it found dead.
+    Unconfirm,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -65,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::ExtendLease),
         1 => any::<bool>().prop_map(Step::Release),
         1 => any::<u8>().prop_map(Step::Restart),
+        2 => Just(Step::Unconfirm),
     ]
 }
 
@@ -109,6 +112,7 @@ struct World {
     // Given names, so that no two handles are alike.
     extended: u32,
     snapshots: Vec<Snapshot>,
+    store: Store,
     // Ids of all committed snapshots: what may be deleted (G1).
     committed: BTreeSet<MessageKey>,
     restored: bool,
@@ -132,9 +136,19 @@ fn extended(handle: Handle, now: Mono, lease: u8) -> ExtendOutcome {
     ExtendOutcome::Extended { handle, next_visible: ServerMs(0), lease_end }
 }
 
-fn restored(limits: &Limits, snapshot: &Snapshot, now: Mono) -> Ledger {
+/// What a store holds that keeps segments by name, and whether a committed checkpoint listed each.
+type Store = BTreeMap<String, (Segment, bool)>;
+
+/// What is only named comes from the store, and must have been listed by a committed checkpoint.
+fn restored(limits: &Limits, snapshot: &Snapshot, store: &Store, now: Mono) -> Ledger {
     let mut ledger = Ledger::new(limits.clone(), now).unwrap();
-    let segments: Vec<_> = snapshot.segments.iter().map(|s| Segment::from_bytes(s.bytes()).unwrap()).collect();
+    let stored = snapshot.stored.iter().map(|named| {
+        let (segment, committed) = &store[&named.name];
+        assert!(*committed && segment.bytes().len() as u64 == named.len, "{named:?} was let go of too soon");
+        segment
+    });
+    let segments = stored.chain(&snapshot.segments).map(|s| Segment::from_bytes(s.bytes()).unwrap());
+    let segments: Vec<_> = segments.collect();
     ledger.restore(snapshot.checkpoint, &segments, now).unwrap();
     ledger
 }
@@ -155,6 +169,7 @@ impl World {
             extending: Vec::new(),
             extended: 0,
             snapshots: Vec::new(),
+            store: Store::new(),
             committed: BTreeSet::new(),
             restored: false,
         }
@@ -248,6 +263,7 @@ impl World {
                 }
             }
             Step::Restart(which) => self.restart(*which),
+            Step::Unconfirm => self.unconfirm(),
         }
     }
 
@@ -295,13 +311,16 @@ impl World {
         let open = |id: &IdView| id.stage == "uncommitted" && id.checkpoint.is_none();
         let handed_out: Vec<_> = self.ledger.ids().into_iter().filter(open).map(|id| id.key).collect();
         let snapshot = self.ledger.barrier_before(id, &later, self.now).unwrap();
+        for segment in &snapshot.segments {
+            self.store.entry(segment.name()).or_insert_with(|| (segment.clone(), false));
+        }
         // Still open is what was to be left open, and nothing else.
         let kept: Vec<_> = self.ledger.ids().into_iter().filter(open).map(|id| id.key).collect();
         assert_eq!(kept, handed_out.into_iter().filter(|key| later.contains(key)).collect::<Vec<_>>());
         // What a restart brings back is what was there, except what is only buffered, or handed out behind the barrier.
         let saved = |id: &&IdView| id.stage != "buffered" && !open(id);
         let there: Vec<_> = self.ledger.ids().iter().filter(saved).map(durable).collect();
-        let mut again = restored(&self.limits, &snapshot, self.now);
+        let mut again = restored(&self.limits, &snapshot, &self.store, self.now);
         assert_eq!(again.ids().iter().map(durable).collect::<Vec<_>>(), there);
         assert_eq!(again.check(), Ok(()));
         assert_eq!(again.committed_through(), self.ledger.committed_through());
@@ -309,10 +328,10 @@ impl World {
         let mut bases = self.limits.clone();
         bases.deltas_max = 0;
         let next = CheckpointId(id.0 + 1);
-        let base = restored(&bases, &snapshot, self.now).barrier(next, self.now).unwrap();
+        let base = restored(&bases, &snapshot, &self.store, self.now).barrier(next, self.now).unwrap();
         assert_eq!(base.segments.len(), 1);
         let chain = again.barrier(next, self.now).unwrap();
-        let [base, chain] = [base, chain].map(|s| restored(&self.limits, &s, self.now).ids());
+        let [base, chain] = [base, chain].map(|s| restored(&self.limits, &s, &self.store, self.now).ids());
         assert_eq!(base, chain);
         self.snapshots.push(snapshot);
     }
@@ -321,8 +340,15 @@ impl World {
         let open: Vec<_> = self.snapshots.iter().map(|s| s.checkpoint).collect();
         let Some(id) = pick(&open, which) else { return };
         if self.ledger.commit(id).is_ok() {
+            for segment in self.snapshots.iter().filter(|s| s.checkpoint == id).flat_map(|s| &s.segments) {
+                self.store.get_mut(&segment.name()).unwrap().1 = true;
+            }
+            if which >= 128 {
+                self.ledger.release_stored();
+            }
             for snapshot in self.snapshots.iter().filter(|s| s.checkpoint <= id) {
-                self.committed.extend(restored(&self.limits, snapshot, self.now).ids().iter().map(|i| i.key));
+                self.committed
+                    .extend(restored(&self.limits, snapshot, &self.store, self.now).ids().iter().map(|i| i.key));
             }
         }
     }
@@ -364,6 +390,17 @@ impl World {
         }
     }
 
+    fn unconfirm(&mut self) {
+        let all: Vec<_> = std::mem::take(&mut self.buffered).into_iter().collect();
+        self.ledger.hand_out(&all);
+        self.barrier(0);
+        self.commit(u8::try_from(self.snapshots.len() - 1).unwrap_or(0));
+        self.deletes();
+        for (token, entries) in std::mem::take(&mut self.deleting) {
+            self.ledger.delete_done(token, &vec![DeleteOutcome::Stale; entries], self.now);
+        }
+    }
+
     fn deletes(&mut self) {
         let Some(batch) = self.ledger.next_deletes(self.now) else { return };
         assert!(!batch.entries.is_empty() && batch.entries.len() <= self.limits.delete_max as usize);
@@ -377,11 +414,11 @@ impl World {
     /// A crash, and a start from some snapshot: the newest, or one before it.
     fn restart(&mut self, which: u8) {
         let Some(snapshot) = pick(&self.snapshots, which) else { return };
-        self.ledger = restored(&self.limits, &snapshot, self.now);
+        self.ledger = restored(&self.limits, &snapshot, &self.store, self.now);
         self.snapshots.retain(|s| s.checkpoint <= snapshot.checkpoint);
         self.committed.clear();
         for earlier in self.snapshots.iter().filter(|s| Some(s.checkpoint) <= self.ledger.committed_through()) {
-            self.committed.extend(restored(&self.limits, earlier, self.now).ids().iter().map(|i| i.key));
+            self.committed.extend(restored(&self.limits, earlier, &self.store, self.now).ids().iter().map(|i| i.key));
         }
         self.receives.clear();
         self.buffered.clear();

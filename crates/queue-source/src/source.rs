@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::future::join;
 use headwater_core::{
     BadRecord, CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, MessageMeta, Queue, Source,
-    SourceError, SourceErrorKind, SourceState, SourceStatus, StatePart,
+    SourceError, SourceErrorKind, SourceState, SourceStatus, StatePart, StoredPart,
 };
 use headwater_ledger::{CheckpointError, MessageKey, Mono, Segment, Snapshot, Violation};
 use tokio::task::JoinSet;
@@ -34,6 +34,8 @@ pub struct QueueSource {
     pollers: JoinSet<()>,
     deleters: JoinSet<()>,
     restored: bool,
+    // Committed parts of the state need not be held.
+    store_keeps_parts: bool,
     returner: JoinSet<()>,
     polling: bool,
     deleting: bool,
@@ -75,6 +77,7 @@ impl QueueSource {
             pollers: JoinSet::new(),
             deleters: JoinSet::new(),
             restored: false,
+            store_keeps_parts: false,
             returner: JoinSet::new(),
             polling: false,
             deleting: false,
@@ -389,7 +392,8 @@ impl Source for QueueSource {
         if let Some(letters) = &mut self.letters {
             parts.extend(letters.stage().await.inspect_err(|error| self.shared.fail(error.clone()))?);
         }
-        Ok(SourceState::new(self.identity(), parts))
+        let stored = snapshot.stored.into_iter().map(|s| StoredPart::new(s.name, s.len)).collect();
+        Ok(SourceState::new(self.identity(), parts).with_stored(stored))
     }
 
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
@@ -406,6 +410,9 @@ impl Source for QueueSource {
         }
         let mut state = self.shared.lock();
         state.ledger.commit(id).map_err(refused)?;
+        if self.store_keeps_parts {
+            state.ledger.release_stored();
+        }
         let due = self.returns.due(id, &mut state.ledger);
         state.returning.extend(due);
         let returning = !state.returning.is_empty();
@@ -422,6 +429,10 @@ impl Source for QueueSource {
         self.shared.deleters.notify_one();
         self.shared.pollers.notify_one();
         Ok(())
+    }
+
+    fn rely_on_stored_parts(&mut self) {
+        self.store_keeps_parts = true;
     }
 
     async fn abort(&mut self, id: CheckpointId) -> Result<(), SourceError> {

@@ -9,6 +9,9 @@ impl Runner {
         let Some(store) = &mut self.store else {
             return Err(JobError::new(JobErrorKind::Failed, "a job runs once"));
         };
+        if store.keeps_parts() {
+            self.inputs.iter_mut().for_each(|input| input.source.rely_on_stored_parts());
+        }
         let mut newest = store.newest().await?;
         if let Some(state) = &mut newest {
             self.check_parts(state)?;

@@ -30,15 +30,36 @@ pub(super) struct Listing {
 /// The parts of all sources' states, by name.
 pub(super) type Parts = BTreeMap<String, Arc<[u8]>>;
 
-/// The bytes of a checkpoint's file, and its parts.
-pub(super) fn encode(state: &JobState) -> Result<(Vec<u8>, Parts), String> {
+/// The bytes of a checkpoint's file, its parts, and the names of those it lists without having their bytes.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) bytes: Vec<u8>,
+    pub(super) parts: Parts,
+    pub(super) stored: Vec<String>,
+}
+
+/// A part that a state only names must be among those that are `durable`: else a restart would find a hole.
+pub(super) fn encode(state: &JobState, durable: &BTreeMap<String, Sum>) -> Result<Encoded, String> {
     let mut out = Writer::new(MAGIC, VERSION);
-    let mut parts = Parts::new();
+    let (mut parts, mut stored) = (Parts::new(), Vec::new());
     out.u64(state.checkpoint.0);
     out.count(state.sources.len())?;
     for source in &state.sources {
         out.bytes(source.identity.as_bytes())?;
-        out.count(source.parts.len())?;
+        out.count(source.stored.len() + source.parts.len())?;
+        for part in &source.stored {
+            let sum = durable.get(&part.name).filter(|sum| sum.len == part.len).ok_or_else(|| {
+                format!(
+                    "the state of {} names the part `{}` of {} bytes, which this store does not have: save a state with all \
+                     of its bytes first",
+                    source.identity, part.name, part.len
+                )
+            })?;
+            out.bytes(part.name.as_bytes())?;
+            out.u64(sum.len);
+            out.u128(sum.hash);
+            stored.push(part.name.clone());
+        }
         for part in &source.parts {
             check_name(&part.name)?;
             let sum = Sum::of(&part.bytes);
@@ -56,7 +77,7 @@ pub(super) fn encode(state: &JobState) -> Result<(Vec<u8>, Parts), String> {
         out.u64(committable.checkpoint.0);
         out.bytes(&committable.bytes)?;
     }
-    Ok((out.into_bytes(), parts))
+    Ok(Encoded { bytes: out.into_bytes(), parts, stored })
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -115,7 +136,7 @@ mod tests {
 
     #[test]
     fn it_reads_what_it_writes_and_notices_every_cut() {
-        let (bytes, parts) = encode(&state()).unwrap();
+        let Encoded { bytes, parts, .. } = encode(&state(), &BTreeMap::new()).unwrap();
         assert_eq!(parts.keys().collect::<Vec<_>>(), ["0-a", "1-b"]);
         let listing = decode(&bytes).unwrap();
         assert_eq!(listing.checkpoint, CheckpointId(9));
@@ -131,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_recognised() {
-        let (mut bytes, _) = encode(&state()).unwrap();
+        let mut bytes = encode(&state(), &BTreeMap::new()).unwrap().bytes;
         bytes[4] = 2;
         assert_eq!(decode(&bytes), Err(Unusable::Newer(2)));
     }
@@ -141,7 +162,7 @@ mod tests {
         for name in ["../x", "A", "", "a/b"] {
             let mut state = state();
             state.sources[0].parts[0].name = name.into();
-            assert!(encode(&state).is_err(), "{name}");
+            assert!(encode(&state, &BTreeMap::new()).is_err(), "{name}");
         }
     }
 
@@ -149,6 +170,6 @@ mod tests {
     fn two_parts_of_one_name_are_refused() {
         let mut state = state();
         state.sources[1].parts.push(StatePart { name: "0-a".into(), bytes: b"other"[..].into() });
-        assert!(encode(&state).unwrap_err().contains("`0-a`"));
+        assert!(encode(&state, &BTreeMap::new()).unwrap_err().contains("`0-a`"));
     }
 }

@@ -215,6 +215,10 @@ impl CheckpointStore for LocalStore {
         CheckpointId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
+    fn keeps_parts(&self) -> bool {
+        true
+    }
+
     async fn save(&mut self, state: &JobState) -> Result<(), StoreError> {
         self.next_id.fetch_max(state.checkpoint.0.saturating_add(1), Ordering::Relaxed);
         let state = state.clone();
@@ -230,7 +234,7 @@ impl Inner {
     fn save(&mut self, state: &JobState) -> Result<(), StoreError> {
         self.newest = None;
         self.check_fence()?;
-        let (bytes, parts) = format::encode(state).map_err(|problem| {
+        let format::Encoded { bytes, parts, stored } = format::encode(state, &self.durable).map_err(|problem| {
             StoreError::new(
                 StoreErrorKind::Refused,
                 format!("checkpoint {} cannot be stored: {problem}", state.checkpoint),
@@ -256,7 +260,7 @@ impl Inner {
         self.dir.write(manifest::FILE, &manifest.encode())?;
         self.dir.sync()?;
         self.manifest = manifest;
-        self.kept.push(Kept { file, segments: parts.into_keys().collect() });
+        self.kept.push(Kept { file, segments: parts.into_keys().chain(stored).collect() });
         self.clean();
         Ok(())
     }

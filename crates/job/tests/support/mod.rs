@@ -17,7 +17,7 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use headwater_core::{
     Batch, CheckpointId, Clock, Delivery, DrainReport, Event, ManualClock, Message, MessageKey, MessageMeta,
-    MessageRows, Mono, Source, SourceError, SourceErrorKind, SourceState, SourceStatus, StatePart, WallMs,
+    MessageRows, Mono, Source, SourceError, SourceErrorKind, SourceState, SourceStatus, StatePart, StoredPart, WallMs,
 };
 use headwater_formats::RowType;
 use headwater_job::fs::MemoryFs;
@@ -157,6 +157,7 @@ pub struct LedgerSource {
     ledger: Ledger,
     buffered: VecDeque<(Message, Vec<i64>)>,
     stopped: bool,
+    store_keeps_parts: bool,
     empty_since: Option<Mono>,
     batches: usize,
     totals: SourceStatus,
@@ -179,6 +180,7 @@ impl LedgerSource {
             queue: queue.clone(),
             buffered: VecDeque::new(),
             stopped: false,
+            store_keeps_parts: false,
             empty_since: None,
             batches: 0,
             totals: SourceStatus::default(),
@@ -309,12 +311,22 @@ impl Source for LedgerSource {
         let parts = snapshot.segments.iter().map(|s| StatePart { name: s.name(), bytes: Arc::clone(s.bytes()) });
         // Two sources of one job must not give one name to different parts.
         let parts = parts.map(|part| StatePart { name: format!("{}-{}", self.queue.name, part.name), ..part });
-        Ok(SourceState::new(self.identity(), parts.collect()))
+        let stored =
+            snapshot.stored.into_iter().map(|s| StoredPart::new(format!("{}-{}", self.queue.name, s.name), s.len));
+        Ok(SourceState::new(self.identity(), parts.collect()).with_stored(stored.collect()))
     }
 
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
         self.called(format!("commit {id}"));
-        self.ledger.commit(id).map_err(refused)
+        self.ledger.commit(id).map_err(refused)?;
+        if self.store_keeps_parts {
+            self.ledger.release_stored();
+        }
+        Ok(())
+    }
+
+    fn rely_on_stored_parts(&mut self) {
+        self.store_keeps_parts = true;
     }
 
     async fn abort(&mut self, id: CheckpointId) -> Result<(), SourceError> {
