@@ -51,6 +51,7 @@ mod config;
 mod decode;
 mod deleter;
 mod drain;
+mod durable;
 mod letter_rows;
 mod letter_state;
 mod letters;

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use futures::future::join;
 use headwater_core::{
     BadRecord, CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, MessageMeta, Queue, Source,
-    SourceError, SourceErrorKind, SourceState, SourceStatus, StatePart, StoredPart,
+    SourceError, SourceErrorKind, SourceState, SourceStatus,
 };
-use headwater_ledger::{CheckpointError, MessageKey, Mono, Segment, Snapshot, Violation};
+use headwater_ledger::{CheckpointError, MessageKey, Mono, Snapshot, Violation};
 use tokio::task::JoinSet;
 
 use crate::bad::Bad;
@@ -21,7 +21,7 @@ use crate::decode::{Decoded, Decoding};
 use crate::letters::{DeadLetterTarget, Letters};
 use crate::returns::{self, Returns};
 use crate::state::{Inbound, Shared};
-use crate::{deleter, drain, letter_state, open, poller};
+use crate::{deleter, drain, durable, open, poller};
 
 /// Any queue as an exactly-once source. See the crate's page.
 #[derive(Debug)]
@@ -34,8 +34,6 @@ pub struct QueueSource {
     pollers: JoinSet<()>,
     deleters: JoinSet<()>,
     restored: bool,
-    // Committed parts of the state need not be held.
-    store_keeps_parts: bool,
     returner: JoinSet<()>,
     polling: bool,
     deleting: bool,
@@ -77,7 +75,6 @@ impl QueueSource {
             pollers: JoinSet::new(),
             deleters: JoinSet::new(),
             restored: false,
-            store_keeps_parts: false,
             returner: JoinSet::new(),
             polling: false,
             deleting: false,
@@ -299,17 +296,7 @@ impl Source for QueueSource {
         if self.polling {
             return Err(refused(format!("checkpoint {id} cannot be restored: this source is already receiving")));
         }
-        let mut segments = Vec::with_capacity(state.parts.len());
-        let mut staged = Vec::new();
-        for part in &state.parts {
-            if letter_state::is_letters(part) {
-                staged.extend(letter_state::read(part)?);
-                continue;
-            }
-            let segment = Segment::from_bytes(&part.bytes)
-                .map_err(|e| refused(format!("part {} of the state cannot be read", part.name)).with_source(e))?;
-            segments.push(segment);
-        }
+        let (segments, staged) = durable::read(&state)?;
         // On a copy: what an earlier process staged is removed only for a state that will do, and a dropped restore may be
         // repeated. Nothing else touches the ledger before the first `next`.
         let now = self.shared.clock.now();
@@ -387,13 +374,11 @@ impl Source for QueueSource {
         if new {
             self.seal(id, later);
         }
-        let parts = snapshot.segments.iter().map(|s| StatePart { name: s.name(), bytes: Arc::clone(s.bytes()) });
-        let mut parts: Vec<_> = parts.collect();
-        if let Some(letters) = &mut self.letters {
-            parts.extend(letters.stage().await.inspect_err(|error| self.shared.fail(error.clone()))?);
-        }
-        let stored = snapshot.stored.into_iter().map(|s| StoredPart::new(s.name, s.len)).collect();
-        Ok(SourceState::new(self.identity(), parts).with_stored(stored))
+        let letters = match &mut self.letters {
+            Some(letters) => letters.stage().await.inspect_err(|error| self.shared.fail(error.clone()))?,
+            None => None,
+        };
+        Ok(durable::state(self.identity(), snapshot, letters))
     }
 
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
@@ -409,10 +394,7 @@ impl Source for QueueSource {
             self.shared.meter.dead_letters.increment(delivered);
         }
         let mut state = self.shared.lock();
-        state.ledger.commit(id).map_err(refused)?;
-        if self.store_keeps_parts {
-            state.ledger.release_stored();
-        }
+        state.commit(id).map_err(refused)?;
         let due = self.returns.due(id, &mut state.ledger);
         state.returning.extend(due);
         let returning = !state.returning.is_empty();
@@ -432,7 +414,7 @@ impl Source for QueueSource {
     }
 
     fn rely_on_stored_parts(&mut self) {
-        self.store_keeps_parts = true;
+        self.shared.lock().store_keeps_parts = true;
     }
 
     async fn abort(&mut self, id: CheckpointId) -> Result<(), SourceError> {

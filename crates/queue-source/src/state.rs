@@ -50,6 +50,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) ledger: Ledger,
+    /// Committed parts of the ledger's state need not be held.
+    pub(crate) store_keeps_parts: bool,
     pub(crate) pace: Pace,
     pub(crate) inbox: VecDeque<Inbound>,
     pub(crate) failure: Option<SourceError>,
@@ -119,6 +121,7 @@ impl Shared {
         meter.bound(config.bound());
         let state = State {
             ledger,
+            store_keeps_parts: false,
             pace: Pace::new(&config),
             inbox: VecDeque::new(),
             failure: None,
