@@ -265,6 +265,23 @@ fn a_staged_file_removed_by_a_stranger_is_an_error_with_a_way_out() {
 }
 
 #[test]
+fn a_file_removed_or_cut_while_it_is_written_is_an_error_before_any_checkpoint_lists_it() {
+    for remove in [true, false] {
+        let fs = MemoryFs::new();
+        let mut sink = sink(&fs);
+        write(&mut *sink, 0..5);
+        let part = hidden(&fs, ".part-").pop().unwrap();
+        if remove {
+            fs.remove(&part).unwrap()
+        } else {
+            fs.put(&part, b"1\n")
+        }
+        let error = block_on(sink.pre_commit(CheckpointId(1))).unwrap_err().to_string();
+        assert!(error.contains(name(&part)) && error.contains("their messages come again"), "{error}");
+    }
+}
+
+#[test]
 fn another_file_is_never_replaced() {
     for content in ["other", "0,name 0\n1,name 1\n2,name X\n"] {
         let fs = MemoryFs::new();

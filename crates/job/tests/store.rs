@@ -564,6 +564,18 @@ fn damage_to_what_is_not_needed_does_not_matter() {
 }
 
 #[test]
+fn a_part_removed_by_a_stranger_is_written_again() {
+    let fs = saved(1..=5);
+    let mut store = open(&fs).unwrap();
+    let removed = file(&fs, "segment-0004");
+    fs.remove(&removed).unwrap();
+    save(&mut store, 6).unwrap(); // lists it again
+    drop(store);
+    fs.restart(Loss::Unsynced);
+    assert_eq!(newest(&mut open(&fs).unwrap()), Some(6), "a checkpoint is whole when its save has returned");
+}
+
+#[test]
 fn files_of_others_are_left_alone() {
     let fs = saved(1..=5);
     let path = Path::new("/jobs/state/README");

@@ -48,7 +48,7 @@ mod manifest;
 mod open;
 mod salvage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -273,6 +273,9 @@ impl Inner {
 
     fn write_parts(&mut self, parts: &format::Parts) -> Result<BTreeMap<String, Sum>, StoreError> {
         let mut fresh = BTreeMap::new();
+        // One that somebody has removed is written again: the checkpoint that lists it must be whole.
+        let present: BTreeSet<String> = self.dir.names()?.into_iter().collect();
+        self.durable.retain(|name, _| present.contains(&files::segment(name)));
         for (name, bytes) in parts {
             match self.durable.get(name) {
                 // A part is immutable and its name unique to it: comparing the length is enough to notice a source

@@ -93,11 +93,8 @@ impl Sink for Filesystem {
         if files.is_empty() {
             return Ok(None);
         }
-        let dirs: BTreeSet<PathBuf> = files.iter().map(|staged| self.base.join(&staged.dir)).collect();
-        run(&self.fs, move |fs| {
-            dirs.iter().try_for_each(|dir| fs.sync_dir(dir).map_err(|error| failed("sync", dir, error)))
-        })
-        .await?;
+        let base = self.base.clone();
+        let files = run(&self.fs, move |fs| settle(fs, &base, &files).map(|()| files)).await?;
         let files = files.into_iter().enumerate().map(|(n, staged)| (staged, self.names.done(id, n))).collect();
         let epoch = Epoch { checkpoint: id, base: self.base.clone(), marker: self.names.marker(id), files };
         epoch.encode().map(Some)
@@ -196,6 +193,29 @@ fn create(
             Err(error) => return Err(failed("make", &dir.join(&name), error)),
         }
     }
+}
+
+/// Makes the names of finished files durable, and makes sure that they are there: a checkpoint that lists a file which
+/// somebody has removed could never be committed.
+fn settle(fs: &dyn FileSystem, base: &Path, files: &[Staged]) -> Result<(), SinkError> {
+    let dirs: BTreeSet<PathBuf> = files.iter().map(|staged| base.join(&staged.dir)).collect();
+    dirs.iter().try_for_each(|dir| fs.sync_dir(dir).map_err(|error| failed("sync", dir, error)))?;
+    for staged in files {
+        let path = base.join(&staged.dir).join(&staged.name);
+        match fs.metadata(&path) {
+            Ok(found) if found.len == staged.len => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("examine", &path, error)),
+            _ => {
+                return Err(SinkError::new(format!(
+                    "`{}` was removed or changed while it was written: nothing is lost, its rows are in no checkpoint and \
+                     their messages come again. Find out who tidies up there (files that begin with a dot are unfinished), \
+                     and start again",
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn failed(verb: &str, path: &Path, error: io::Error) -> SinkError {
