@@ -7,14 +7,16 @@
 mod history;
 #[path = "stress/options.rs"]
 mod options;
+#[path = "stress/watch.rs"]
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use self::history::{Trace, history};
+use self::history::{Commit, Trace, history};
 
-fn run(seed: u64) -> Result<Trace, String> {
+fn run(seed: u64, commit: Commit) -> Result<Trace, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(history(seed)))) {
+    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(history(seed, commit)))) {
         Ok(outcome) => outcome,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
@@ -33,7 +35,7 @@ fn seeds() -> std::ops::Range<u64> {
 fn every_row_exactly_once_whatever_happens() {
     let mut sum = Trace::default();
     for seed in seeds() {
-        match run(seed) {
+        match run(seed, Commit::Checkpoint) {
             Ok(trace) => sum.add(&trace),
             Err(why) => panic!("seed {seed} (HEADWATER_STRESS_SEEDS={seed}..{}): {why}", seed + 1),
         }
@@ -49,11 +51,32 @@ fn every_row_exactly_once_whatever_happens() {
     }
 }
 
+/// With `commit = log`: the power fails at any file operation and takes what was not synced, or half of it.
+#[test]
+fn every_row_exactly_once_with_a_log() {
+    let mut sum = Trace::default();
+    for seed in seeds() {
+        match run(seed, Commit::Log) {
+            Ok(trace) => sum.add(&trace),
+            Err(why) => panic!("seed {seed} (HEADWATER_STRESS_SEEDS={seed}..{}): {why}", seed + 1),
+        }
+    }
+    println!("{sum:?}");
+    let runs = seeds().end - seeds().start;
+    if runs >= 50 {
+        assert!(sum.crashes > runs && sum.power_failures > runs / 2 && sum.failed_saves > runs, "{sum:?}");
+        assert!(sum.replayed > runs && sum.cuts > runs && sum.removed > runs / 4, "{sum:?}");
+        assert!(sum.rows > 20 * runs && sum.drains > runs / 8 && sum.lost_deletes > runs, "{sum:?}");
+    }
+}
+
 #[test]
 fn one_seed_gives_one_trace() {
     for seed in [3, 11] {
-        let (first, second) = (run(seed).expect("a history"), run(seed).expect("a history"));
-        assert_eq!(first, second);
-        assert_ne!(first.hash, 0);
+        for commit in [Commit::Checkpoint, Commit::Log] {
+            let (first, second) = (run(seed, commit).expect("a history"), run(seed, commit).expect("a history"));
+            assert_eq!(first, second);
+            assert_ne!(first.hash, 0);
+        }
     }
 }

@@ -306,19 +306,28 @@ pub struct DrainReport {
     /// Polls that were cut because they outlasted the deadline: what the queue gave them meanwhile, if anything, is visible
     /// again at the end of its lease.
     pub polls_cut: u64,
+    /// Messages that are in the source's own log and were not handed out: the next start does so first.
+    pub in_log: u64,
 }
 
 impl DrainReport {
     /// A report from its numbers.
     #[must_use]
     pub const fn new(deleted: u64, unconfirmed: u64, released: u64, left: u64) -> Self {
-        Self { deleted, unconfirmed, released, left, polls_cut: 0 }
+        Self { deleted, unconfirmed, released, left, polls_cut: 0, in_log: 0 }
     }
 
     /// The same with so many polls that were cut.
     #[must_use]
     pub const fn with_polls_cut(mut self, polls: u64) -> Self {
         self.polls_cut = polls;
+        self
+    }
+
+    /// The same, with messages that stay in the source's own log.
+    #[must_use]
+    pub const fn with_in_log(mut self, in_log: u64) -> Self {
+        self.in_log = in_log;
         self
     }
 }

@@ -92,6 +92,7 @@ impl Ledger {
             });
             self.mark_changed(key);
             self.queue_delete(key);
+            self.pack(key);
             self.wait_for_hand_out(key, bytes);
         }
     }

@@ -101,6 +101,11 @@ impl Bad {
         self.counted.retain(|key| later.contains(key));
     }
 
+    /// A message that cannot be complained of any more.
+    pub(crate) fn let_go(&mut self, key: MessageKey) {
+        self.counted.remove(&key);
+    }
+
     fn exceeded(&mut self, config: &SourceConfig, now: Mono) -> Option<String> {
         if let Some(max) = config.bad_records_max_count.filter(|max| self.total > *max) {
             return Some(format!("{} messages since the start, more than badRecordsMaxCount = {max}", self.total));
@@ -124,7 +129,8 @@ impl Bad {
             Some(place) => format!("Dead letters of committed checkpoints are in {place}; all other messages stay"),
             None => "What was skipped under committed checkpoints is gone; all other messages stay".to_owned(),
         };
-        let _ = write!(text, "\n{letters} in the queue. Mend the schema or the sender, or raise the budget");
+        let keeper = keeper(config);
+        let _ = write!(text, "\n{letters} in {keeper}. Mend the schema or the sender, or raise the budget");
         SourceError::new(SourceErrorKind::BadData, text)
     }
 }
@@ -143,10 +149,22 @@ pub(crate) fn failure(config: &SourceConfig, meta: &MessageMeta, errors: &[BadRe
     let shown = errors.first().map(ToString::to_string).unwrap_or_default();
     let text = format!(
         "table {}: message {} of queue {} (delivered {} times) cannot be decoded: {shown}{excerpt}{more}. Nothing is lost: it \
-         stays in the queue. Mend the schema, or set `badRecords` to `skip` or `dead-letter`",
-        config.table, meta.id, meta.queue, meta.dequeue_count
+         stays in {}. Mend the schema, or set `badRecords` to `skip` or `dead-letter`",
+        config.table,
+        meta.id,
+        meta.queue,
+        meta.dequeue_count,
+        keeper(config)
     );
     SourceError::new(SourceErrorKind::BadData, text)
+}
+
+/// Where a message is that no committed checkpoint covers.
+fn keeper(config: &SourceConfig) -> String {
+    match &config.log {
+        Some(log) => format!("the source's log in {}, and is met again at the next start", log.dir.display()),
+        None => "the queue".to_owned(),
+    }
 }
 
 /// How many messages there were, and how many of them bad, in the last while.

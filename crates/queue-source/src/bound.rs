@@ -1,5 +1,7 @@
 //! How much a source may remember and hold, by its configuration, and how much it does (G4).
 
+use headwater_ledger::LogLimits;
+
 use crate::config::SourceConfig;
 
 /// Ids remembered, and bytes of bodies held.
@@ -33,6 +35,9 @@ impl SourceConfig {
     /// changes its place. What receives on their way may bring (`pollers` × `batch_max` at most) is inside of `undeleted_max` and of
     /// `bytes_max`, because it is reserved before they begin; so the number of pollers does not appear.
     ///
+    /// With a log of the source's own, what is received is held with everything that the log says of it until it is handed out: up to
+    /// `record_overhead` bytes more for each of `undeleted_max` messages. What a start finds in the log is like a restored state.
+    ///
     /// A restored state that was saved under larger limits may hold more; nothing is received then until it fits. A message larger than the queue's own
     /// limit is taken all the same, and counted: bytes are over the bound until its epoch is committed. Not in here: what a client holds of an answer while it reads
     /// it, of which there are at most `pollers` at once.
@@ -42,7 +47,8 @@ impl SourceConfig {
         let ids = u64::from(limits.undeleted_max)
             + u64::from(limits.ledger_max_ids.saturating_sub(1))
             + u64::from(limits.grace_max_ids.saturating_sub(1));
-        Footprint { ids, bytes: limits.bytes_max }
+        let logged = self.log.as_ref().map_or(0, |log| LogLimits::new(log.bytes_max).record_overhead);
+        Footprint { ids, bytes: limits.bytes_max + u64::from(limits.undeleted_max) * logged }
     }
 }
 

@@ -7,6 +7,8 @@ use headwater_core::{EarlierRun, LineageMarker, MetadataColumn};
 use headwater_formats::{DecoderFactory, Envelope, MessageEncoding};
 use headwater_ledger::Limits;
 
+use crate::log::LogConfig;
+
 /// What to do with a body, or a row of it, that cannot be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
@@ -131,6 +133,9 @@ pub struct SourceConfig {
     pub earlier_run: EarlierRun,
     /// Whether the embedder keeps a marker apart from the state, and what it said at this start.
     pub rewind: Rewind,
+    /// A durable log of the source's own, for `commit = log`: see [`commit_log`](Self::commit_log). None: messages are deleted
+    /// after their checkpoint.
+    pub log: Option<LogConfig>,
 }
 
 /// Whether a state that was set back is noticed.
@@ -178,11 +183,21 @@ impl SourceConfig {
             seed: 0,
             earlier_run: EarlierRun::Unknown,
             rewind: Rewind::Undetected,
+            log: None,
         }
     }
 
     /// Delete calls that run side by side at most.
     pub(crate) fn deleters(&self) -> usize {
         if self.delete_workers > 0 { self.delete_workers } else { self.pollers.max(2) }
+    }
+
+    /// Writes messages durably to a log first, and deletes them at once (`commit = log`). Until their checkpoint is committed
+    /// they live in that log only. Uncommitted messages are not limited in number then: the size of the log limits them.
+    #[must_use]
+    pub fn commit_log(mut self, log: LogConfig) -> Self {
+        self.log = Some(log);
+        self.limits.checkpoint_max_messages = u32::MAX;
+        self
     }
 }

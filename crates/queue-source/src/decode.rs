@@ -14,6 +14,7 @@ use crate::bad;
 use crate::bodies::Outcome;
 use crate::config::{BadRecords, SkippedByTime, SourceConfig};
 use crate::letters::Reason;
+use crate::log::Place;
 use crate::metadata::{MetadataField, resolve};
 use crate::meter::Meter;
 use crate::state::Inbound;
@@ -45,6 +46,8 @@ pub(crate) struct Decoded {
     pub(crate) bodies: Vec<Bytes>,
     /// The bad ones among them, by their place, with what is wrong.
     pub(crate) bad: Vec<(usize, Reason, Vec<BadRecord>)>,
+    /// Where the records of those messages lie in the source's own log, in the same order.
+    pub(crate) places: Vec<Option<Place>>,
     /// Messages to be left in the queue.
     pub(crate) left: Vec<MessageKey>,
     /// Bytes of the bodies of the messages that are handed out.
@@ -92,7 +95,7 @@ impl Decoding {
         waiting: &mut VecDeque<Inbound>,
     ) -> Result<Decoded, SourceError> {
         let mut messages = Vec::with_capacity(waiting.len());
-        let (mut bodies, mut bad) = (Vec::new(), Vec::new());
+        let (mut bodies, mut bad, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let (mut left, mut failure, mut bytes, mut at) = (Vec::new(), None, 0, 0);
         let (rows_max, bytes_max) = (config.batch_rows.max(1), config.batch_bytes.max(1));
         while self.decoder.rows() < rows_max
@@ -103,7 +106,8 @@ impl Decoding {
             let early = config.start_time.is_some_and(|start| inbound.meta.enqueued.is_some_and(|t| t.0 < start));
             if early {
                 meter.skipped_by_time.increment(1);
-                if config.skipped_by_time == SkippedByTime::Leave {
+                // What is in a log is not in the queue any more.
+                if config.skipped_by_time == SkippedByTime::Leave && inbound.place.is_none() {
                     left.push(inbound.meta.key);
                     continue;
                 }
@@ -125,12 +129,13 @@ impl Decoding {
             }
             bytes += inbound.body.len();
             bodies.push(inbound.body);
+            places.push(inbound.place);
             let end = self.decoder.rows();
             messages.push(MessageRows { meta: inbound.meta, rows: at..end });
             at = end;
         }
         let batch = self.finish(messages)?;
-        Ok(Decoded { batch, bodies, bad, left, bytes, failure })
+        Ok(Decoded { batch, bodies, bad, places, left, bytes, failure })
     }
 
     fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &mut Inbound) -> Result<Found, Full> {

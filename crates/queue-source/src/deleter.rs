@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use headwater_core::{DeleteOutcome, Handle, SourceError};
-use headwater_ledger::{DeleteBatch, DeleteToken};
+use headwater_ledger::{DeleteBatch, DeleteToken, MessageKey};
 
-use crate::state::Shared;
+use crate::state::{Shared, State};
 
 /// Runs for the life of the source. Never waits for the consumer.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -33,7 +33,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         };
         deleter.running = None;
-        settle(&shared, batch.token, &outcomes);
+        let keys: Vec<_> = batch.entries.iter().map(|(key, _)| *key).collect();
+        settle(&shared, batch.token, &keys, &outcomes);
     }
 }
 
@@ -47,7 +48,7 @@ impl Drop for Deleter {
     fn drop(&mut self) {
         if let Some(token) = self.running {
             // No outcome: it may have happened.
-            settle(&self.shared, token, &[]);
+            settle(&self.shared, token, &[], &[]);
         }
         self.shared.lock().deleting -= 1;
         if std::thread::panicking() {
@@ -82,7 +83,17 @@ async fn ready(shared: &Shared) -> DeleteBatch {
     }
 }
 
-fn settle(shared: &Shared, token: DeleteToken, outcomes: &[DeleteOutcome]) {
+/// Lets the source's own log say, with the next thing it says, which of its messages need no further delete.
+fn note_confirmed(state: &mut State, keys: &[MessageKey], outcomes: &[DeleteOutcome]) {
+    if state.ledger.limits().log.is_none() {
+        return;
+    }
+    let deleted = keys.iter().zip(outcomes).filter(|(_, outcome)| **outcome == DeleteOutcome::Deleted);
+    let confirmed: Vec<_> = deleted.map(|(key, _)| *key).filter(|key| state.ledger.is_deleted(*key)).collect();
+    state.log.confirmed.extend(confirmed);
+}
+
+fn settle(shared: &Shared, token: DeleteToken, keys: &[MessageKey], outcomes: &[DeleteOutcome]) {
     let now = shared.clock.now();
     let mut state = shared.lock();
     let report = state.ledger.delete_done(token, outcomes, now);
@@ -90,6 +101,7 @@ fn settle(shared: &Shared, token: DeleteToken, outcomes: &[DeleteOutcome]) {
     if report.confirmed > 0 {
         state.last_activity = now;
     }
+    note_confirmed(&mut state, keys, outcomes);
     shared.meter.gauges(&state, shared.clock.now());
     drop(state);
     shared.meter.deleted.increment(u64::from(report.confirmed));

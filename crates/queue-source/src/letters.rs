@@ -92,8 +92,11 @@ pub(crate) struct Letters {
     target: Target,
     recovered: bool,
     held: HashMap<MessageKey, Held>,
+    held_bytes: u64,
     /// The letters of the open epoch, in the order of their making.
     open: BTreeMap<u64, DeadLetter>,
+    /// Bytes of the bodies of letters that are not durable.
+    letter_bytes: u64,
     next: u64,
     /// Cut by a barrier, not staged yet.
     sealed: VecDeque<(CheckpointId, Vec<DeadLetter>)>,
@@ -134,7 +137,9 @@ impl Letters {
             target: Target::Idle(target.sink),
             recovered: false,
             held: HashMap::new(),
+            held_bytes: 0,
             open: BTreeMap::new(),
+            letter_bytes: 0,
             next: 0,
             sealed: VecDeque::new(),
             staged: Vec::new(),
@@ -158,6 +163,7 @@ impl Letters {
 
     /// A message was handed out in the open epoch.
     pub(crate) fn hold(&mut self, meta: Arc<MessageMeta>, body: Bytes, rows: usize) {
+        self.held_bytes += body.len() as u64;
         self.held.insert(meta.key, Held { meta, body, rows, letter: None });
     }
 
@@ -167,6 +173,7 @@ impl Letters {
         let number = *held.letter.get_or_insert(self.next);
         let letter = self.open.entry(number).or_insert_with(|| {
             self.next += 1;
+            self.letter_bytes += held.body.len() as u64;
             let (meta, body, rows) = (Arc::clone(&held.meta), held.body.clone(), held.rows);
             DeadLetter { meta, body, reason, errors: Vec::new(), wrong: 0, rows }
         });
@@ -175,16 +182,31 @@ impl Letters {
         letter.errors.extend(wrong.into_iter().take(room));
     }
 
+    /// A message that cannot be rejected any more; a letter of it stays.
+    pub(crate) fn let_go(&mut self, key: MessageKey) {
+        if let Some(held) = self.held.remove(&key) {
+            self.held_bytes -= held.body.len() as u64;
+        }
+    }
+
+    /// Bytes of the bodies that are kept here; those of bad messages that may still be complained of count twice.
+    pub(crate) const fn body_bytes(&self) -> u64 {
+        self.held_bytes + self.letter_bytes
+    }
+
     /// A message leaves the open epoch again, with its letter.
     pub(crate) fn withdraw(&mut self, key: MessageKey) {
-        if let Some(number) = self.held.remove(&key).and_then(|held| held.letter) {
-            self.open.remove(&number);
+        let Some(held) = self.held.remove(&key) else { return };
+        self.held_bytes -= held.body.len() as u64;
+        if let Some(letter) = held.letter.and_then(|number| self.open.remove(&number)) {
+            self.letter_bytes -= letter.body.len() as u64;
         }
     }
 
     /// The barrier of a new checkpoint was cut. The messages `later` belong to the epoch after it.
     pub(crate) fn seal(&mut self, id: CheckpointId, later: &HashSet<MessageKey>) {
         self.held.retain(|key, _| later.contains(key));
+        self.held_bytes = self.held.values().map(|held| held.body.len() as u64).sum();
         let open = std::mem::take(&mut self.open);
         let (cut, still) = open.into_iter().partition(|(_, letter)| !later.contains(&letter.meta.key));
         self.open = still;
@@ -220,6 +242,7 @@ impl Letters {
         self.recover(Vec::new()).await?;
         self.settle().await?;
         while let Some((id, letters)) = self.sealed.pop_front() {
+            self.letter_bytes -= letters.iter().map(|letter| letter.body.len() as u64).sum::<u64>();
             let rows = self.rows.clone();
             self.begin(|mut sink| {
                 Box::pin(async move {

@@ -39,8 +39,8 @@
 //!
 //! # Reading order
 //! source.rs (the `Source` implementation), poller.rs, pace.rs (how many poll), seats.rs, deleter.rs, state.rs (who wakes whom),
-//! server_clock.rs (how far a `Date` is believed), drain.rs, decode.rs, open.rs, metadata.rs; then what happens to bad data: bad.rs
-//! (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
+//! server_clock.rs (how far a `Date` is believed), drain.rs, decode.rs, open.rs, metadata.rs; logged.rs and log/mod.rs (`commit = log`);
+//! then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
 mod ages;
 mod backoff;
@@ -52,9 +52,13 @@ mod decode;
 mod deleter;
 mod drain;
 mod durable;
+mod epochs;
+mod guarantee;
 mod letter_rows;
 mod letter_state;
 mod letters;
+mod log;
+mod logged;
 mod metadata;
 mod meter;
 mod open;
@@ -72,6 +76,7 @@ pub use bound::Footprint;
 pub use config::{BadRecords, Objective, Rewind, SkippedByTime, SourceConfig};
 pub use letter_rows::dead_letter_columns;
 pub use letters::DeadLetterTarget;
+pub use log::LogConfig;
 pub use metadata::MetadataKey;
 pub use source::QueueSource;
 #[doc(hidden)]

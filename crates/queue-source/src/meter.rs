@@ -38,6 +38,9 @@ pub(crate) struct Meter {
     ledger_entries_bound: Gauge,
     held_bytes_bound: Gauge,
     held_bytes: Gauge,
+    log_bytes: Gauge,
+    log_limit: Gauge,
+    pub(crate) log_syncs: Counter,
     pub(crate) lag: Gauge,
 }
 
@@ -88,6 +91,9 @@ impl Meter {
             held_bytes_bound: gauge("headwater_held_bytes_bound"),
             undeleted: gauge("headwater_undeleted_messages"),
             held_bytes: gauge("headwater_held_bytes"),
+            log_bytes: gauge("headwater_log_bytes"),
+            log_limit: gauge("headwater_log_limit_bytes"),
+            log_syncs: counter("headwater_log_syncs_total"),
             lag: gauge("headwater_lag_seconds"),
         }
     }
@@ -102,11 +108,16 @@ impl Meter {
         let counts = state.ledger.counts();
         self.ledger_bytes.set(state.ledger.memory_bytes() as f64);
         self.oldest_uncommitted.set(state.ages.oldest().map_or(0.0, |since| now.since(since).as_secs_f64()));
-        self.buffered.set(counts.buffered as f64);
-        self.uncommitted.set(counts.uncommitted as f64);
+        let log = state.ledger.log_counts();
+        self.buffered.set((counts.buffered + log.waiting) as f64);
+        self.uncommitted.set((counts.uncommitted + log.uncommitted) as f64);
         self.unconfirmed.set(counts.unconfirmed as f64);
         self.ledger_entries.set(counts.ids() as f64);
         self.undeleted.set((counts.undeleted() - counts.reserved) as f64);
-        self.held_bytes.set(counts.held_bytes as f64);
+        self.held_bytes.set(state.ledger.held_bytes() as f64);
+        if let Some(log) = &state.ledger.limits().log {
+            self.log_bytes.set(state.log.used() as f64);
+            self.log_limit.set(log.bytes_max as f64);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater_core::{
     Clock, Description, EarlierRun, OptionError, OptionErrors, Queue, QueueErrorKind, SourceError, SourceErrorKind,
 };
-use headwater_ledger::Ledger;
+use headwater_ledger::{Ledger, LogLimits};
 
 use crate::backoff::Backoff;
 use crate::bad;
@@ -30,13 +30,15 @@ pub(crate) async fn open(
     limits.stale_delete_is_error = capabilities.stale_delete_is_error;
     limits.batch_max = limits.batch_max.min(capabilities.max_receive);
     limits.delete_max = limits.delete_max.min(capabilities.max_delete);
+    limits.log = config.log.as_ref().map(|log| LogLimits::new(log.bytes_max));
     config.wait = config.wait.min(capabilities.max_wait);
 
     let mut errors = bad::check(&config, target);
     let interval = config.limits.checkpoint_interval;
     let lease = description.lease.map(|lease| lease.min(capabilities.lease_range.1)).or(config.declared_lease);
     if let Some(lease) = lease {
-        if lease < interval * 2 {
+        // What is in a log is deleted long before the checkpoint.
+        if lease < interval * 2 && config.log.is_none() {
             errors.push(OptionError::new("execution.checkpointing.interval", short_lease(lease, interval)));
         }
         if config.wait > lease {

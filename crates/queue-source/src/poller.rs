@@ -8,10 +8,12 @@ use headwater_core::{
 };
 use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
 
+use crate::config::SkippedByTime;
+use crate::log::Incoming;
 use crate::pace::Outcome;
 use crate::seats::{self, Seated};
 use crate::server_clock::sent_at;
-use crate::state::{Inbound, Shared};
+use crate::state::{Inbound, Shared, State};
 
 /// A queue that answers empty sooner than this has not waited at all, whatever it was asked: services count in seconds, and
 /// some cannot wait.
@@ -152,9 +154,12 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
         let learnt = received.messages.iter().find_map(learnt_lease).filter(|lease| *lease <= longest);
         state.lease = learnt.inspect(|lease| say_lease(shared, *lease));
     }
-    let (mut duplicates, mut lapsed) = (0, 0);
+    let (mut duplicates, mut lapsed, mut fresh) = (0, 0, 0);
     for (message, verdict) in received.messages.into_iter().zip(verdicts) {
         match verdict {
+            Verdict::Fresh if shared.config.log.is_some() => {
+                fresh += u64::from(to_log(shared, &mut state, message, wall))
+            }
             Verdict::Fresh => state.inbox.push_back(inbound(shared, message, wall)),
             Verdict::Duplicate => duplicates += 1,
             _ => lapsed += 1,
@@ -180,6 +185,9 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
     }
     shared.consumer.notify_one();
     shared.pollers.notify_one();
+    if fresh > 0 {
+        shared.logger.notify_one();
+    }
     if duplicates > 0 {
         shared.deleters.notify_one();
     }
@@ -206,14 +214,28 @@ fn say_lease(shared: &Shared, lease: Duration) {
     let interval = shared.config.limits.checkpoint_interval;
     let queue = &shared.queue_name;
     tracing::info!(%queue, ?lease, "the queue's lease, learnt from a first delivery");
-    if lease < interval * 2 {
+    if lease < interval * 2 && shared.config.log.is_none() {
         let problem = crate::open::short_lease(lease, interval);
         tracing::warn!(%queue, "execution.checkpointing.interval {problem}");
     }
 }
 
 fn inbound(shared: &Shared, message: Message, wall: WallMs) -> Inbound {
-    Inbound { meta: Arc::new(MessageMeta::of(&message, &shared.queue_name, wall)), body: message.body }
+    Inbound { meta: Arc::new(MessageMeta::of(&message, &shared.queue_name, wall)), body: message.body, place: None }
+}
+
+/// Passes a fresh message on to the source's own log, and says so; or leaves it in the queue, if it is to be skipped that way:
+/// what is logged is deleted.
+fn to_log(shared: &Shared, state: &mut State, message: Message, received: WallMs) -> bool {
+    let config = &shared.config;
+    let early = config.start_time.is_some_and(|start| message.enqueued.is_some_and(|enqueued| enqueued.0 < start));
+    if early && config.skipped_by_time == SkippedByTime::Leave {
+        shared.meter.skipped_by_time.increment(1);
+        state.ledger.leave(MessageKey::of(&message.id));
+        return false;
+    }
+    state.log.incoming.push_back(Incoming { message, received });
+    true
 }
 
 fn delivery(message: &Message, lease_end: Option<Mono>, enqueued: ServerMs) -> Delivery {

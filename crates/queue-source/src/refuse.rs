@@ -57,6 +57,7 @@ impl QueueSource {
         if let Some(letters) = letters {
             letters.add(message.key, Reason::Rejected, reasons.into());
         }
+        self.note_kept();
         exceeded.map_or(Ok(()), |error| {
             self.shared.fail(error.clone());
             Err(error)
@@ -65,6 +66,7 @@ impl QueueSource {
 
     /// [`Source::retry_later`](headwater_core::Source::retry_later).
     pub(crate) fn give_back(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
+        self.refuse_to_give_back(message, delay)?;
         self.must_be_open(message)?;
         self.shared.lock().ledger.retract(message.key);
         if let Some(letters) = &mut self.letters {
@@ -86,13 +88,11 @@ impl QueueSource {
 
     /// Refuses to touch a message of an epoch that is sealed.
     fn must_be_open(&self, message: &MessageMeta) -> Result<(), SourceError> {
-        if self.shared.lock().ledger.is_open(message.key) {
+        let (open, in_time) = self.open_for_complaints(message.key);
+        if open {
             return Ok(());
         }
-        let text = format!(
-            "message {} is not in the open epoch: reject it or give it back before the next checkpoint is taken",
-            message.id
-        );
+        let text = format!("message {} is not in the open epoch: reject it or give it back {in_time}", message.id);
         Err(SourceError::new(SourceErrorKind::Unsupported, text))
     }
 }

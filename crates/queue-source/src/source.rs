@@ -11,7 +11,7 @@ use headwater_core::{
     BadRecord, CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, MessageMeta, Queue, Source,
     SourceError, SourceErrorKind, SourceState, SourceStatus,
 };
-use headwater_ledger::{CheckpointError, MessageKey, Mono, Snapshot, Violation};
+use headwater_ledger::{MessageKey, Mono, Violation};
 use tokio::task::JoinSet;
 
 use crate::bad::Bad;
@@ -19,9 +19,10 @@ use crate::bound::Footprint;
 use crate::config::{Rewind, SourceConfig};
 use crate::decode::{Decoded, Decoding};
 use crate::letters::{DeadLetterTarget, Letters};
+use crate::log::{self, LogSide};
 use crate::returns::{self, Returns};
 use crate::state::{Inbound, Shared};
-use crate::{deleter, drain, durable, open, poller};
+use crate::{deleter, drain, durable, epochs, open, poller};
 
 /// Any queue as an exactly-once source. See the crate's page.
 #[derive(Debug)]
@@ -31,10 +32,12 @@ pub struct QueueSource {
     pub(crate) bad: Bad,
     pub(crate) letters: Option<Letters>,
     pub(crate) returns: Returns,
+    pub(crate) log: Option<LogSide>,
+    pub(crate) logger: JoinSet<()>,
     pollers: JoinSet<()>,
     deleters: JoinSet<()>,
     restored: bool,
-    returner: JoinSet<()>,
+    pub(crate) returner: JoinSet<()>,
     polling: bool,
     deleting: bool,
     /// Deletes confirmed when a drain began.
@@ -65,11 +68,17 @@ impl QueueSource {
         target: Option<DeadLetterTarget>,
     ) -> Result<Self, SourceError> {
         let (shared, decoding) = open::open(queue, clock, config, target.is_some()).await?;
+        let log = match &shared.config.log {
+            Some(config) => Some(log::open(config).await?),
+            None => None,
+        };
         let config = &shared.config;
         Ok(Self {
             bad: Bad::new(config.bad_records_window),
             letters: target.map(|target| Letters::new(target, &config.job, &config.table)),
             returns: Returns::default(),
+            log,
+            logger: JoinSet::new(),
             shared: Arc::new(shared),
             decoding,
             pollers: JoinSet::new(),
@@ -102,13 +111,15 @@ impl QueueSource {
     /// What this source remembers and holds now, what receives on their way may bring included.
     #[must_use]
     pub fn footprint(&self) -> Footprint {
-        let counts = self.shared.lock().ledger.counts();
-        Footprint { ids: counts.ids(), bytes: counts.held_bytes + counts.reserved_bytes }
+        let state = self.shared.lock();
+        let counts = state.ledger.counts();
+        Footprint { ids: counts.ids(), bytes: state.ledger.held_bytes() + counts.reserved_bytes }
     }
 
     /// Pollers start with the first `next`: a restore must come before anything is received.
-    fn start_polling(&mut self) {
+    pub(crate) fn start_polling(&mut self) {
         self.start_deleting();
+        self.start_logging();
         let pollers = self.shared.config.pollers;
         let mut state = self.shared.lock();
         if std::mem::replace(&mut self.polling, true) || state.stopping {
@@ -123,7 +134,7 @@ impl QueueSource {
     }
 
     /// Deletes may start earlier: a restored state says what is committed.
-    fn start_deleting(&mut self) {
+    pub(crate) fn start_deleting(&mut self) {
         if std::mem::replace(&mut self.deleting, true) {
             return;
         }
@@ -146,7 +157,7 @@ impl QueueSource {
             return Ok(Some(Step::Event(Event::CheckpointDue(reason))));
         }
         if state.inbox.is_empty() {
-            let ended = state.stopping && state.polling == 0;
+            let ended = state.stopping && state.polling == 0 && state.log.idle();
             let deadline = state.ledger.next_deadline_besides_deletes();
             return Ok(Some(if ended { Step::End } else { Step::Wait(deadline) }));
         }
@@ -172,7 +183,7 @@ impl QueueSource {
         let rows = decoded.batch.records().num_rows();
         let keys: Vec<_> = decoded.batch.messages().iter().map(|m| m.meta.key).collect();
         let mut state = self.shared.lock();
-        state.ledger.hand_out(&keys);
+        Self::hand_out_keys(self.log.is_some(), &mut state, &keys);
         if !keys.is_empty() {
             state.ages.handed_out(now);
         }
@@ -189,6 +200,7 @@ impl QueueSource {
             self.shared.meter.lag.set(lag.as_secs_f64());
         }
         drop(state);
+        self.note_handed_out(&decoded);
         if let Some(error) = exceeded.or(decoded.failure) {
             self.shared.fail(error);
         }
@@ -199,18 +211,6 @@ impl QueueSource {
         meter.emitted_rows.increment(rows as u64);
         meter.emitted_bytes.increment(decoded.bytes as u64);
         (rows > 0).then_some(Step::Event(Event::Batch(decoded.batch)))
-    }
-
-    /// Cuts the ledger's barrier, and says whether it is a new one.
-    fn barrier(&self, id: CheckpointId, later: &[MessageKey]) -> Result<(Snapshot, bool), SourceError> {
-        let now = self.shared.clock.now();
-        let mut state = self.shared.lock();
-        let new = state.ledger.last_checkpoint() != Some(id);
-        let snapshot = state.ledger.barrier_before(id, later, now).map_err(|error| {
-            SourceError::new(SourceErrorKind::Failed, format!("checkpoint {id} is refused")).with_source(error)
-        })?;
-        state.ages.sealed(id, !later.is_empty());
-        Ok((snapshot, new))
     }
 }
 
@@ -251,30 +251,7 @@ impl Source for QueueSource {
     }
 
     fn guarantee(&self) -> String {
-        let limits = &self.shared.config.limits;
-        let letters = self.letters.as_ref();
-        let letters = letters.map_or(String::new(), |l| {
-            format!("; dead letters to {}: {}", l.place(), l.delivery().min(self.delivery()))
-        });
-        if self.delivery() == Delivery::AtLeastOnce {
-            return format!(
-                "queue {}: at-least-once, because its message ids change on redelivery{letters}",
-                self.shared.queue_name
-            );
-        }
-        format!(
-            "queue {}: exactly-once by message id; deleted only after a checkpoint (every {:?} or {} messages), at most {} \
-             undeleted and {} unconfirmed ids remembered; {}{letters}",
-            self.shared.queue_name,
-            limits.checkpoint_interval,
-            limits.checkpoint_max_messages,
-            limits.undeleted_max,
-            limits.ledger_max_ids,
-            match self.shared.config.rewind {
-                Rewind::Undetected => "rewind of a saved state is not detected by the source",
-                Rewind::Marked(_) => "a saved state that was set back is refused, by its marker",
-            }
-        )
+        self.sentence()
     }
 
     fn identity(&self) -> String {
@@ -296,13 +273,14 @@ impl Source for QueueSource {
         if self.polling {
             return Err(refused(format!("checkpoint {id} cannot be restored: this source is already receiving")));
         }
-        let (segments, staged) = durable::read(&state)?;
+        let (segments, staged, logged) = durable::read(&state)?;
         // On a copy: what an earlier process staged is removed only for a state that will do, and a dropped restore may be
         // repeated. Nothing else touches the ledger before the first `next`.
         let now = self.shared.clock.now();
         let mut ledger = self.shared.lock().ledger.clone();
         let restored = ledger.restore(id, &segments, now);
         restored.map_err(|e| refused(format!("checkpoint {id} cannot be restored")).with_source(e))?;
+        let log = self.read_log(&mut ledger, Some(id), logged).await?;
         match &mut self.letters {
             Some(letters) => letters.recover(staged).await?,
             None if staged.is_empty() => {}
@@ -316,6 +294,7 @@ impl Source for QueueSource {
         }
         let mut state = self.shared.lock();
         state.ledger = ledger;
+        self.shared.found_log(&mut state, log);
         self.shared.meter.gauges(&state, self.shared.clock.now());
         if self.shared.config.earlier_run != EarlierRun::Clean {
             // What the state holds may still be leased to the process that saved it.
@@ -337,9 +316,10 @@ impl Source for QueueSource {
             // Where nothing was restored, everything that is staged is left over.
             letters.recover(Vec::new()).await.inspect_err(|error| self.shared.fail(error.clone()))?;
         }
-        self.start_polling();
+        self.begin_log().await?;
         let shared = Arc::clone(&self.shared);
         loop {
+            self.replay_or_poll().await?;
             let woken = shared.consumer.notified();
             match self.step()? {
                 Some(Step::Event(event)) => return Ok(Some(event)),
@@ -370,7 +350,10 @@ impl Source for QueueSource {
     }
 
     async fn checkpoint_before(&mut self, id: CheckpointId, later: &[MessageKey]) -> Result<SourceState, SourceError> {
-        let (snapshot, new) = self.barrier(id, later)?;
+        self.begin_log().await?;
+        let cut = self.log.as_ref().map_or(Ok(None), |log| log.cut(id, later))?;
+        let later = cut.as_ref().map_or(later, |cut| cut.later.as_slice());
+        let (snapshot, logged, new) = self.barrier(id, later, cut.as_ref().map(|cut| cut.position))?;
         if new {
             self.seal(id, later);
         }
@@ -378,37 +361,21 @@ impl Source for QueueSource {
             Some(letters) => letters.stage().await.inspect_err(|error| self.shared.fail(error.clone()))?,
             None => None,
         };
-        Ok(durable::state(self.identity(), snapshot, letters))
+        self.note_kept();
+        Ok(durable::state(self.identity(), snapshot, logged.into_iter().chain(letters)))
     }
 
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
         self.start_deleting();
-        let refused = |error: CheckpointError| {
-            SourceError::new(SourceErrorKind::Failed, format!("commit of checkpoint {id} is refused"))
-                .with_source(error)
-        };
-        self.shared.lock().ledger.may_commit(id).map_err(refused)?;
+        self.shared.lock().ledger.may_commit(id).map_err(|error| epochs::commit_refused(id, error))?;
         if let Some(letters) = &mut self.letters {
             letters.may_commit(id)?;
             let delivered = letters.commit(id).await.inspect_err(|error| self.shared.fail(error.clone()))?;
             self.shared.meter.dead_letters.increment(delivered);
         }
-        let mut state = self.shared.lock();
-        state.commit(id).map_err(refused)?;
-        let due = self.returns.due(id, &mut state.ledger);
-        state.returning.extend(due);
-        let returning = !state.returning.is_empty();
-        state.ages.committed(id);
-        state.last_activity = self.shared.clock.now();
-        self.shared.meter.gauges(&state, self.shared.clock.now());
-        drop(state);
-        if returning {
-            if self.returner.is_empty() {
-                self.returner.spawn(returns::run(Arc::clone(&self.shared)));
-            }
-            self.shared.returner.notify_one();
-        }
-        self.shared.deleters.notify_one();
+        self.note_committed(id).await?;
+        self.committed(id)?;
+        self.release_log(id).await;
         self.shared.pollers.notify_one();
         Ok(())
     }
@@ -441,6 +408,8 @@ impl Source for QueueSource {
         self.polls_cut += self.shared.lock().polling as u64;
         self.pollers.shutdown().await;
         let deadline = now + deadline;
+        self.end_log(deadline).await;
+        let in_log = self.left_in_log(&self.shared.lock());
         returns::end(&self.shared, drain::polls_until(now, deadline.since(now))).await;
         self.returner.shutdown().await;
         returns::give_up(&self.shared);
@@ -460,7 +429,7 @@ impl Source for QueueSource {
         let counts = state.ledger.counts();
         let deleted = state.totals.deleted - before;
         let report = DrainReport::new(deleted, counts.deletable + counts.unconfirmed, released, left);
-        let report = report.with_polls_cut(self.polls_cut);
+        let report = report.with_polls_cut(self.polls_cut).with_in_log(in_log);
         drop(state);
         self.drained = Some(report);
         Ok(report)
@@ -476,13 +445,13 @@ impl Source for QueueSource {
         status.deleted = state.totals.deleted;
         status.bad = self.bad.total();
         status.dead_letters = self.letters.as_ref().map_or(0, Letters::delivered);
-        status.buffered = counts.buffered;
-        status.uncommitted = counts.uncommitted;
+        status.buffered = counts.buffered + self.left_in_log(&state);
+        status.uncommitted = counts.uncommitted + state.ledger.log_counts().uncommitted;
         status.deletable = counts.deletable;
         status.unconfirmed = counts.unconfirmed;
         status.lag = state.totals.lag;
         status.busy_until = Some(state.idle_floor);
-        let settled = counts.buffered == 0 && counts.uncommitted == 0 && counts.deletable == 0;
+        let settled = status.buffered == 0 && status.uncommitted == 0 && counts.deletable == 0;
         if settled && self.polling && state.pausing == 0 && state.failure.is_none() {
             let leases = state.ledger.latest_lease_end().unwrap_or_default();
             status.idle_since = Some(state.last_activity.max(state.idle_floor).max(leases));

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::ages::Ages;
 use crate::config::SourceConfig;
+use crate::log::{LogState, Place};
 use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::returns::Return;
@@ -21,6 +22,15 @@ use crate::server_clock::ServerClock;
 pub(crate) struct Inbound {
     pub(crate) meta: Arc<MessageMeta>,
     pub(crate) body: Bytes,
+    /// Where its record lies in the source's own log, if there is one.
+    pub(crate) place: Option<Place>,
+}
+
+impl Inbound {
+    /// Bytes of its record in the log.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.place.map_or(0, |place| place.end.offset - place.start.offset)
+    }
 }
 
 /// Shared by all tasks of one source.
@@ -45,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) deleters: Notify,
     /// For the task that gives messages back: there are some.
     pub(crate) returner: Notify,
+    /// For the task that writes the log: there is something to write.
+    pub(crate) logger: Notify,
 }
 
 #[derive(Debug)]
@@ -77,6 +89,8 @@ pub(crate) struct State {
     pub(crate) returning: VecDeque<Return>,
     pub(crate) totals: Totals,
     pub(crate) ages: Ages,
+    /// The source's own log, where it keeps one.
+    pub(crate) log: LogState,
 }
 
 impl State {
@@ -139,6 +153,7 @@ impl Shared {
             returning: VecDeque::new(),
             totals: Totals::default(),
             ages: Ages::default(),
+            log: LogState::default(),
         };
         Self {
             queue,
@@ -153,6 +168,7 @@ impl Shared {
             stopped: Notify::new(),
             deleters: Notify::new(),
             returner: Notify::new(),
+            logger: Notify::new(),
         }
     }
 
@@ -160,6 +176,16 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while locked would have been a bug in the ledger; its counters are still consistent per call.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over a log that was read; what it holds may still be leased to the process that wrote it.
+    pub(crate) fn found_log(&self, state: &mut State, log: Option<LogState>) {
+        let Some(log) = log else { return };
+        state.log = log;
+        if state.ledger.counts().deletable > 0 {
+            state.maybe_leased(self.clock.now());
+        }
+        self.meter.gauges(state, self.clock.now());
     }
 
     /// Ends the source with its first failure.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use arrow_array::cast::AsArray;
 use futures::FutureExt;
 use headwater::job::fs::{Loss, MemoryFs};
-use headwater_core::{Batch, Clock, Event, ManualClock, Source, SourceError};
+use headwater_core::{Batch, Clock, Event, ManualClock, MessageKey, Queue, Source, SourceError};
 use headwater_queue_source::QueueSource;
 use headwater_testkit::{FaultRates, Faulty, MemoryQueue, Operation, Random, pass, settle};
 
 use super::options::{self, Options, one_of};
+use super::watch::Watch;
 use crate::hooked::SpinClock;
 use crate::letters;
 use crate::outside::Outside;
@@ -34,6 +35,10 @@ pub(super) struct Trace {
     pub(super) dropped_nexts: u64,
     pub(super) letters: u64,
     pub(super) given_back: u64,
+    pub(super) power_failures: u64,
+    pub(super) replayed: u64,
+    pub(super) cuts: u64,
+    pub(super) removed: u64,
     pub(super) hash: u64,
 }
 
@@ -49,6 +54,10 @@ impl Trace {
         self.dropped_nexts += other.dropped_nexts;
         self.letters += other.letters;
         self.given_back += other.given_back;
+        self.power_failures += other.power_failures;
+        self.replayed += other.replayed;
+        self.cuts += other.cuts;
+        self.removed += other.removed;
         self.hash ^= other.hash;
     }
 }
@@ -57,7 +66,16 @@ impl Trace {
 enum Ended {
     /// The process died, or the source failed as it was made to.
     Crash,
+    /// A call of the source failed: a finding, unless the power has.
+    Failed(String),
     Broken(String),
+}
+
+/// When messages are deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Commit {
+    Checkpoint,
+    Log,
 }
 
 impl From<String> for Ended {
@@ -67,7 +85,7 @@ impl From<String> for Ended {
 }
 
 fn broken(what: &str, error: &SourceError) -> Ended {
-    Ended::Broken(format!("{what}: {error}: {:?}", std::error::Error::source(error).map(ToString::to_string)))
+    Ended::Failed(format!("{what}: {error}: {:?}", std::error::Error::source(error).map(ToString::to_string)))
 }
 
 struct World {
@@ -75,6 +93,7 @@ struct World {
     clock: ManualClock,
     queue: MemoryQueue,
     faulty: Arc<Faulty<MemoryQueue>>,
+    watch: Arc<Watch>,
     options: Options,
     outside: Outside,
     /// The rows of every message sent, by its id.
@@ -84,6 +103,7 @@ struct World {
     bad: BTreeSet<Arc<str>>,
     deleted_seen: usize,
     denied: bool,
+    quiet: bool,
     trace: Trace,
 }
 
@@ -91,10 +111,12 @@ struct World {
 struct Life {
     source: QueueSource,
     open: Vec<String>,
+    /// The messages of the last batch since the barrier, and how many rows of each are at the end of `open`.
+    tail: Vec<(MessageKey, usize)>,
     stopped: bool,
 }
 
-pub(super) async fn history(seed: u64) -> Result<Trace, String> {
+pub(super) async fn history(seed: u64, commit: Commit) -> Result<Trace, String> {
     let mut random = Random::new(seed);
     let clock = ManualClock::new(START);
     let queue_options = options::queue(&mut random);
@@ -102,25 +124,36 @@ pub(super) async fn history(seed: u64) -> Result<Trace, String> {
     let queue = MemoryQueue::new(&clock, queue_options);
     let rates = options::rates(&mut random);
     let faulty = Arc::new(Faulty::new(queue.clone(), &clock, random.draw(), rates));
-    let options = Options::new(&mut random, lease);
+    let mut options = Options::new(&mut random, lease);
+    let fs = MemoryFs::new();
+    let watch = Arc::new(Watch::new(Arc::clone(&faulty) as Arc<dyn Queue>, &fs));
+    if commit == Commit::Log {
+        options.commit_log(&mut random, &fs);
+    }
     let mut world = World {
         random,
         clock,
         queue,
         faulty,
+        watch,
         options,
         outside: Outside::default(),
         sent: BTreeMap::new(),
-        fs: MemoryFs::new(),
+        fs,
         bad: BTreeSet::new(),
         deleted_seen: 0,
         denied: false,
+        quiet: false,
         trace: Trace::default(),
     };
     let lives = 1 + world.random.below(5);
     for _ in 0..lives {
-        match world.live().await {
-            Err(Ended::Broken(why)) => return Err(format!("{why}; at {:?}", world.clock.now())),
+        let ended = world.live().await;
+        let failed = world.fs.crashed();
+        world.trace.power_failures += u64::from(failed);
+        match ended {
+            Err(Ended::Failed(_)) if failed => world.trace.crashes += 1,
+            Err(Ended::Broken(why) | Ended::Failed(why)) => return Err(format!("{why}; at {:?}", world.clock.now())),
             Err(Ended::Crash) => world.trace.crashes += 1,
             Ok(()) => {}
         }
@@ -212,13 +245,15 @@ impl World {
 
     /// Notes the rows of a batch, and now and then gives a message of it back.
     fn keep_most(&mut self, life: &mut Life, batch: &Batch, rows: &[String]) -> Result<(), Ended> {
+        life.tail.clear();
         for message in batch.messages() {
-            if self.random.chance(30) {
+            if self.random.chance(30) && !self.options.has_log() {
                 let delay = Duration::from_millis(self.random.below(20_000));
                 life.source.retry_later(&message.meta, delay).map_err(|e| broken("giving back", &e))?;
                 self.trace.given_back += 1;
             } else {
                 life.open.extend_from_slice(&rows[message.rows.clone()]);
+                life.tail.push((message.meta.key, message.rows.len()));
             }
         }
         Ok(())
@@ -227,7 +262,7 @@ impl World {
     /// A failure must have been made: a denied call, or a ledger that stayed full.
     fn failed(&mut self, error: &SourceError) -> Ended {
         self.trace.failures += 1;
-        if self.denied || error.to_string().contains("ledgerMaxIds") {
+        if self.denied || self.fs.crashed() || error.to_string().contains("ledgerMaxIds") {
             Ended::Crash
         } else {
             broken("the source failed by itself", error)
@@ -260,14 +295,15 @@ impl World {
 
     async fn checkpoint(&mut self, life: &mut Life) -> Result<(), Ended> {
         let id = self.outside.next_id();
-        let state = life.source.checkpoint(id).await.map_err(|e| broken("checkpoint", &e))?;
+        let (later, kept) = self.cut(life);
+        let state = life.source.checkpoint_before(id, &later).await.map_err(|e| broken("checkpoint", &e))?;
         if self.random.chance(100) {
             let again = life.source.checkpoint(id).await.map_err(|e| broken("the same checkpoint", &e))?;
             if again != state {
                 return Err(Ended::Broken(format!("checkpoint {id} differs from itself")));
             }
         }
-        self.outside.stage(id, std::mem::take(&mut life.open));
+        self.outside.stage(id, std::mem::replace(&mut life.open, kept));
         self.perhaps_crash()?;
         let luck = self.random.below(100);
         if luck < 25 {
@@ -299,6 +335,20 @@ impl World {
         Ok(())
     }
 
+    /// Where the barrier goes: mostly after everything, with a log now and then before the last messages of the last batch.
+    fn cut(&mut self, life: &mut Life) -> (Vec<MessageKey>, Vec<String>) {
+        if !self.options.has_log() || self.random.chance(500) {
+            life.tail.clear();
+            return (Vec::new(), Vec::new());
+        }
+        let at = usize::try_from(self.random.below(life.tail.len() as u64 + 1)).unwrap_or(0);
+        life.tail.drain(..at);
+        self.trace.cuts += u64::from(!life.tail.is_empty());
+        let rows: usize = life.tail.iter().map(|(_, rows)| rows).sum();
+        let kept = life.open.split_off(life.open.len() - rows);
+        (life.tail.iter().map(|(key, _)| *key).collect(), kept)
+    }
+
     fn perhaps_crash(&mut self) -> Result<(), Ended> {
         if self.random.chance(15) { Err(Ended::Crash) } else { Ok(()) }
     }
@@ -311,8 +361,13 @@ impl World {
         let config = self.options.of_a_run(&mut self.random);
         let clock: Arc<dyn Clock> = Arc::new(SpinClock::new(&self.clock));
         self.fs.restart(Loss::Seeded(self.random.draw()));
+        let segments = |fs: &MemoryFs| fs.files().keys().filter(|path| path.starts_with("/log")).count() as u64;
+        let found = segments(&self.fs);
         let target = if self.options.dead_letters() { Some(letters::target(&self.fs).await) } else { None };
-        let queue = Arc::clone(&self.faulty) as Arc<dyn headwater_core::Queue>;
+        if self.options.has_log() && !self.quiet && self.random.chance(600) {
+            self.fs.crash_before(self.fs.operations() + self.random.below(120));
+        }
+        let queue = Arc::clone(&self.watch) as Arc<dyn Queue>;
         let opening = QueueSource::open_with(queue, clock, config, target);
         let mut source = tokio::select! {
             biased;
@@ -324,7 +379,8 @@ impl World {
         if let Some(saved) = saved {
             source.restore(saved.id, saved.state).await.map_err(|e| broken("restore", &e))?;
         }
-        let mut life = Life { source, open: Vec::new(), stopped: false };
+        self.trace.replayed += source.status().buffered;
+        let mut life = Life { source, open: Vec::new(), tail: Vec::new(), stopped: false };
         if let Some(id) = id {
             // The sinks take their time: until they are done, nothing of this checkpoint may be deleted.
             settle().await;
@@ -335,6 +391,7 @@ impl World {
             }
             life.source.commit(id).await.map_err(|e| broken("commit after restore", &e))?;
         }
+        self.trace.removed += found.saturating_sub(segments(&self.fs));
         Ok(life)
     }
 
@@ -382,11 +439,27 @@ impl World {
     /// What must hold at any time.
     fn judge(&mut self, life: &Life) -> Result<(), Ended> {
         life.source.check().map_err(|violation| violation.to_string())?;
-        let (held, bound) = (life.source.footprint(), life.source.bound());
+        let (mut held, bound) = (life.source.footprint(), life.source.bound());
+        if self.options.has_log() {
+            // What a start finds in the log may be more than is received at once.
+            held.ids = 0;
+        }
         if !held.fits(&bound) {
             return Err(Ended::Broken(format!("G4: {held:?} is more than {bound:?}")));
         }
         let deleted = self.queue.deleted();
+        if self.options.has_log() {
+            // What a committed checkpoint covers may be gone from the log.
+            let mut early = self.watch.early();
+            early.retain(|id| self.sent[id].iter().any(|row| !self.outside.has(row)));
+            return if early.is_empty() {
+                Ok(())
+            } else {
+                Err(Ended::Broken(format!(
+                    "G1: deletes of {early:?} were asked for before they were durable in the log"
+                )))
+            };
+        }
         for id in &deleted[self.deleted_seen..] {
             if let Some(row) = self.sent[id].iter().find(|row| !self.outside.has(row)) {
                 return Err(Ended::Broken(format!("G1: message {id} is deleted, and its row {row} is not committed")));
@@ -408,8 +481,9 @@ impl World {
         let faults = self.faulty.counts();
         self.faulty.set_rates(FaultRates::none());
         self.options.raise_the_limit();
+        self.quiet = true;
         let finding = |ended| match ended {
-            Ended::Broken(why) => why,
+            Ended::Broken(why) | Ended::Failed(why) => why,
             Ended::Crash => "it crashed at the end".into(),
         };
         self.random = Random::new(0);

@@ -1,10 +1,12 @@
 //! What differs from one history to the next: limits small enough that every one of them is met.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use headwater::job::fs::MemoryFs;
 use headwater_core::EarlierRun;
 use headwater_formats::MessageEncoding;
-use headwater_queue_source::{BadRecords, Objective, SourceConfig};
+use headwater_queue_source::{BadRecords, LogConfig, Objective, SourceConfig};
 use headwater_testkit::{FaultRates, MemoryQueueOptions, Random};
 
 use crate::lines::Lines;
@@ -62,6 +64,21 @@ impl Options {
 
     pub(super) fn dead_letters(&self) -> bool {
         self.config.bad_records == BadRecords::DeadLetter
+    }
+
+    /// Writes a log first, of one size or another; the number that a checkpoint is due at still counts, now and then.
+    pub(super) fn commit_log(&mut self, random: &mut Random, fs: &MemoryFs) {
+        let mut log = LogConfig::new(Arc::new(fs.clone()), "/log", u128::from(random.draw()));
+        log.bytes_max = (100 << 10) * one_of(random, &[1, 3, 20]);
+        log.segment_bytes = one_of(random, &[1, 300, 2_000, 1 << 20]);
+        log.group_bytes = one_of(random, &[1, 300, 1 << 20]);
+        let max = self.config.limits.checkpoint_max_messages;
+        self.config = self.config.clone().commit_log(log);
+        self.config.limits.checkpoint_max_messages = one_of(random, &[max, u32::MAX]);
+    }
+
+    pub(super) fn has_log(&self) -> bool {
+        self.config.log.is_some()
     }
 
     /// The configuration of one run: pollers, workers and batches may change with every restart.

@@ -128,6 +128,17 @@ impl MemoryFs {
         out
     }
 
+    /// Every file that would be there after a loss of power that takes everything unsynced, with what would be in it.
+    #[must_use]
+    pub fn durable_files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let disk = self.disk();
+        let mut out = BTreeMap::new();
+        disk.walk_durable(ROOT, &mut PathBuf::from("/"), &mut |path, bytes| {
+            out.insert(path.to_path_buf(), bytes.to_vec());
+        });
+        out
+    }
+
     /// Puts a durable file there, with its directories, as if it had always been there. Replaces what it finds.
     ///
     /// # Panics

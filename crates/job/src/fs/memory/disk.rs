@@ -130,6 +130,19 @@ impl Disk {
             }
         }
     }
+
+    pub(super) fn walk_durable(&self, at: usize, path: &mut PathBuf, visit: &mut dyn FnMut(&Path, &[u8])) {
+        match &self.nodes[at] {
+            Node::File { durable, .. } => visit(path, durable),
+            Node::Dir { durable, .. } => {
+                for (name, node) in durable {
+                    path.push(name);
+                    self.walk_durable(*node, path, visit);
+                    path.pop();
+                }
+            }
+        }
+    }
 }
 
 impl Node {
