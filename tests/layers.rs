@@ -72,3 +72,26 @@ fn pure_crates_reach_no_runtime_no_network_and_no_engine() {
         }
     }
 }
+
+/// Mistakes that can be switched on are for the tests alone: no crate that is shipped turns the feature on in another.
+#[test]
+fn no_shipped_crate_can_be_trapped() {
+    let tree = |package: &str, edges: &str| {
+        let out = Command::new(env!("CARGO"))
+            .args(["tree", "-p", package, "-e", edges, "--prefix", "none"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    let trapped = |tree: &str| tree.lines().any(|line| line.contains("feature \"traps\""));
+    for package in metadata()["packages"].as_array().expect("packages") {
+        let name = package["name"].as_str().expect("a name");
+        assert!(
+            name == "headwater-workspace" || !trapped(&tree(name, "normal,build,features")),
+            "{name} enables the feature `traps`"
+        );
+    }
+    assert!(trapped(&tree("headwater-workspace", "normal,dev,features")), "the check is blind");
+}

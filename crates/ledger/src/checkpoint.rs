@@ -324,8 +324,13 @@ impl Ledger {
             self.bury(key, rank, Burial { ticket: Ticket(0), at: now, checkpoint });
         }
         for stored in alive {
+            #[cfg(feature = "traps")]
+            let stored = self.spoil(stored);
             self.revive(&stored, now);
         }
+        self.restored = self.counts;
+        #[cfg(feature = "traps")]
+        self.note_restored(now);
         Ok(())
     }
 
@@ -412,6 +417,10 @@ impl Ledger {
         };
         entry.persisted = true;
         entry.changed = false;
+        #[cfg(feature = "traps")]
+        if self.limits.has_trap(crate::traps::Trap::OwnEpochLeftOut) && self.last_barrier == Some(checkpoint) {
+            return None;
+        }
         Some(Stored {
             key,
             checkpoint,

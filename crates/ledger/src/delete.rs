@@ -85,6 +85,11 @@ impl Ledger {
         if entries.is_empty() {
             return None;
         }
+        #[cfg(feature = "traps")]
+        if self.limits.has_trap(crate::traps::Trap::ListedTwice) && entries.len() < max {
+            entries.push(entries[0].clone());
+        }
+        debug_assert!(entries.iter().all(|(key, _)| self.may_delete(*key)), "G1: {entries:?} are not all committed");
         let token = DeleteToken(self.next_token);
         self.next_token += 1;
         self.deleting.insert(token, entries.clone());
@@ -95,6 +100,14 @@ impl Ledger {
     pub fn delete_done(&mut self, token: DeleteToken, outcomes: &[DeleteOutcome], now: Mono) -> DeleteReport {
         let mut report = DeleteReport::default();
         let Some(entries) = self.deleting.remove(&token) else { return report };
+        #[cfg(feature = "traps")]
+        let outcomes = if self.limits.has_trap(crate::traps::Trap::WholeBatchRetried)
+            && outcomes.iter().any(|outcome| *outcome != DeleteOutcome::Deleted)
+        {
+            &[][..]
+        } else {
+            outcomes
+        };
         for (i, (key, used)) in entries.into_iter().enumerate() {
             let outcome = outcomes.get(i).copied().unwrap_or(DeleteOutcome::Unknown);
             self.settle(key, &used, outcome, now, &mut report);
@@ -106,6 +119,13 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         entry.operation = Operation::None;
         let renewed = entry.handle.as_ref().is_some_and(|handle| handle != used);
+        #[cfg(feature = "traps")]
+        let outcome = match outcome {
+            DeleteOutcome::Stale if self.limits.has_trap(crate::traps::Trap::NotExistIsDeleted) => {
+                DeleteOutcome::Deleted
+            }
+            outcome => outcome,
+        };
         match outcome {
             DeleteOutcome::Deleted if !renewed || self.limits.stale_delete_is_error => {
                 report.confirmed += 1;
@@ -139,6 +159,11 @@ impl Ledger {
         let place = self.entries.get(&key).map(|entry| (entry.stage, entry.rank));
         if let Some((Stage::Committed(checkpoint), rank)) = place {
             self.remove(key);
+            #[cfg(feature = "traps")]
+            if self.limits.has_trap(crate::traps::Trap::ForgottenAtAck) {
+                self.forgotten.push(key);
+                return self.note_freed(now);
+            }
             // Every receive begun so far may still carry the message: the next ticket is the bound.
             self.bury(key, rank, Burial { ticket: Ticket(self.next_ticket), at: now, checkpoint });
         }

@@ -24,6 +24,10 @@ impl Ledger {
         if let Some(server_now) = server_now {
             self.server_now = server_now;
         }
+        #[cfg(feature = "traps")]
+        if self.limits.has_trap(crate::traps::Trap::RestoredForAMinute) {
+            self.forget_restored(now);
+        }
         self.forget_deleted(now) + self.forget_expired(now)
     }
 
@@ -37,6 +41,10 @@ impl Ledger {
             let graceful =
                 now < burial.at + self.limits.grace && self.counts.deleted < u64::from(self.limits.grace_max_ids);
             if carried || graceful {
+                break;
+            }
+            #[cfg(feature = "traps")]
+            if self.limits.has_trap(crate::traps::Trap::NeverPruned) {
                 break;
             }
             let key = self.graves.forget_oldest();

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::entry::{Operation, Stage, Wait};
-use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
+use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs, Ticket};
 use crate::ledger::Ledger;
 
 /// One id as it stands.
@@ -89,79 +89,113 @@ impl Ledger {
         out
     }
 
-    /// Appends everything by which two states can behave differently while the clock stands still and leases do not tell when they
-    /// end, or all tell the same. Tickets and tokens appear by their order alone, so that two histories which lead to the same
-    /// place are seen to.
+    /// Calls `see` with every handle and every delivery count in this state, for whoever gives them shorter names.
     #[doc(hidden)]
-    pub fn fingerprint(&self, out: &mut Vec<u8>) {
-        let put = |out: &mut Vec<u8>, numbers: &[u128]| {
-            numbers.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
-        };
-        let id = |checkpoint: Option<CheckpointId>| checkpoint.map_or(0, |c| u128::from(c.0) + 1);
-        for view in self.ids() {
-            let (count, own, ServerMs(visible)) = view.rank;
-            put(out, &[view.key.0, id(view.checkpoint), count.into(), own.into(), view.attempts.into()]);
-            out.extend_from_slice(&visible.to_le_bytes());
-            for text in [view.stage, view.doing, view.handle.as_ref().map_or("", Handle::as_str)] {
-                out.extend_from_slice(text.as_bytes());
-                out.push(0);
-            }
-            out.extend([view.saved.0, view.saved.1].map(u8::from));
+    pub fn see_handles(&self, see: &mut dyn FnMut(MessageKey, u32, Option<&Handle>)) {
+        for (key, entry) in &self.entries {
+            see(*key, entry.rank.dequeue_count, entry.handle.as_ref());
         }
-        for (kind, list) in [(1, self.ready.iter().collect::<Vec<_>>()), (2, self.open.iter().collect())] {
-            out.push(kind);
-            list.iter().for_each(|key| put(out, &[key.0]));
+        for id in self.compact.iter() {
+            see(id.key, id.rank.dequeue_count, None);
         }
-        let mut retracted: Vec<_> = self.entries.iter().filter(|(_, e)| e.retracted).map(|(key, _)| key.0).collect();
-        retracted.sort_unstable();
-        put(out, &[10]);
-        put(out, &retracted);
-        let mut left: Vec<_> = self.entries.iter().filter(|(_, e)| e.left).map(|(key, _)| key.0).collect();
-        left.sort_unstable();
-        put(out, &[11]);
-        put(out, &left);
-        self.extends.iter().for_each(|(at, key)| put(out, &[12, at.0.as_nanos(), key.0]));
+        for (key, handle) in self.deleting.values().flatten() {
+            see(*key, 0, Some(handle));
+        }
         for (key, (handle, rank)) in &self.extending {
-            put(out, &[13, key.0, rank.dequeue_count.into(), rank.own_changes.into()]);
-            out.extend_from_slice(&rank.next_visible.0.to_le_bytes());
-            out.extend_from_slice(handle.as_str().as_bytes());
+            see(*key, rank.dequeue_count, Some(handle));
         }
-        for reservation in self.receives.values() {
-            put(out, &[3, reservation.messages.into(), u128::from(reservation.screening)]);
+        for (key, rank, _) in self.graves.iter() {
+            see(key, rank.dequeue_count, None);
         }
+    }
+
+    /// How many deleted ids a running receive may still carry, by its ticket.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn may_carry(&self, ticket: Ticket) -> usize {
+        self.graves.iter().filter(|(.., burial)| burial.ticket > ticket).count()
+    }
+
+    /// Appends everything by which two states can behave differently while the clock stands still, deliveries tell no lease or
+    /// all the same one, there is no log, and one delete call takes all that is ready (so that the order in which ids wait does not show); but for
+    /// running receives and stored segments, which the caller knows. Tickets and tokens do not appear, and ids and handles by
+    /// the names that `names` gives them: two histories which lead to the same place are seen to.
+    #[doc(hidden)]
+    pub fn fingerprint(&self, names: &dyn Names, out: &mut Vec<u8>) {
+        let id = |checkpoint: Option<CheckpointId>| checkpoint.map_or(0, |c| c.0 as u8 + 1);
+        let packed: Vec<_> = self.compact.iter().map(|id| (id.key, id.entry())).collect();
+        let all = self.entries.iter().chain(packed.iter().map(|(key, entry)| (key, entry)));
+        let mut entries: Vec<_> = all.map(|(key, entry)| (names.key(*key), *key, entry)).collect();
+        entries.sort_unstable_by_key(|(name, ..)| *name);
+        for (name, key, entry) in entries {
+            let stage = match entry.stage {
+                Stage::Buffered => [1, 0],
+                Stage::Emitted(checkpoint) => [2, id(checkpoint)],
+                Stage::Committed(checkpoint) => [3, id(Some(checkpoint))],
+            };
+            let wait = match entry.wait {
+                Wait::None => 0,
+                Wait::Ready => 1,
+                Wait::Retry(_) => 2,
+                Wait::Extend(_) => 3,
+                Wait::Held => 4,
+            };
+            let handle = entry.handle.as_ref().map_or(0, |handle| names.handle(key, handle));
+            let count = names.count(key, entry.rank.dequeue_count);
+            let flags = [entry.persisted, entry.changed, entry.retracted, entry.left].map(u8::from);
+            out.extend([200, name, handle, count, entry.rank.own_changes as u8]);
+            out.extend([entry.operation as u8, wait, entry.attempts as u8]);
+            out.extend(stage);
+            out.extend(flags);
+        }
+        let mut graves: Vec<_> = self
+            .graves
+            .iter()
+            .map(|(key, rank, burial)| {
+                let carriers = self.receives.range(..burial.ticket).count() as u8;
+                let count = names.count(key, rank.dequeue_count);
+                [201, names.key(key), count, rank.own_changes as u8, burial.checkpoint.0 as u8, carriers]
+            })
+            .collect();
+        graves.sort_unstable();
+        out.extend(graves.concat());
+        let mut calls: Vec<Vec<u8>> = Vec::with_capacity(self.deleting.len());
         for call in self.deleting.values() {
-            put(out, &[4]);
-            for (key, handle) in call {
-                put(out, &[key.0]);
-                out.extend_from_slice(handle.as_str().as_bytes());
-            }
+            let mut entries: Vec<_> = call.iter().map(|(key, h)| [names.key(*key), names.handle(*key, h)]).collect();
+            entries.sort_unstable();
+            calls.push(entries.concat());
         }
-        for (key, _, burial) in self.graves.iter() {
-            put(out, &[5, key.0, self.receives.range(..burial.ticket).count() as u128]);
+        for (key, (handle, rank)) in &self.extending {
+            let count = names.count(*key, rank.dequeue_count);
+            calls.push(vec![206, names.key(*key), names.handle(*key, handle), count, rank.own_changes as u8]);
         }
-        for (checkpoint, keys) in &self.sealed {
-            put(out, &[6, checkpoint.0.into()]);
-            keys.iter().for_each(|key| put(out, &[key.0]));
+        calls.sort_unstable();
+        for call in calls {
+            out.push(202);
+            out.extend(call);
         }
-        let [barrier, flight, done] = [self.last_barrier, self.in_flight, self.committed_through].map(id);
-        put(out, &[7, barrier, flight, done, u128::from(self.unsaved)]);
         for keys in [&self.changed, &self.forgotten] {
-            put(out, &[8]);
-            sorted(keys).iter().for_each(|key| put(out, &[key.0]));
+            let mut keys: Vec<u8> = keys.iter().map(|key| names.key(*key)).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            out.push(203);
+            out.extend(keys);
         }
-        let log = self.log.uncommitted();
-        put(out, &[11, self.log.used.into(), self.log.kept.into(), log.messages.into(), log.bytes.into()]);
-        self.log.waiting.iter().for_each(|(key, bytes)| put(out, &[key.0, (*bytes).into()]));
-        for segment in self.chain.kept() {
-            put(out, &[9]);
-            segment.meaning(out);
-        }
+        out.push(204);
+        out.extend(self.sealed.keys().map(|checkpoint| id(Some(*checkpoint))));
+        out.extend([205, id(self.last_barrier), id(self.in_flight), id(self.committed_through)]);
+        out.extend([u8::from(self.unsaved), u8::from(self.full_since.is_some())]);
+        out.push(u8::from(self.chain.base_due(self.limits.deltas_max)));
     }
 }
 
-fn sorted(keys: &[MessageKey]) -> Vec<MessageKey> {
-    let mut keys = keys.to_vec();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+/// How a search calls what it sees, so that states which differ in names alone are one. Small worlds only: a name is a byte.
+#[doc(hidden)]
+pub trait Names {
+    /// A name for an id.
+    fn key(&self, key: MessageKey) -> u8;
+    /// A name for a handle, not 0.
+    fn handle(&self, key: MessageKey, handle: &Handle) -> u8;
+    /// A name for a delivery of this message; in the order of the counts.
+    fn count(&self, key: MessageKey, dequeue_count: u32) -> u8;
 }

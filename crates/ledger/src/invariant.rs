@@ -1,8 +1,12 @@
-//! What must hold after every step, as one named check: used by tests, by the exhaustive search and by simulators.
+//! What must hold after every step: a table of named checks, walked by the tests, by the exhaustive search and by simulators.
+//!
+//! Those that cost nothing are asserted in debug builds too, at the line that could break them (look for `debug_assert`).
+//! Checks of whole worlds (rows in sinks, messages in queues) belong to whoever knows such a world.
 
 use std::collections::BTreeSet;
 
 use crate::entry::{Operation, Stage, Wait};
+use crate::ids::CheckpointId;
 use crate::ledger::{Counts, Ledger};
 
 /// A broken promise: its id, and what was seen.
@@ -15,157 +19,279 @@ pub struct Violation {
     pub seen: String,
 }
 
-fn require(ok: bool, id: &'static str, seen: impl FnOnce() -> String) -> Result<(), Violation> {
-    if ok { Ok(()) } else { Err(Violation { id, seen: seen() }) }
+/// One sentence that holds in every state of a ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Invariant {
+    /// `G1`, `G2`, `G4` for the ledger's part of a guarantee, `L1` … for what the guarantees rest on.
+    pub id: &'static str,
+    /// What holds.
+    pub sentence: &'static str,
+    holds: fn(&Ledger) -> Result<(), String>,
 }
 
-impl Ledger {
-    /// Checks the whole state; costs time in proportion to it.
+impl Invariant {
+    /// Checks it; costs time in proportion to all ids.
     ///
-    /// * `G1` every id in a running delete is committed or beyond.
-    /// * `L1` the counters equal a recount.
-    /// * `L2` one operation per id: an id is in a running delete exactly if its operation says so, and only once.
-    /// * `L3` what can be deleted is queued, waiting for a retry or running: nothing is stuck.
-    /// * `L7` what is to be extended is scheduled, and nothing else is; what is being extended is marked so. The leases that press for a
-    ///   checkpoint are those of the uncommitted ids.
-    /// * `L4` every uncommitted id is in exactly one epoch.
-    /// * `L5` every deleted id, and every packed one, is nothing else beside, and found by its key; the deleted are in the order of
-    ///   tickets.
-    /// * `L6` the changes for the next segment are complete: what is marked is listed.
-    /// * `G4` the bounds hold, and nothing waits for itself: there is an answer to come, a call to make, or a deadline.
+    /// # Errors
+    /// What was found instead.
+    pub fn check(&self, ledger: &Ledger) -> Result<(), Violation> {
+        (self.holds)(ledger).map_err(|seen| Violation { id: self.id, seen })
+    }
+}
+
+/// Every invariant of the ledger, those that others rest on first.
+pub const INVARIANTS: &[Invariant] = &[
+    Invariant { id: "L1", sentence: "The counters equal a recount.", holds: counters_equal_a_recount },
+    Invariant {
+        id: "L2",
+        sentence: "One operation per id: an id is in a running delete exactly if it is marked so, and in one only, once.",
+        holds: one_operation_per_id,
+    },
+    Invariant {
+        id: "G1",
+        sentence: "What is being deleted, or is about to be, is of a committed checkpoint, or in the source's own durable log.",
+        holds: only_the_committed_is_deleted,
+    },
+    Invariant {
+        id: "L3",
+        sentence: "Nothing is stuck: a committed id with a live handle is queued, waits for its retry, or is in an operation.",
+        holds: nothing_is_stuck,
+    },
+    Invariant {
+        id: "G2",
+        sentence: "Every id that was handed out and is not committed is in exactly one epoch, and in the one it is marked with.",
+        holds: one_epoch_per_id,
+    },
+    Invariant {
+        id: "L4",
+        sentence: "Checkpoints are in order: committed ≤ newest, what waits for a commit is not committed, at most one is in flight.",
+        holds: checkpoints_are_in_order,
+    },
+    Invariant {
+        id: "L5",
+        sentence: "A deleted id, and a packed one, is nothing else beside and found by its key; the deleted are in the order of tickets.",
+        holds: packed_ids_are_apart,
+    },
+    Invariant {
+        id: "L6",
+        sentence: "The next snapshot is complete: every id but a buffered one is in a stored segment or listed for the next one.",
+        holds: the_next_snapshot_is_complete,
+    },
+    Invariant {
+        id: "G4",
+        sentence: "Bounded: undeleted messages, reserved bytes and remembered ids stay within the limits, or within what a restore brought.",
+        holds: bounds_hold,
+    },
+    Invariant {
+        id: "L7",
+        sentence: "What is to be extended is scheduled and nothing else is; the leases that press for a checkpoint are those of \
+                   uncommitted ids.",
+        holds: extensions_are_scheduled,
+    },
+    Invariant {
+        id: "L8",
+        sentence: "Nothing waits for itself: there is an answer to come, a call to make, or a deadline.",
+        holds: something_is_enabled,
+    },
+];
+
+impl Ledger {
+    /// Checks every one of [`INVARIANTS`]; costs time in proportion to all ids.
     ///
     /// # Errors
     /// The first violation found.
     pub fn check(&self) -> Result<(), Violation> {
-        self.check_counts()?;
-        self.check_deletes()?;
-        self.check_waits()?;
-        self.check_extends()?;
-        self.check_epochs()?;
-        self.check_graves()?;
-        self.check_bounds()
+        INVARIANTS.iter().try_for_each(|invariant| invariant.check(self))
     }
+}
 
-    fn check_counts(&self) -> Result<(), Violation> {
-        let mut counts = Counts::default();
-        for entry in self.entries.values() {
-            counts.add(entry);
-        }
-        counts.unconfirmed += self.compact.len() as u64;
-        counts.deleted = self.graves.len() as u64;
-        counts.receives = self.receives.len() as u64;
-        counts.reserved = self.receives.values().map(|r| u64::from(r.messages)).sum();
-        counts.reserved_bytes = self.receives.values().map(|r| r.bytes).sum();
-        require(counts == self.counts, "L1", || format!("counted {counts:?}, kept {:?}", self.counts))?;
-        let waiting: u64 = self.log.waiting.iter().map(|(_, bytes)| bytes).sum();
-        require(waiting == self.log.waiting_bytes, "L1", || {
-            format!("counted {waiting} bytes that wait in the log, kept {}", self.log.waiting_bytes)
+fn require(ok: bool, seen: impl FnOnce() -> String) -> Result<(), String> {
+    if ok { Ok(()) } else { Err(seen()) }
+}
+
+fn counters_equal_a_recount(ledger: &Ledger) -> Result<(), String> {
+    let mut counts = Counts::default();
+    for entry in ledger.entries.values() {
+        counts.add(entry);
+    }
+    counts.unconfirmed += ledger.compact.len() as u64;
+    counts.deleted = ledger.graves.len() as u64;
+    counts.receives = ledger.receives.len() as u64;
+    counts.reserved = ledger.receives.values().map(|r| u64::from(r.messages)).sum();
+    counts.reserved_bytes = ledger.receives.values().map(|r| r.bytes).sum();
+    require(counts == ledger.counts, || format!("counted {counts:?}, kept {:?}", ledger.counts))?;
+    let waiting: u64 = ledger.log.waiting.iter().map(|(_, bytes)| bytes).sum();
+    let kept = ledger.log.waiting_bytes;
+    require(waiting == kept, || format!("counted {waiting} bytes that wait in the log, kept {kept}"))?;
+    let retracted = ledger.entries.values().filter(|entry| entry.retracted).count() as u64;
+    require(retracted == ledger.retracted, || format!("counted {retracted} retracted, kept {}", ledger.retracted))
+}
+
+fn one_operation_per_id(ledger: &Ledger) -> Result<(), String> {
+    let mut running: Vec<_> = ledger.deleting.values().flatten().map(|(key, _)| *key).collect();
+    running.sort_unstable();
+    let before = running.len();
+    running.dedup();
+    require(running.len() == before, || "an id is listed twice in running deletes".into())?;
+    for key in &running {
+        let marked = ledger.entries.get(key).is_none_or(|entry| entry.operation == Operation::Delete);
+        require(marked, || format!("{key:?} is being deleted without its mark"))?;
+    }
+    for (key, entry) in &ledger.entries {
+        let marked = entry.operation == Operation::Delete;
+        require(!marked || running.binary_search(key).is_ok(), || format!("{key:?} is marked and not being deleted"))?;
+    }
+    Ok(())
+}
+
+fn only_the_committed_is_deleted(ledger: &Ledger) -> Result<(), String> {
+    for (key, entry) in &ledger.entries {
+        let held = match entry.stage {
+            Stage::Committed(checkpoint) => ledger.is_committed(checkpoint),
+            Stage::Buffered | Stage::Emitted(_) => {
+                entry.operation != Operation::Delete && !matches!(entry.wait, Wait::Ready | Wait::Retry(_))
+            }
+        };
+        require(held, || format!("{key:?} may be deleted and is {:?}", entry.stage))?;
+    }
+    Ok(())
+}
+
+fn nothing_is_stuck(ledger: &Ledger) -> Result<(), String> {
+    for (key, entry) in &ledger.entries {
+        let ready = matches!(entry.stage, Stage::Committed(_)) && entry.handle.is_some();
+        let scheduled = entry.wait != Wait::None || entry.operation != Operation::None;
+        require(!ready || scheduled, || format!("{key:?} could be deleted and is not scheduled"))?;
+    }
+    let mut ready: Vec<_> = ledger.ready.iter().copied().collect();
+    ready.sort_unstable();
+    let mut marked: Vec<_> = ledger.entries.iter().filter(|(_, e)| e.wait == Wait::Ready).map(|(k, _)| *k).collect();
+    marked.sort_unstable();
+    require(ready == marked, || format!("queued for deletion {ready:?}, marked so {marked:?}"))?;
+    let retries = ledger.entries.iter().filter_map(|(key, entry)| match entry.wait {
+        Wait::Retry(at) => Some((at, *key)),
+        _ => None,
+    });
+    let marked: BTreeSet<_> = retries.collect();
+    require(ledger.retries == marked, || format!("queued for retry {:?}, marked so {marked:?}", ledger.retries))
+}
+
+fn one_epoch_per_id(ledger: &Ledger) -> Result<(), String> {
+    let open = ledger.open.iter().map(|key| (key, Stage::Emitted(None)));
+    let sealed = ledger.sealed.iter().flat_map(|(id, keys)| keys.iter().map(|key| (key, Stage::Emitted(Some(*id)))));
+    let mut listed = Vec::with_capacity(ledger.open.len());
+    for (key, stage) in open.chain(sealed) {
+        let found = ledger.entries.get(key).map(|entry| entry.stage);
+        require(found == Some(stage), || format!("{key:?} is listed as {stage:?} and is {found:?}"))?;
+        listed.push(*key);
+    }
+    let before = listed.len();
+    listed.sort_unstable();
+    listed.dedup();
+    require(listed.len() == before, || "an id is in two epochs".into())?;
+    let uncommitted = ledger.entries.values().filter(|e| matches!(e.stage, Stage::Emitted(_))).count();
+    require(uncommitted == before, || format!("{uncommitted} are uncommitted, {before} are in an epoch"))
+}
+
+fn checkpoints_are_in_order(ledger: &Ledger) -> Result<(), String> {
+    let (newest, done) = (ledger.last_barrier, ledger.committed_through);
+    require(done <= newest, || format!("committed through {done:?}, the newest is {newest:?}"))?;
+    let ordered = |id: &CheckpointId| Some(*id) > done && Some(*id) <= newest;
+    require(ledger.sealed.keys().all(ordered), || {
+        format!("{:?} wait for a commit, committed through {done:?}, the newest is {newest:?}", ledger.sealed.keys())
+    })?;
+    require(ledger.in_flight.is_none_or(|id| ordered(&id)), || format!("{:?} is in flight", ledger.in_flight))
+}
+
+fn packed_ids_are_apart(ledger: &Ledger) -> Result<(), String> {
+    let sorted = ledger.graves.iter().zip(ledger.graves.iter().skip(1)).all(|(a, b)| a.2.ticket <= b.2.ticket);
+    require(sorted, || "deleted ids are not in the order of tickets".into())?;
+    require(ledger.graves.iter().count() == ledger.graves.len(), || "deleted ids and their index differ".into())?;
+    for (key, ..) in ledger.graves.iter() {
+        require(ledger.graves.get(key).is_some(), || format!("{key:?} is deleted and is not found"))?;
+        require(!ledger.entries.contains_key(&key), || format!("{key:?} is deleted and is not"))?;
+    }
+    for id in ledger.compact.iter() {
+        let key = id.key;
+        require(ledger.compact.get(key) == Some(id), || format!("{key:?} is unconfirmed and is not found"))?;
+        let twice = ledger.entries.contains_key(&key) || ledger.graves.get(key).is_some();
+        require(!twice, || format!("{key:?} is unconfirmed and is something else beside"))?;
+    }
+    Ok(())
+}
+
+fn the_next_snapshot_is_complete(ledger: &Ledger) -> Result<(), String> {
+    let changed: BTreeSet<_> = ledger.changed.iter().collect();
+    for (key, entry) in &ledger.entries {
+        require(!entry.changed || changed.contains(key), || format!("{key:?} is marked as changed and not listed"))?;
+        let saved = entry.persisted || entry.changed || entry.stage == Stage::Buffered;
+        require(saved, || format!("{key:?} is in no segment and not in the next"))?;
+    }
+    for id in ledger.compact.iter() {
+        require(!id.changed || changed.contains(&id.key), || {
+            format!("{:?} is marked as changed and not listed", id.key)
         })?;
-        let retracted = self.entries.values().filter(|entry| entry.retracted).count() as u64;
-        require(retracted == self.retracted, "L1", || format!("counted {retracted} retracted, kept {}", self.retracted))
     }
+    Ok(())
+}
 
-    fn check_deletes(&self) -> Result<(), Violation> {
-        let mut running: Vec<_> = self.deleting.values().flatten().map(|(key, _)| *key).collect();
-        running.sort_unstable();
-        let before = running.len();
-        running.dedup();
-        require(running.len() == before, "L2", || "an id is listed twice in running deletes".into())?;
-        for key in &running {
-            let Some(entry) = self.entries.get(key) else { continue };
-            let committed = matches!(entry.stage, Stage::Committed(_));
-            require(committed, "G1", || format!("{key:?} is being deleted but is {:?}", entry.stage))?;
-            require(entry.operation == Operation::Delete, "L2", || format!("{key:?} runs without its mark"))?;
-        }
-        for (key, entry) in &self.entries {
-            let marked = entry.operation == Operation::Delete;
-            require(!marked || running.binary_search(key).is_ok(), "L2", || format!("{key:?} marked, not running"))?;
-            let ready = matches!(entry.stage, Stage::Committed(_)) && entry.handle.is_some();
-            let scheduled = entry.wait != Wait::None || entry.operation != Operation::None;
-            require(!ready || scheduled, "L3", || format!("{key:?} could be deleted and is not scheduled"))?;
-        }
-        Ok(())
+fn bounds_hold(ledger: &Ledger) -> Result<(), String> {
+    let (counts, limits) = (&ledger.counts, &ledger.limits);
+    let undeleted_max = u64::from(limits.undeleted_max).max(ledger.restored.undeleted());
+    require(counts.undeleted() <= undeleted_max, || {
+        format!("{} undeleted, {undeleted_max} allowed: {counts:?}", counts.undeleted())
+    })?;
+    // Only what is reserved: a queue may hand over a larger body than it said it would.
+    require(counts.reserved_bytes <= limits.bytes_max, || format!("{} bytes reserved", counts.reserved_bytes))?;
+    // What was received before a limit was reached may still pass it, one cap's worth at most.
+    let most = |limit: u32, restored: u64| undeleted_max + u64::from(limit).max(restored);
+    let unconfirmed_max = most(limits.ledger_max_ids, ledger.restored.unconfirmed + ledger.restored.undeleted());
+    require(counts.unconfirmed <= unconfirmed_max, || {
+        format!("{} unconfirmed, {unconfirmed_max} allowed", counts.unconfirmed)
+    })?;
+    let deleted_max = most(limits.grace_max_ids, ledger.restored.ids());
+    require(counts.deleted <= deleted_max, || format!("{} deleted ids, {deleted_max} allowed", counts.deleted))
+}
+
+fn extensions_are_scheduled(ledger: &Ledger) -> Result<(), String> {
+    let mut scheduled = BTreeSet::new();
+    for (key, entry) in &ledger.entries {
+        let running = ledger.extending.contains_key(key);
+        require(running == (entry.operation == Operation::Extend), || format!("{key:?}: marked or running"))?;
+        require(running || !entry.left, || format!("{key:?} is left and waits for nothing"))?;
+        let waits = matches!(entry.wait, Wait::Extend(_) | Wait::Held);
+        let wanted = ledger.limits.extend_lease.is_some() && entry.extendable().is_some();
+        require(waits == wanted, || format!("{key:?} is to be extended: {wanted}; waits: {waits}"))?;
+        scheduled.extend(if let Wait::Extend(at) = entry.wait { Some((at, *key)) } else { None });
     }
+    require(scheduled == ledger.extends, || format!("scheduled {:?}, marked so {scheduled:?}", ledger.extends))?;
+    let lost = ledger.extending.keys().find(|key| !ledger.entries.contains_key(key));
+    require(lost.is_none(), || format!("{lost:?} is being extended and forgotten"))?;
+    let leases = ledger.entries.iter().filter_map(|(key, entry)| Some((ledger.limits.presses_at(entry)?, *key)));
+    let leases: BTreeSet<_> = leases.collect();
+    require(leases == ledger.leases, || format!("leases {leases:?}, kept {:?}", ledger.leases))
+}
 
-    fn check_waits(&self) -> Result<(), Violation> {
-        let mut ready: Vec<_> = self.ready.iter().copied().collect();
-        ready.sort_unstable();
-        let mut marked: Vec<_> = self.entries.iter().filter(|(_, e)| e.wait == Wait::Ready).map(|(k, _)| *k).collect();
-        marked.sort_unstable();
-        require(ready == marked, "L3", || format!("queued for deletion {ready:?}, marked so {marked:?}"))?;
-        let retries = self.entries.iter().filter_map(|(key, entry)| match entry.wait {
-            Wait::Retry(at) => Some((at, *key)),
-            _ => None,
-        });
-        let marked: BTreeSet<_> = retries.collect();
-        require(self.retries == marked, "L3", || format!("queued for retry {:?}, marked so {marked:?}", self.retries))
-    }
+fn something_is_enabled(ledger: &Ledger) -> Result<(), String> {
+    let counts = &ledger.counts;
+    let call = ledger.can_receive().is_ok() || counts.buffered > 0 || ledger.deletes_pending();
+    let call = call || !ledger.log.waiting.is_empty();
+    let answer = counts.receives > 0 || ledger.in_flight.is_some() || !ledger.extending.is_empty();
+    let releasing = ledger.entries.values().any(|entry| entry.operation == Operation::Release);
+    let enabled = call || answer || releasing || ledger.next_deadline().is_some();
+    require(enabled, || format!("nothing is enabled: {counts:?}"))
+}
 
-    fn check_extends(&self) -> Result<(), Violation> {
-        let mut scheduled = BTreeSet::new();
-        for (key, entry) in &self.entries {
-            let running = self.extending.contains_key(key);
-            require(running == (entry.operation == Operation::Extend), "L7", || format!("{key:?}: marked or running"))?;
-            require(running || !entry.left, "L7", || format!("{key:?} is left and waits for nothing"))?;
-            let waits = matches!(entry.wait, Wait::Extend(_) | Wait::Held);
-            let wanted = self.limits.extend_lease.is_some() && entry.extendable().is_some();
-            require(waits == wanted, "L7", || format!("{key:?} is to be extended: {wanted}; waits: {waits}"))?;
-            scheduled.extend(if let Wait::Extend(at) = entry.wait { Some((at, *key)) } else { None });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_invariant_has_an_id_of_its_own_and_a_sentence() {
+        let ids: BTreeSet<_> = INVARIANTS.iter().map(|invariant| invariant.id).collect();
+        assert_eq!(ids.len(), INVARIANTS.len());
+        for Invariant { id, sentence, .. } in INVARIANTS {
+            assert!(id.starts_with(['G', 'L']) && sentence.ends_with('.'), "{id}: {sentence}");
         }
-        require(scheduled == self.extends, "L7", || format!("scheduled {:?}, marked so {scheduled:?}", self.extends))?;
-        let lost = self.extending.keys().find(|key| !self.entries.contains_key(key));
-        require(lost.is_none(), "L7", || format!("{lost:?} is being extended and forgotten"))?;
-        let leases = self.entries.iter().filter_map(|(key, entry)| Some((self.limits.presses_at(entry)?, *key)));
-        let leases: BTreeSet<_> = leases.collect();
-        require(leases == self.leases, "L7", || format!("leases {leases:?}, kept {:?}", self.leases))
-    }
-
-    fn check_graves(&self) -> Result<(), Violation> {
-        let sorted = self.graves.iter().zip(self.graves.iter().skip(1)).all(|(a, b)| a.2.ticket <= b.2.ticket);
-        require(sorted, "L5", || "deleted ids are not in the order of tickets".into())?;
-        let indexed = self.graves.iter().count() == self.graves.len();
-        require(indexed, "L5", || "deleted ids and their index differ".into())?;
-        for (key, ..) in self.graves.iter() {
-            let found = self.graves.get(key).is_some();
-            require(found, "L5", || format!("{key:?} is deleted and is not found"))?;
-            require(!self.entries.contains_key(&key), "L5", || format!("{key:?} is deleted and is not"))?;
-        }
-        let changed: BTreeSet<_> = self.changed.iter().collect();
-        for id in self.compact.iter() {
-            let key = id.key;
-            require(self.compact.get(key) == Some(id), "L5", || format!("{key:?} is unconfirmed and is not found"))?;
-            let twice = self.entries.contains_key(&key) || self.graves.get(key).is_some();
-            require(!twice, "L5", || format!("{key:?} is unconfirmed and is something else beside"))?;
-            require(!id.changed || changed.contains(&key), "L6", || format!("{key:?} is marked, not listed"))?;
-        }
-        for (key, entry) in &self.entries {
-            require(!entry.changed || changed.contains(key), "L6", || format!("{key:?} is marked, not listed"))?;
-            let saved = entry.persisted || entry.changed || entry.stage == Stage::Buffered;
-            require(saved, "L6", || format!("{key:?} is in no segment and not in the next"))?;
-        }
-        Ok(())
-    }
-
-    fn check_epochs(&self) -> Result<(), Violation> {
-        let mut listed: Vec<_> = self.open.iter().chain(self.sealed.values().flatten()).copied().collect();
-        listed.sort_unstable();
-        let before = listed.len();
-        listed.dedup();
-        require(listed.len() == before, "L4", || "an id is in two epochs".into())?;
-        let uncommitted = self.entries.values().filter(|e| matches!(e.stage, Stage::Emitted(_))).count();
-        require(uncommitted == listed.len(), "L4", || format!("{uncommitted} uncommitted, {} listed", listed.len()))
-    }
-
-    fn check_bounds(&self) -> Result<(), Violation> {
-        let counts = &self.counts;
-        require(counts.reserved <= u64::from(self.limits.undeleted_max), "G4", || {
-            "reserved above undeletedMax".into()
-        })?;
-        let call = self.can_receive().is_ok() || counts.buffered > 0 || self.deletes_pending();
-        let call = call || !self.log.waiting.is_empty();
-        let answer = counts.receives > 0 || self.in_flight.is_some() || !self.extending.is_empty();
-        let releasing = self.entries.values().any(|entry| entry.operation == Operation::Release);
-        let enabled = call || answer || releasing || self.next_deadline().is_some();
-        require(enabled, "G4", || format!("nothing is enabled: {counts:?}"))
     }
 }

@@ -63,6 +63,10 @@ pub struct Ledger {
     // Time as seen by the scan for the end of retention.
     pub(crate) last_scan: Mono,
     pub(crate) server_now: ServerMs,
+    // What a restore brought, which may be more than the limits of this run allow.
+    pub(crate) restored: Counts,
+    #[cfg(feature = "traps")]
+    pub(crate) trapped: crate::traps::Restored,
 }
 
 pub(crate) type Entries = HashMap<MessageKey, Entry, BuildHasherDefault<KeyHasher>>;
@@ -201,6 +205,9 @@ impl Ledger {
             full_since: None,
             last_scan: now,
             server_now: ServerMs(0),
+            restored: Counts::default(),
+            #[cfg(feature = "traps")]
+            trapped: crate::traps::Restored::default(),
         })
     }
 
@@ -226,6 +233,18 @@ impl Ledger {
     #[must_use]
     pub const fn committed_through(&self) -> Option<CheckpointId> {
         self.committed_through
+    }
+
+    /// Whether what belongs to this checkpoint may be deleted (G1).
+    pub(crate) fn is_committed(&self, checkpoint: CheckpointId) -> bool {
+        let logged = self.limits.log.is_some() && checkpoint == crate::log::BEFORE_THE_FIRST;
+        logged || self.committed_through.is_some_and(|done| checkpoint <= done)
+    }
+
+    /// Whether an id may be deleted (G1).
+    pub(crate) fn may_delete(&self, key: MessageKey) -> bool {
+        let stage = self.entries.get(&key).map(|entry| entry.stage);
+        matches!(stage, Some(Stage::Committed(checkpoint)) if self.is_committed(checkpoint))
     }
 
     /// About how many bytes the ledger takes: its tables and lists, handles at 64 bytes each, and the state it keeps for snapshots (all of it,
@@ -268,7 +287,8 @@ impl Ledger {
     pub(crate) fn place(&mut self, key: MessageKey, entry: Entry) {
         self.counts.add(&entry);
         self.leases.extend(self.limits.presses_at(&entry).map(|at| (at, key)));
-        self.entries.insert(key, entry);
+        let known = self.entries.insert(key, entry);
+        debug_assert!(known.is_none(), "G2: {key:?} is known and was taken for new");
     }
 
     /// Notes that the next segment must carry this id.
@@ -352,6 +372,7 @@ impl Ledger {
 
     /// Remembers an id as deleted.
     pub(crate) fn bury(&mut self, key: MessageKey, rank: HandleRank, burial: Burial) {
+        debug_assert!(!self.entries.contains_key(&key), "L5: {key:?} is deleted and is not");
         self.graves.bury(key, rank, burial);
         self.counts.deleted += 1;
     }

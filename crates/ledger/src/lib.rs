@@ -60,7 +60,7 @@
 //! # Reading order
 //! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, extend.rs, forget.rs, graves.rs (deleted ids), unconfirmed.rs (ids without a
 //! handle), log.rs (messages that are durable before any checkpoint), then segment.rs (the durable form), chain.rs and
-//! invariant.rs (what must always hold).
+//! invariant.rs (what must always hold, as a table of named checks).
 
 mod buckets;
 mod chain;
@@ -78,6 +78,8 @@ mod limits;
 mod log;
 mod receive;
 mod segment;
+#[cfg(feature = "traps")]
+mod traps;
 mod unconfirmed;
 
 pub use chain::StoredSegment;
@@ -86,10 +88,13 @@ pub use delete::{DeleteBatch, DeleteOutcome, DeleteReport, Release};
 pub use extend::{ExtendOutcome, Extension};
 pub use ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
 #[doc(hidden)]
-pub use inspect::IdView;
-pub use invariant::Violation;
+pub use inspect::{IdView, Names};
+pub use invariant::{INVARIANTS, Invariant, Violation};
 pub use ledger::{Counts, Ledger};
 pub use limits::{LimitError, Limits, LogLimits};
 pub use log::LogCounts;
 pub use receive::{Blocked, Delivery, Grant, Verdict};
 pub use segment::{SEGMENT_VERSION, Segment, SegmentError};
+#[cfg(feature = "traps")]
+#[doc(hidden)]
+pub use traps::Trap;

@@ -72,6 +72,10 @@ pub struct Limits {
     pub deltas_max: u32,
     /// The bounds of the source's own durable log, where it keeps one. None: messages are deleted after a checkpoint.
     pub log: Option<LogLimits>,
+    /// Test-only: the mistake that is switched on.
+    #[cfg(feature = "traps")]
+    #[doc(hidden)]
+    pub trap: Option<crate::Trap>,
 }
 
 /// The bounds of a durable log of the source's own.
@@ -120,6 +124,8 @@ impl Default for Limits {
             stale_delete_is_error: true,
             deltas_max: 64,
             log: None,
+            #[cfg(feature = "traps")]
+            trap: None,
         }
     }
 }

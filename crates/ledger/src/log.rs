@@ -189,6 +189,7 @@ impl Ledger {
         for key in keys {
             self.queue_delete(key);
         }
+        self.restored = self.counts;
     }
 
     /// Whether an id of the log that was committed under `checkpoint` is in no segment yet. (One that a restored segment holds

@@ -96,7 +96,13 @@ impl Ledger {
 
     fn admissible(&self) -> Result<(u32, bool), Blocked> {
         let limits = &self.limits;
-        let free = u64::from(limits.undeleted_max).saturating_sub(self.counts.undeleted());
+        let undeleted = self.counts.undeleted();
+        #[cfg(feature = "traps")]
+        let undeleted = match self.limits.has_trap(crate::traps::Trap::UncommittedUncounted) {
+            true => undeleted - self.counts.uncommitted,
+            false => undeleted,
+        };
+        let free = u64::from(limits.undeleted_max).saturating_sub(undeleted);
         let free_bytes = limits.bytes_max.saturating_sub(self.held_bytes() + self.counts.reserved_bytes);
         let messages = u64::from(limits.batch_max).min(free).min(free_bytes / limits.message_bytes_max);
         let log_room = self.log_room();
@@ -156,6 +162,10 @@ impl Ledger {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
+        #[cfg(feature = "traps")]
+        if self.is_dropped_by_trap(key) {
+            return Verdict::Duplicate;
+        }
         self.unpack(key);
         let newer = self.update(key, |entry| entry.take_handle(&delivery.handle, rank, delivery.lease_end));
         let Some(newer) = newer.or_else(|| self.exhume(delivery, rank, began)) else {

@@ -63,20 +63,6 @@ impl Segment {
         self.hash
     }
 
-    /// Appends what it says, without what only names it: its sequence number and the hash of the segment before.
-    pub(crate) fn meaning(&self, out: &mut Vec<u8>) {
-        let numbers = [8..16, 40..56];
-        let end = self.bytes.len().saturating_sub(4); // The checksum covers those numbers too.
-        out.extend(
-            self.bytes
-                .iter()
-                .take(end)
-                .enumerate()
-                .filter(|(at, _)| !numbers.iter().any(|n| n.contains(at)))
-                .map(|(_, byte)| byte),
-        );
-    }
-
     pub(crate) fn content(&self) -> Result<Content, SegmentError> {
         Content::decode(&self.bytes)
     }

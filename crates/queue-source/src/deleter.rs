@@ -63,6 +63,11 @@ async fn ready(shared: &Shared) -> DeleteBatch {
         let woken = shared.deleters.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
+        #[cfg(feature = "traps")]
+        if shared.config.limits.has_trap(headwater_ledger::Trap::DeletesAfterRows) && !shared.lock().inbox.is_empty() {
+            woken.await;
+            continue;
+        }
         let deadline = {
             let mut state = shared.lock();
             let batch = state.ledger.next_deletes(shared.clock.now());

@@ -1,11 +1,13 @@
 //! What can happen next in a world, and what it does.
 
+use std::sync::Arc;
+
 use headwater_ledger::{CheckpointId, DeleteOutcome, Delivery, ServerMs, Ticket, Verdict};
 
 use crate::broken::Broken;
 use crate::queue::Handle;
-use crate::store::{File, Saved};
-use crate::world::{Delete, Fault, NOW, Phase, Receive, World, hash, key};
+use crate::store::{Content, File, Saved};
+use crate::world::{Delete, Fault, MINUTE, Phase, Receive, World, key, message, parse};
 
 /// One thing that happens. Numbers are places in the world's lists, `bits` stand for messages, or entries of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +41,8 @@ pub(crate) enum Action {
     Name,
     CommitSink,
     CommitSource,
+    /// A minute passes, and nothing else.
+    Minute,
     // Faults; the number says where.
     Fails(Fault, u8),
 }
@@ -59,6 +63,9 @@ impl World {
             self.driver_actions(&mut out);
         }
         self.faults(&mut out);
+        if self.minutes_left > 0 {
+            out.push(Action::Minute);
+        }
         out
     }
 
@@ -172,10 +179,14 @@ impl World {
             Action::SendDelete => self.send_delete()?,
             Action::ReportDelete(i) => {
                 let delete = self.deletes.remove(usize::from(i));
-                self.ledger.delete_done(delete.token, &delete.outcomes.unwrap_or_default(), NOW);
+                self.report(delete)?;
+            }
+            Action::Minute => {
+                self.now = self.now + MINUTE;
+                self.minutes_left -= 1;
             }
             Action::ReadLate => {
-                if let Ok(grant) = self.ledger.begin_receive(NOW) {
+                if let Ok(grant) = self.ledger.begin_receive(self.now) {
                     let answer = std::mem::take(&mut self.late_answers);
                     self.screen(grant.ticket, &answer);
                 }
@@ -209,7 +220,10 @@ impl World {
                 self.fail(fault, place)?;
             }
         }
-        self.ledger.tick(NOW, None);
+        self.ledger.tick(self.now, None);
+        let mut known = 0_u32;
+        self.ledger.see_handles(&mut |key, _, _| known |= 1 << message(key));
+        (0..).zip(&mut self.newest).filter(|(m, _)| known & 1 << m == 0).for_each(|(_, newest)| *newest = 0);
         let queue = &self.queue;
         self.strays.retain(|handle| queue.good(*handle)); // The others change nothing when they arrive.
         self.check()
@@ -227,7 +241,7 @@ impl World {
     fn receive(&mut self) {
         if self.rules.is(Broken::TicketAtAnswer) {
             self.receives.push(Receive { ticket: None, room: 2, answer: None });
-        } else if let Ok(grant) = self.ledger.begin_receive(NOW) {
+        } else if let Ok(grant) = self.ledger.begin_receive(self.now) {
             self.receives.push(Receive { ticket: Some(grant.ticket), room: grant.max_messages as usize, answer: None });
         }
     }
@@ -246,13 +260,17 @@ impl World {
             let known: Vec<_> = self.ledger.ids().iter().map(|id| id.key).collect();
             answer.retain(|(message, _)| !known.contains(&key(*message)));
         }
-        let ticket = receive.ticket.or_else(|| self.ledger.begin_receive(NOW).ok().map(|grant| grant.ticket));
+        let ticket = receive.ticket.or_else(|| self.ledger.begin_receive(self.now).ok().map(|grant| grant.ticket));
         if let Some(ticket) = ticket {
             self.screen(ticket, &answer);
         }
     }
 
     fn screen(&mut self, ticket: Ticket, answer: &[Handle]) {
+        for (message, delivery) in answer {
+            let newest = &mut self.newest[usize::from(*message)];
+            *newest = (*newest).max(*delivery);
+        }
         let deliveries: Vec<Delivery> = answer
             .iter()
             .map(|(message, delivery)| Delivery {
@@ -276,17 +294,34 @@ impl World {
     }
 
     fn send_delete(&mut self) -> Result<(), String> {
-        let Some(batch) = self.ledger.next_deletes(NOW) else { return Ok(()) };
+        let Some(batch) = self.ledger.next_deletes(self.now) else { return Ok(()) };
         let mut entries = Vec::new();
         for (_, handle) in &batch.entries {
-            let (message, delivery) = handle.as_str().split_once('.').unwrap();
-            let (message, delivery): Handle = (message.parse().unwrap(), delivery.parse().unwrap());
+            let (message, delivery) = parse(handle.as_str());
             if !self.may_delete(message) {
                 return Err(format!("G1: a delete is sent for message {message}, which no committed checkpoint holds"));
+            }
+            let newest = self.newest[usize::from(message)];
+            if delivery < newest {
+                return Err(format!("L8: message {message} is deleted with handle {delivery}, and {newest} was read"));
             }
             entries.push((message, if self.rules.is(Broken::OldestHandle) { 1 } else { delivery }));
         }
         self.deletes.push(Delete { token: batch.token, entries, outcomes: None });
+        Ok(())
+    }
+
+    /// The answer to a delete call is read.
+    fn report(&mut self, delete: Delete) -> Result<(), String> {
+        let outcomes = delete.outcomes.unwrap_or_default();
+        self.ledger.delete_done(delete.token, &outcomes, self.now);
+        let confirmed = delete.entries.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == DeleteOutcome::Deleted);
+        for ((message, _), _) in confirmed {
+            let held = self.ledger.ids().into_iter().find(|id| id.key == key(*message) && id.stage != "deleted");
+            if let Some(held) = held {
+                return Err(format!("L9: the delete of message {message} is confirmed, and it is {}", held.stage));
+            }
+        }
         Ok(())
     }
 
@@ -307,7 +342,7 @@ impl World {
 
     fn barrier(&mut self) {
         let id = CheckpointId(self.ledger.last_checkpoint().map_or(1, |last| last.0 + 1));
-        let snapshot = self.ledger.barrier(id, NOW).unwrap();
+        let snapshot = self.ledger.barrier(id, self.now).unwrap();
         let file = File { life: self.life, checkpoint: id, messages: std::mem::take(&mut self.open_rows) };
         self.sink.stage(file);
         if file.messages != 0 {
@@ -318,10 +353,9 @@ impl World {
             files.retain(|listed| *listed == file);
         }
         let mut restored = self.rules.ledger();
-        restored.restore(id, &snapshot.segments, NOW).unwrap();
-        let mut print = Vec::new();
-        restored.fingerprint(&mut print);
-        self.taken = Some(Saved { snapshot, files, print: hash(&print) });
+        restored.restore(id, &snapshot.segments, self.now).unwrap();
+        self.taken = Some(Arc::new(Saved { snapshot, files, content: Content::of(&restored) }));
+        self.chain.clone_from(&self.taken);
         self.checkpoint = Some(id);
         self.phase = Phase::Cut;
         self.barriers_left = self.barriers_left.saturating_sub(1);
@@ -370,7 +404,7 @@ impl World {
                 } else {
                     DeleteOutcome::Unknown
                 };
-                self.ledger.delete_done(delete.token, &vec![known; delete.entries.len()], NOW);
+                self.ledger.delete_done(delete.token, &vec![known; delete.entries.len()], self.now);
                 if delete.outcomes.is_none() {
                     self.strays.extend(delete.entries);
                     self.strays.sort_unstable();
@@ -400,7 +434,7 @@ impl World {
             if self.rules.is(Broken::CommitAfterFailedSave) {
                 self.commit_source();
             }
-            self.ledger.abort(id, NOW);
+            self.ledger.abort(id, self.now);
             if self.rules.is(Broken::StagedDiscarded) {
                 self.files.retain(|file| file.checkpoint != id);
                 self.sink.staged.retain(|file| file.checkpoint != id);
@@ -408,6 +442,11 @@ impl World {
         }
         self.phase = Phase::Idle;
         self.taken = None;
+        if !self.rules.is(Broken::OlderRestored) {
+            // A save that was given up will never be named.
+            let manifest = self.store.manifest;
+            self.store.saved.retain(|id, _| Some(*id) == manifest);
+        }
     }
 
     /// A crash at this moment, and the start after it: the manifest's checkpoint is restored, staged files it does not
@@ -422,6 +461,8 @@ impl World {
         self.taken = None;
         self.life += 1;
         self.ledger = self.rules.ledger();
+        self.chain = None;
+        self.newest.fill(0);
         let mut id = self.store.manifest;
         if self.rules.is(Broken::OlderRestored) {
             id = self.store.saved.keys().copied().filter(|saved| Some(*saved) < id).max().or(id);
@@ -433,8 +474,12 @@ impl World {
             let Some(saved) = self.store.saved.get(&id) else {
                 return Err(format!("S1: the manifest names checkpoint {id}, which is not saved"));
             };
-            self.ledger.restore(id, &saved.snapshot.segments, NOW).map_err(|e| format!("S2: {e}"))?;
+            self.ledger.restore(id, &saved.snapshot.segments, self.now).map_err(|e| format!("S2: {e}"))?;
             self.files.clone_from(&saved.files);
+            self.chain = Some(Arc::clone(saved));
+            for row in &saved.content.rows {
+                self.newest[usize::from(row.message)] = row.delivery;
+            }
             self.phase = Phase::Restored;
         }
         if self.rules.is(Broken::RestartSkipsSinks) {

@@ -1,27 +1,30 @@
 //! From any state, a fair run without further faults must end with every message committed once and deleted.
 
-use headwater_ledger::{Mono, ServerMs};
+use std::time::Duration;
+
+use headwater_ledger::ServerMs;
 
 use crate::act::Action;
-use crate::world::{NOW, Phase, World};
+use crate::world::{Phase, World};
 
 /// More than any fair run of these small worlds needs; a run that takes longer goes in circles.
 const STEPS_MAX: usize = 150;
 
 impl World {
-    /// Runs fairly to the end.
-    pub(crate) fn settle(&self) -> Result<usize, String> {
+    /// Runs fairly to the end, and notes the steps.
+    pub(crate) fn settle(&self, run: &mut Vec<Action>) -> Result<(), String> {
         let mut world = self.clone();
         world.queue.deliveries_max = u8::MAX;
         world.rules.faults = 0;
         for step in 0..STEPS_MAX {
             if world.done() {
-                return Ok(step);
+                return Ok(());
             }
             world.barriers_left = 1;
             let action =
                 world.fair().ok_or_else(|| format!("G4: nothing can happen any more, after {step} fair steps"))?;
-            world.act(action).map_err(|violation| format!("{violation}, after {step} fair steps ({action:?})"))?;
+            run.push(action);
+            world.act(action)?;
             if step == STEPS_MAX / 2 {
                 world.retention_ends();
             }
@@ -50,6 +53,7 @@ impl World {
             | Action::StrayDeleteArrives(_)
             | Action::Barrier { .. }
             | Action::Receive
+            | Action::Minute
             | Action::Fails(..) => u32::MAX,
         };
         let best = enabled.into_iter().min_by_key(rank)?;
@@ -69,8 +73,8 @@ impl World {
         let waiting = self.ledger.ids().into_iter().filter(|id| id.stage == "committed" && id.handle.is_none());
         let gone = |key: u128| self.queue.messages.get(key as usize - 1).is_some_and(|m| m.deleted);
         if self.phase == Phase::Idle && waiting.map(|id| id.key.0).all(gone) {
-            self.ledger.tick(Mono(std::time::Duration::from_secs(86_400)), Some(ServerMs(i64::MAX)));
-            self.ledger.tick(NOW, None);
+            self.now = self.now + Duration::from_secs(86_400);
+            self.ledger.tick(self.now, Some(ServerMs(i64::MAX)));
         }
     }
 }

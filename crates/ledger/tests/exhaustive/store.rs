@@ -1,8 +1,11 @@
 //! The durable half of the world: what survives a crash. A checkpoint store with its manifest, and a two-phase sink.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use headwater_ledger::{CheckpointId, Snapshot};
+use headwater_ledger::{CheckpointId, Ledger, Snapshot};
+
+use crate::world::message;
 
 /// A file of rows: written by which life of the process, under which checkpoint, and the messages in it (one bit each).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -13,18 +16,48 @@ pub(crate) struct File {
 }
 
 /// What is stored under a checkpoint.
-#[derive(Clone)]
 pub(crate) struct Saved {
     pub(crate) snapshot: Snapshot,
     /// Files of this epoch and of every earlier one whose commit has not returned.
     pub(crate) files: Vec<File>,
-    /// Recognises the snapshot: a fingerprint of what a restore makes of it.
-    pub(crate) print: u128,
+    /// Recognises the snapshot: what a restore makes of it.
+    pub(crate) content: Content,
+}
+
+/// What a snapshot says, by which two of them are compared.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    pub(crate) committed: Option<CheckpointId>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One id of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) message: u8,
+    pub(crate) stage: u8,
+    pub(crate) checkpoint: Option<CheckpointId>,
+    pub(crate) live: bool,
+    /// The delivery that its handle, or the last handle it had, belongs to.
+    pub(crate) delivery: u8,
+}
+
+impl Content {
+    pub(crate) fn of(restored: &Ledger) -> Self {
+        let rows = restored.ids().into_iter().map(|id| Row {
+            message: message(id.key),
+            stage: id.stage.as_bytes()[0],
+            checkpoint: id.checkpoint,
+            live: id.handle.is_some(),
+            delivery: id.rank.0 as u8,
+        });
+        Self { committed: restored.committed_through(), rows: rows.collect() }
+    }
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Store {
-    pub(crate) saved: BTreeMap<CheckpointId, Saved>,
+    pub(crate) saved: BTreeMap<CheckpointId, Arc<Saved>>,
     pub(crate) manifest: Option<CheckpointId>,
 }
 

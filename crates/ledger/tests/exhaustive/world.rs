@@ -1,6 +1,6 @@
 //! The world: one process with its ledger and its driver, the queue, the store and the sink; and what must hold in it.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_ledger::{CheckpointId, DeleteOutcome, DeleteToken, Ledger, Limits, MessageKey, Mono, Ticket};
@@ -8,9 +8,13 @@ use headwater_ledger::{CheckpointId, DeleteOutcome, DeleteToken, Ledger, Limits,
 use crate::broken::Broken;
 use crate::queue::{Handle, Queue};
 use crate::store::{File, Saved, Sink, Store};
+use crate::trap::{self, Trapped};
 
-/// The clock stands still: no decision about safety reads it, and pauses are off.
-pub(crate) const NOW: Mono = Mono(Duration::ZERO);
+/// The clock stands still, but for the minutes that the rules let pass: no decision about safety reads it, and pauses are off.
+pub(crate) const START: Mono = Mono(Duration::ZERO);
+
+/// A minute and a bit.
+pub(crate) const MINUTE: Duration = Duration::from_secs(61);
 
 /// What may go wrong, each at most once in a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +60,14 @@ pub(crate) struct Rules {
     pub(crate) crashes: u8,
     /// `ledgerMaxIds`: with 1, the ledger is full after one unconfirmed delete.
     pub(crate) ledger_ids: u32,
+    /// `undeletedMax`: with 1, nothing more is received while one message is held.
+    pub(crate) undeleted: u32,
+    /// How often a minute passes.
+    pub(crate) minutes: u8,
+    /// What is broken about driver, store or sink.
     pub(crate) broken: Option<Broken>,
+    /// The mistake that is switched on in the ledger itself.
+    pub(crate) trap: Trapped,
 }
 
 impl Rules {
@@ -68,15 +79,16 @@ impl Rules {
         let mut limits = Limits::default();
         limits.batch_max = 2;
         limits.delete_max = 2;
-        limits.undeleted_max = 4;
-        limits.checkpoint_max_messages = 4;
+        limits.undeleted_max = self.undeleted;
+        limits.checkpoint_max_messages = self.undeleted;
         limits.grace = Duration::ZERO;
         limits.delete_max_retries = 1;
         limits.delete_retry_pause = Duration::ZERO;
         limits.checkpoint_retry = Duration::ZERO;
         limits.ledger_max_ids = self.ledger_ids;
         limits.deltas_max = 1;
-        Ledger::new(limits, NOW).unwrap()
+        trap::set(&mut limits, self.trap);
+        Ledger::new(limits, START).unwrap()
     }
 }
 
@@ -121,12 +133,17 @@ pub(crate) struct World {
     pub(crate) late_answers: Vec<Handle>,
     // The process.
     pub(crate) ledger: Ledger,
+    pub(crate) now: Mono,
+    /// The newest snapshot: its segments are in the ledger, for the next one.
+    pub(crate) chain: Option<Arc<Saved>>,
+    /// Of each message that the ledger knows, the newest delivery that it was told of.
+    pub(crate) newest: [u8; 2],
     /// Received and not handed out, as bits.
     pub(crate) buffered: u8,
     pub(crate) open_rows: u8,
     pub(crate) phase: Phase,
     pub(crate) checkpoint: Option<CheckpointId>,
-    pub(crate) taken: Option<Saved>,
+    pub(crate) taken: Option<Arc<Saved>>,
     /// Files staged whose commit has not returned.
     pub(crate) files: Vec<File>,
     pub(crate) life: u8,
@@ -135,11 +152,23 @@ pub(crate) struct World {
     pub(crate) sink: Sink,
     // What the rest of the history may still do.
     pub(crate) barriers_left: u8,
+    pub(crate) minutes_left: u8,
     pub(crate) faults_seen: u16,
 }
 
 pub(crate) fn key(message: u8) -> MessageKey {
     MessageKey(u128::from(message) + 1)
+}
+
+pub(crate) fn message(key: MessageKey) -> u8 {
+    key.0 as u8 - 1
+}
+
+/// The message and the delivery that a handle's text names.
+pub(crate) fn parse(handle: &str) -> Handle {
+    let number = |digits: &[u8]| digits.iter().fold(0, |number, digit| number * 10 + (digit - b'0'));
+    let (message, delivery) = handle.as_bytes().split_at(1);
+    (number(message), number(&delivery[1..]))
 }
 
 impl World {
@@ -152,6 +181,9 @@ impl World {
             strays: Vec::new(),
             late_answers: Vec::new(),
             ledger: rules.ledger(),
+            now: START,
+            chain: None,
+            newest: [0; 2],
             buffered: 0,
             open_rows: 0,
             phase: Phase::Idle,
@@ -162,6 +194,7 @@ impl World {
             store: Store::default(),
             sink: Sink::default(),
             barriers_left: rules.barriers,
+            minutes_left: rules.minutes,
             faults_seen: 0,
         }
     }
@@ -177,7 +210,7 @@ impl World {
 
     /// What this state shows, for telling that a search goes everywhere.
     pub(crate) fn sights(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let full = self.ledger.full_for(NOW).map(|_| ("ledger", "full"));
+        let full = self.ledger.full_for(self.now).map(|_| ("ledger", "full"));
         let restored = (self.phase == Phase::Restored).then_some(("ledger", "restored"));
         let dead = |id: &headwater_ledger::IdView| id.stage == "committed" && id.handle.is_none();
         let ids =
@@ -188,6 +221,10 @@ impl World {
     /// What must hold after every step.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.ledger.check().map_err(|violation| violation.to_string())?;
+        // The grace is over at once in this world, and the last step ended with a tick.
+        if self.receives.is_empty() && self.ledger.counts().deleted > 0 {
+            return Err("G4: a deleted id is remembered that no receive can carry any more".into());
+        }
         for (message, state) in (0..).zip(&self.queue.messages) {
             let times = self.sink.times(message);
             if times > 1 {
@@ -206,68 +243,20 @@ impl World {
         self.sink.committed.iter().filter(durable).any(|file| file.messages & (1 << message) != 0)
     }
 
-    /// The faults that may still come, as bits, and how many of them; without those that find no place any more.
-    fn faults_left(&self) -> [u8; 3] {
+    /// The faults that may still come, as bits; without those that find no place any more.
+    pub(crate) fn faults_left(&self) -> u16 {
         let mut left = !self.faults_seen & ((1 << FAULTS.len()) - 1);
         if self.barriers_left == 0 && !matches!(self.phase, Phase::Cut | Phase::Saved) {
             for fault in [Fault::SaveLost, Fault::SaveLate, Fault::ManifestLost, Fault::ManifestLate] {
-                left &= !(1 << fault as u8);
+                left &= !(1 << fault as u16);
             }
         }
         if self.life >= self.rules.crashes {
-            left &= !(1 << Fault::Crash as u8 | 1 << Fault::SecondCrash as u8);
+            left &= !(1 << Fault::Crash as u16 | 1 << Fault::SecondCrash as u16);
         }
-        let number = self.rules.faults.saturating_sub(self.faults_seen.count_ones()).min(left.count_ones());
-        let [low, high] = left.to_le_bytes();
-        if number == 0 { [0; 3] } else { [low, high, number as u8] }
+        if self.done() && self.deletes.is_empty() {
+            left &= !(1 << Fault::DeleteAnswerLost as u16 | 1 << Fault::DeleteRefused as u16);
+        }
+        left
     }
-
-    /// A number by which a state is recognised, whatever history led to it.
-    pub(crate) fn fingerprint(&self) -> u128 {
-        let mut out: Vec<u8> = Vec::with_capacity(1024);
-        for m in &self.queue.messages {
-            out.extend([u8::from(m.deleted), m.deliveries, u8::from(m.lapsed)]);
-        }
-        let handles = |out: &mut Vec<u8>, list: &[Handle]| list.iter().for_each(|(m, d)| out.extend([*m, *d]));
-        for receive in &self.receives {
-            out.extend([250, receive.room as u8, u8::from(receive.answer.is_some())]);
-            handles(&mut out, receive.answer.as_deref().unwrap_or_default());
-        }
-        for delete in &self.deletes {
-            out.push(251);
-            handles(&mut out, &delete.entries);
-            delete.outcomes.iter().flatten().for_each(|outcome| out.push(*outcome as u8 + 100));
-        }
-        for list in [&self.strays, &self.late_answers] {
-            out.push(252);
-            list.iter().for_each(|handle| handles(&mut out, &[*handle]));
-        }
-        out.push(253);
-        let number = |id: Option<CheckpointId>| id.map_or(0, |c| c.0 as u8 + 1);
-        out.extend([self.buffered, self.open_rows, self.phase as u8, number(self.checkpoint), self.life]);
-        out.extend([number(self.store.manifest), self.barriers_left]);
-        out.extend(self.faults_left());
-        for files in [&self.files, &self.sink.staged, &self.sink.committed] {
-            out.push(254);
-            files.iter().for_each(|f| out.extend([f.life, f.checkpoint.0 as u8, f.messages]));
-        }
-        for saved in self.taken.iter().chain(self.store.saved.values()) {
-            out.push(255);
-            out.extend(saved.print.to_le_bytes());
-            saved.files.iter().for_each(|f| out.extend([f.life, f.checkpoint.0 as u8, f.messages]));
-        }
-        self.ledger.fingerprint(&mut out);
-        hash(&out)
-    }
-}
-
-/// 128 bits, so that among millions of states two never look alike by chance.
-pub(crate) fn hash(bytes: &[u8]) -> u128 {
-    let [high, low] = [1u8, 2].map(|half| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(half);
-        hasher.write(bytes);
-        u128::from(hasher.finish())
-    });
-    high << 64 | low
 }
