@@ -564,15 +564,32 @@ fn damage_to_what_is_not_needed_does_not_matter() {
 }
 
 #[test]
-fn a_part_removed_by_a_stranger_is_written_again() {
-    let fs = saved(1..=5);
-    let mut store = open(&fs).unwrap();
-    let removed = file(&fs, "segment-0004");
-    fs.remove(&removed).unwrap();
-    save(&mut store, 6).unwrap(); // lists it again
-    drop(store);
-    fs.restart(Loss::Unsynced);
-    assert_eq!(newest(&mut open(&fs).unwrap()), Some(6), "a checkpoint is whole when its save has returned");
+fn a_part_removed_by_a_stranger_is_written_again_or_no_checkpoint_lists_it() {
+    for held in [true, false] {
+        let fs = saved(1..=5);
+        let mut store = open(&fs).unwrap();
+        let removed = file(&fs, "segment-0004");
+        let bytes = fs.files()[&removed].clone();
+        fs.remove(&removed).unwrap();
+        if held {
+            save(&mut store, 6).unwrap(); // with the bytes of all its parts
+            drop(store);
+            fs.restart(Loss::Unsynced);
+            assert_eq!(newest(&mut open(&fs).unwrap()), Some(6), "a checkpoint is whole when its save has returned");
+            continue;
+        }
+        let mut named = state(6);
+        let parts = &mut named.sources[0].parts;
+        let part = parts.remove(0);
+        named.sources[0].stored = vec![StoredPart::new(part.name, part.bytes.len() as u64)];
+        let error = block_on(store.save(&named)).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Refused);
+        assert!(error.to_string().contains("`segment-0004` was removed while the job ran"), "{error}");
+        drop(store);
+        fs.restart(Loss::Unsynced);
+        fs.put(&removed, &bytes);
+        assert_eq!(newest(&mut open(&fs).unwrap()), Some(5), "put back, it is what it was");
+    }
 }
 
 #[test]

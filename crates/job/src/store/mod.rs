@@ -234,6 +234,7 @@ impl Inner {
     fn save(&mut self, state: &JobState) -> Result<(), StoreError> {
         self.newest = None;
         self.check_fence()?;
+        self.forget_removed(state)?;
         let format::Encoded { bytes, parts, stored } = format::encode(state, &self.durable).map_err(|problem| {
             StoreError::new(
                 StoreErrorKind::Refused,
@@ -271,11 +272,23 @@ impl Inner {
         self.dir.sync()
     }
 
+    /// Somebody may have removed a part. It is written again if the state brings its bytes; if it only names it, no checkpoint
+    /// can be whole any more, and nothing must be deleted under one that is not.
+    fn forget_removed(&mut self, state: &JobState) -> Result<(), StoreError> {
+        let present: BTreeSet<String> = self.dir.names()?.into_iter().collect();
+        let removed = self.durable.extract_if(.., |name, _| !present.contains(&files::segment(name)));
+        let removed: BTreeSet<String> = removed.map(|(name, _)| name).collect();
+        match state.sources.iter().flat_map(|source| &source.stored).find(|part| removed.contains(&part.name)) {
+            Some(part) => {
+                let what = format!("`{}` was removed while the job ran", files::segment(&part.name));
+                Err(open::Refusal::damaged(what).of(&self.dir.path))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn write_parts(&mut self, parts: &format::Parts) -> Result<BTreeMap<String, Sum>, StoreError> {
         let mut fresh = BTreeMap::new();
-        // One that somebody has removed is written again: the checkpoint that lists it must be whole.
-        let present: BTreeSet<String> = self.dir.names()?.into_iter().collect();
-        self.durable.retain(|name, _| present.contains(&files::segment(name)));
         for (name, bytes) in parts {
             match self.durable.get(name) {
                 // A part is immutable and its name unique to it: comparing the length is enough to notice a source

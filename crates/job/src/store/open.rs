@@ -128,10 +128,14 @@ impl From<StoreError> for Refusal {
 }
 
 impl Refusal {
+    pub(super) const fn damaged(what: String) -> Self {
+        Self::Damaged { manifest: None, what }
+    }
+
     /// As an error of a state that is in use.
     pub(super) fn of(self, path: &Path) -> StoreError {
         match self {
-            Self::Damaged { what, .. } => refused(path, &salvage::offer(&what, None)),
+            Self::Damaged { what, .. } => refused(path, &salvage::later(&what)),
             Self::Final(error) => error,
         }
     }
@@ -174,7 +178,7 @@ fn refuse_orphans(names: &[String]) -> Result<(), Refusal> {
             let what = format!(
                 "it holds `{name}` but no manifest, which is never left so by a crash: the manifest was removed"
             );
-            Err(Refusal::Damaged { manifest: None, what })
+            Err(Refusal::damaged(what))
         }
         None => Ok(()),
     }
@@ -263,7 +267,7 @@ fn refused(path: &Path, why: &str) -> StoreError {
 }
 
 fn damaged(file: &str, why: &str) -> Refusal {
-    Refusal::Damaged { manifest: None, what: format!("`{file}` is damaged: {why}") }
+    Refusal::damaged(format!("`{file}` is damaged: {why}"))
 }
 
 fn newer(path: &Path, file: &str, found: u64, known: u64) -> StoreError {

@@ -51,6 +51,14 @@ pub(super) fn offer(what: &str, left: Option<&(Named, Loaded)>) -> String {
     )
 }
 
+/// What is wrong with a state in use, and the ways out; what is left of it is found by the next start.
+pub(super) fn later(what: &str) -> String {
+    format!(
+        "{what}. Nothing is deleted from a queue under a state that is not whole. Put the file back and start again; without it, \
+         the next start says what --accept-loss would go on from"
+    )
+}
+
 /// What was accepted.
 pub(super) fn accepted(what: &str, left: Option<&Loaded>) -> String {
     match left {
