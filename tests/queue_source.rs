@@ -10,6 +10,8 @@ mod failures;
 mod gauges;
 #[path = "queue_source/hooked.rs"]
 mod hooked;
+#[path = "queue_source/leases.rs"]
+mod leases;
 #[path = "queue_source/letters.rs"]
 mod letters;
 #[path = "queue_source/lines.rs"]

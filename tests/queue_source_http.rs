@@ -11,6 +11,8 @@ mod lines;
 mod outside;
 #[path = "queue_source_http/parked.rs"]
 mod parked;
+#[path = "queue_source_http/stall.rs"]
+mod stall;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,12 +22,12 @@ use std::time::Duration;
 use arrow_array::cast::AsArray;
 use headwater_core::{Clock, Event, ManualClock, Source, SourceError, WallMs};
 use headwater_formats::MessageEncoding;
-use headwater_mns_client::{Credentials, Endpoint, MnsClient};
+use headwater_mns_client::{Credentials, Endpoint, MnsClient, MnsQueue};
 use headwater_mns_proto::{NewMessage, Operation, QueueSettings};
 use headwater_mns_server::{
     AbnormalConsumption, DeadHandle, Dose, Faults, PerOperation, Server, ServerHandle, ShortLease, Span,
 };
-use headwater_queue_source::{Objective, QueueSource, SourceConfig};
+use headwater_queue_source::{LeasePolicy, Objective, QueueSource, SourceConfig};
 use headwater_testkit::Random;
 
 use self::lines::Lines;
@@ -254,9 +256,7 @@ impl World {
     /// A new process: a client of its own, a source, restored as an embedder does.
     async fn start(&mut self) -> Result<Life, String> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let endpoint = Endpoint::parse(&self.server.endpoint()).map_err(|error| error.to_string())?;
-        let client = MnsClient::builder(endpoint, Credentials::key("testid", "testsecret")).clock(Arc::clone(&clock));
-        let queue = client.build().map_err(|error| error.to_string())?.queue(QUEUE);
+        let queue = client(&self.server, &self.clock);
         let opening = QueueSource::open(Arc::new(queue), clock, self.config());
         let opened = within(&self.clock, &self.server, END_MAX, opening).await;
         let mut source = opened.ok_or("it never opened")?.map_err(|e| text("open", &e))?;
@@ -291,6 +291,7 @@ impl World {
         config.limits.undeleted_max = one_of(random, &[10, 64]);
         config.limits.checkpoint_max_messages = 5;
         config.limits.checkpoint_interval = self.lease / 3;
+        config.lease_policy = one_of(random, &[LeasePolicy::Auto, LeasePolicy::Extend, LeasePolicy::Absorb]);
         config.limits.grace = SECOND * one_of(random, &[0, 5, 30]);
         config
     }
@@ -412,6 +413,13 @@ fn take(life: &mut Life, event: Result<Option<Event>, SourceError>) -> Result<bo
 
 fn text(what: &str, error: &SourceError) -> String {
     format!("{what}: {error}: {:?}", std::error::Error::source(error).map(ToString::to_string))
+}
+
+/// A client of its own, as of a new process.
+fn client(server: &ServerHandle, clock: &ManualClock) -> MnsQueue {
+    let endpoint = Endpoint::parse(&server.endpoint()).expect("an endpoint");
+    let client = MnsClient::builder(endpoint, Credentials::key("testid", "testsecret")).clock(Arc::new(clock.clone()));
+    client.build().expect("a client").queue(QUEUE)
 }
 
 /// What `future` gives, or `None` when it has not by `patience` of virtual time.

@@ -79,6 +79,8 @@ pub(crate) enum Act {
     AnswerLost,
     /// The next call works at once, and its answer comes after this time; the ones after it are as usual.
     AnswerLate(Duration),
+    /// The next call works, and its answer is lost; the ones after it are as usual.
+    AnswerLost,
 }
 
 type Edit = Box<dyn FnMut(&mut Received) + Send>;
@@ -150,6 +152,11 @@ impl Hooked {
         let Some(Act::AnswerLate(pause)) = acts.get(&operation).copied() else { return None };
         acts.remove(&operation);
         Some(pause)
+    }
+
+    fn answer_lost(&self, operation: Operation) -> bool {
+        let mut acts = self.acts.lock().expect("acts");
+        matches!(acts.get(&operation), Some(Act::AnswerLost)) && acts.remove(&operation).is_some()
     }
 
     async fn meet(&self, operation: Operation, wait: Duration) -> Result<bool, QueueError> {
@@ -226,6 +233,12 @@ impl Queue for Hooked {
 
     async fn extend(&self, handle: &Handle, lease: Duration) -> Result<Extended, QueueError> {
         self.meet(Operation::Extend, Duration::ZERO).await?;
-        self.inner.extend(handle, lease).await
+        let late = self.answer_late(Operation::Extend);
+        let lost = self.answer_lost(Operation::Extend);
+        let extended = self.inner.extend(handle, lease).await;
+        if let Some(pause) = late {
+            self.clock.sleep(pause).await;
+        }
+        if lost { Err(QueueError::new(QueueErrorKind::Transient, "the answer is lost")) } else { extended }
     }
 }

@@ -47,7 +47,7 @@ fn every_row_exactly_once_whatever_happens() {
         assert!(sum.crashes > runs && sum.failed_saves > runs && sum.drains > runs / 4, "{sum:?}");
         assert!(sum.duplicates > runs && sum.lost_deletes > runs && sum.dropped_nexts > 5 * runs, "{sum:?}");
         assert!(sum.rows > 20 * runs && sum.failures > runs / 10, "{sum:?}");
-        assert!(sum.letters > runs && sum.given_back > runs / 4, "{sum:?}");
+        assert!(sum.letters > runs && sum.given_back > runs / 4 && sum.extended > 5 * runs, "{sum:?}");
     }
 }
 

@@ -49,7 +49,7 @@ pub mod mns;
 pub use headwater_mns_client::Credentials;
 #[cfg(feature = "mns")]
 pub use headwater_queue_source::{
-    BadRecords, DeadLetterTarget, QueueSource, Rewind, SkippedByTime, SourceConfig, dead_letter_columns,
+    BadRecords, DeadLetterTarget, LeasePolicy, QueueSource, Rewind, SkippedByTime, SourceConfig, dead_letter_columns,
 };
 #[cfg(feature = "mns")]
 pub use mns::{MnsSource, MnsSourceBuilder, MnsSourceFactory};

@@ -148,6 +148,8 @@ impl Ledger {
     /// Changes what extensions set a lease to; `None` ends extending. For a lease that is learnt late.
     pub fn set_extend_lease(&mut self, lease: Option<Duration>) {
         self.limits.extend_lease = lease.filter(|lease| !lease.is_zero());
+        let leases = self.entries.iter().filter_map(|(key, entry)| Some((self.limits.presses_at(entry)?, *key)));
+        self.leases = leases.collect();
         let uncommitted = self.entries.iter().filter(|(_, entry)| !matches!(entry.stage, Stage::Committed(_)));
         let keys: Vec<_> = uncommitted.map(|(key, _)| *key).collect();
         for key in keys {

@@ -186,11 +186,13 @@ impl Limits {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// When a message that is not committed presses for a checkpoint: before its lease ends, and before it is held for too long.
+    /// When a message that is not committed presses for a checkpoint: before its lease ends, and before it is held for too long. Not
+    /// before an extension that is in time has had its chance, however short the lease.
     pub(crate) fn presses_at(&self, entry: &Entry) -> Option<Mono> {
         let Stage::Emitted(_) = entry.stage else { return None };
         let held = entry.held_since + self.hold_max;
-        Some(entry.lease_end.map_or(held, |end| (end - self.lease_margin).min(held)))
+        let margin = self.extend_lease.map_or(self.lease_margin, |lease| self.lease_margin.min(lease / 4));
+        Some(entry.lease_end.map_or(held, |end| (end - margin).min(held)))
     }
 }
 

@@ -7,6 +7,7 @@ use headwater_core::{EarlierRun, LineageMarker, MetadataColumn};
 use headwater_formats::{DecoderFactory, Envelope, MessageEncoding};
 use headwater_ledger::Limits;
 
+use crate::leases::LeasePolicy;
 use crate::log::LogConfig;
 
 /// What to do with a body, or a row of it, that cannot be decoded.
@@ -97,8 +98,8 @@ pub struct SourceConfig {
     pub start_time: Option<i64>,
     /// How they are skipped.
     pub skipped_by_time: SkippedByTime,
-    /// The ledger's bounds. `message_bytes_max` and `retention` are set from the queue's attributes, and `lease_margin` is at
-    /// most a quarter of the lease.
+    /// The ledger's bounds. `message_bytes_max` and `retention` are set from the queue's attributes, `extend_lease` from those and
+    /// the lease policy, and `lease_margin` is at most a quarter of the lease.
     pub limits: Limits,
     /// Receives that run side by side at most, 1 to 64; how many do follows the load, by `objective`. 4: they hide a round
     /// trip of 5 ms up to about 10,000 messages a second.
@@ -112,6 +113,13 @@ pub struct SourceConfig {
     /// as many as there are `pollers`, since a delete carries as many messages and takes as long as a receive, and at least 2,
     /// so that a call that hangs does not stop all of them.
     pub delete_workers: usize,
+    /// Whether leases are extended while their messages are not committed.
+    pub lease_policy: LeasePolicy,
+    /// Extend calls begun in a second at most. 400: `undeleted_max` messages with the service's default lease of 30 s need 267,
+    /// and what is left repeats those that fail. A fiftieth of the service's 20,000 calls a second for an account.
+    pub extends_per_second: u32,
+    /// Extend calls that run side by side. 16: 400 a second at a round trip of 40 ms.
+    pub extends_at_once: usize,
     /// Rows at which a batch is handed out although more messages are waiting. 8,192, what columnar engines work with.
     pub batch_rows: usize,
     /// Bytes of bodies, or of the rows made of them, at which a batch is handed out. 1 MiB: larger ones fall out of the processor's cache.
@@ -173,6 +181,9 @@ impl SourceConfig {
             objective: Objective::Throughput,
             wait: Duration::from_secs(10),
             delete_workers: 0,
+            lease_policy: LeasePolicy::Auto,
+            extends_per_second: 400,
+            extends_at_once: 16,
             batch_rows: 8_192,
             batch_bytes: 1 << 20,
             backoff_min: Duration::from_millis(100),

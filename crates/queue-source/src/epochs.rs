@@ -14,9 +14,8 @@ impl QueueSource {
     pub(crate) fn committed(&mut self, id: CheckpointId) -> Result<(), SourceError> {
         let mut state = self.shared.lock();
         state.commit(id).map_err(|error| commit_refused(id, error))?;
-        let due = self.returns.due(id, &mut state.ledger);
-        state.returning.extend(due);
-        let returning = !state.returning.is_empty();
+        self.returns.due(id, &mut state);
+        let returning = !state.returning.is_empty() || !state.extends.returns.is_empty();
         state.ages.committed(id);
         state.last_activity = self.shared.clock.now();
         self.shared.meter.gauges(&state, self.shared.clock.now());

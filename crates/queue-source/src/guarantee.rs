@@ -13,9 +13,10 @@ impl QueueSource {
         let letters = letters.map_or(String::new(), |l| {
             format!("; dead letters to {}: {}", l.place(), l.delivery().min(self.delivery()))
         });
+        let leases = self.shared.lock().leases.sentence(&self.shared.config);
         if self.delivery() == Delivery::AtLeastOnce {
             return format!(
-                "queue {}: at-least-once, because its message ids change on redelivery{letters}",
+                "queue {}: at-least-once, because its message ids change on redelivery; {leases}{letters}",
                 self.shared.queue_name
             );
         }
@@ -26,7 +27,7 @@ impl QueueSource {
             )
         });
         format!(
-            "queue {}: exactly-once by message id; {kept}; {}{letters}",
+            "queue {}: exactly-once by message id; {kept}; {leases}; {}{letters}",
             self.shared.queue_name,
             match self.shared.config.rewind {
                 Rewind::Undetected => "rewind of a saved state is not detected by the source",

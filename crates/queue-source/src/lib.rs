@@ -8,6 +8,7 @@
 //!  poller ×N ── begin_receive ► queue.receive ► screen ─┬─ fresh ► inbox ── next(): decode, hand_out ► Batch
 //!     ▲ permits                                          └─ known ► newer handle        │ barrier / commit
 //!     └────────────── delete_done ◄ queue.delete ◄ next_deletes ◄─ deleter ×M ◄─────────┘
+//!                     extend_done ◄ queue.extend ◄ next_extends ◄─ extender
 //! ```
 //! It is thin: every decision is the ledger's. Bodies are decoded inside [`next`](headwater_core::Source::next), in one step
 //! with the hand-out and with no await between, so a dropped future loses nothing, and batches grow by themselves when the
@@ -38,7 +39,7 @@
 //! ```
 //!
 //! # Reading order
-//! source.rs (the `Source` implementation), poller.rs, pace.rs (how many poll), seats.rs, deleter.rs, state.rs (who wakes whom),
+//! source.rs (the `Source` implementation), poller.rs, pace.rs (how many poll), seats.rs, deleter.rs, extender.rs (and leases.rs: whether leases are extended), state.rs (who wakes whom),
 //! server_clock.rs (how far a `Date` is believed), drain.rs, decode.rs, open.rs, metadata.rs; logged.rs and log/mod.rs (`commit = log`);
 //! then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
@@ -53,7 +54,9 @@ mod deleter;
 mod drain;
 mod durable;
 mod epochs;
+mod extender;
 mod guarantee;
+mod leases;
 mod letter_rows;
 mod letter_state;
 mod letters;
@@ -74,6 +77,7 @@ mod watch;
 
 pub use bound::Footprint;
 pub use config::{BadRecords, Objective, Rewind, SkippedByTime, SourceConfig};
+pub use leases::LeasePolicy;
 pub use letter_rows::dead_letter_columns;
 pub use letters::DeadLetterTarget;
 pub use log::LogConfig;

@@ -1,6 +1,6 @@
 //! Metrics, through the `metrics` facade. Labels: job, table, queue; never ids.
 
-use headwater_ledger::Mono;
+use headwater_ledger::{ExtendOutcome, Mono};
 use metrics::{Counter, Gauge};
 
 use crate::bodies::Bodies;
@@ -28,6 +28,11 @@ pub(crate) struct Meter {
     pub(crate) calls_delete: Counter,
     pub(crate) calls_extend: Counter,
     pub(crate) active_pollers: Gauge,
+    extended: Counter,
+    extend_gone: Counter,
+    extend_failed: Counter,
+    extend_unknown: Counter,
+    extend_denied: Counter,
     buffered: Gauge,
     uncommitted: Gauge,
     unconfirmed: Gauge,
@@ -62,6 +67,7 @@ impl Meter {
             metrics::counter!(name, all.iter())
         };
         let call = |operation| kind("headwater_billed_calls_total", "operation", operation);
+        let extension = |outcome| kind("headwater_extensions_total", "outcome", outcome);
         Self {
             received: counter("headwater_received_messages_total"),
             duplicates: counter("headwater_duplicate_messages_total"),
@@ -81,6 +87,11 @@ impl Meter {
             calls_delete: call("delete"),
             calls_extend: call("extend"),
             active_pollers: gauge("headwater_active_pollers"),
+            extended: extension("extended"),
+            extend_gone: extension("gone"),
+            extend_failed: extension("failed"),
+            extend_unknown: extension("unknown"),
+            extend_denied: extension("denied"),
             buffered: gauge("headwater_buffered_messages"),
             uncommitted: gauge("headwater_uncommitted_messages"),
             unconfirmed: gauge("headwater_unconfirmed_messages"),
@@ -102,6 +113,18 @@ impl Meter {
     pub(crate) fn bound(&self, bound: Footprint) {
         self.ledger_entries_bound.set(bound.ids as f64);
         self.held_bytes_bound.set(bound.bytes as f64);
+    }
+
+    /// Counts an extension by its outcome.
+    pub(crate) fn extension(&self, outcome: &ExtendOutcome) {
+        let counter = match outcome {
+            ExtendOutcome::Extended { .. } => &self.extended,
+            ExtendOutcome::Gone => &self.extend_gone,
+            ExtendOutcome::Failed => &self.extend_failed,
+            ExtendOutcome::Denied => &self.extend_denied,
+            _ => &self.extend_unknown,
+        };
+        counter.increment(1);
     }
 
     pub(crate) fn gauges(&self, state: &State, now: Mono) {

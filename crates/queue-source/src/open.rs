@@ -12,6 +12,7 @@ use crate::backoff::Backoff;
 use crate::bad;
 use crate::config::SourceConfig;
 use crate::decode::Decoding;
+use crate::leases::{self, Leases};
 use crate::poller;
 use crate::state::Shared;
 
@@ -34,19 +35,20 @@ pub(crate) async fn open(
     config.wait = config.wait.min(capabilities.max_wait);
 
     let mut errors = bad::check(&config, target);
-    let interval = config.limits.checkpoint_interval;
     let lease = description.lease.map(|lease| lease.min(capabilities.lease_range.1)).or(config.declared_lease);
     if let Some(lease) = lease {
-        // What is in a log is deleted long before the checkpoint.
-        if lease < interval * 2 && config.log.is_none() {
-            errors.push(OptionError::new("execution.checkpointing.interval", short_lease(lease, interval)));
-        }
         if config.wait > lease {
             tracing::warn!(queue = %queue.identity(), "{}", long_wait(config.wait, lease));
         }
         // Margins longer than the lease would call for a checkpoint of every batch.
         config.limits.lease_margin = config.limits.lease_margin.min(lease / 4);
         config.lease_margin = config.lease_margin.min(lease / 8);
+    }
+    let leases = Leases::decide(&config, capabilities.can_extend, lease, &mut errors);
+    config.limits.extend_lease = leases::extend_lease(&leases, lease, capabilities.lease_range.1);
+    if config.extends_per_second == 0 || config.extends_at_once == 0 {
+        errors
+            .push(OptionError::new("leasePolicy", "needs a budget of calls: at least one a second, and one at a time"));
     }
     if config.pollers == 0 || config.pollers > 64 {
         errors.push(OptionError::new("pollers", format!("is {}: use 1 to 64", config.pollers)));
@@ -62,21 +64,15 @@ pub(crate) async fn open(
         let errors = OptionErrors(errors);
         return Err(SourceError::new(SourceErrorKind::Configuration, errors.to_string()));
     };
-    let shared = Shared::new(queue, clock, config, ledger, lease);
+    if let Leases::Absorbed(Some(why)) = &leases {
+        tracing::warn!(queue = %queue.identity(), "leases are not extended: {why}");
+    }
+    let shared = Shared::new(queue, clock, config, ledger, lease, leases);
     if shared.config.earlier_run == EarlierRun::Unclean {
         let now = shared.clock.now();
         shared.lock().maybe_leased(now);
     }
     Ok((shared, decoding))
-}
-
-pub(crate) fn short_lease(lease: Duration, interval: Duration) -> String {
-    format!(
-        "is {interval:?}, and the queue's VisibilityTimeout is {lease:?}: every message would come back before its delete. \
-         Use at most {:?} between checkpoints, or raise the queue's VisibilityTimeout to at least {:?}",
-        lease / 2,
-        interval * 2
-    )
 }
 
 fn long_wait(wait: Duration, lease: Duration) -> String {

@@ -9,6 +9,7 @@ use headwater_core::{
 use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
 
 use crate::config::SkippedByTime;
+use crate::leases;
 use crate::log::Incoming;
 use crate::pace::Outcome;
 use crate::seats::{self, Seated};
@@ -89,16 +90,19 @@ async fn admitted(shared: &Shared, seated: &mut Seated) -> Option<Grant> {
             let now = shared.clock.now();
             state.tick(now);
             let full = state.ledger.full_for(now).is_some_and(|t| t >= state.ledger.limits().full_patience);
-            match state.ledger.begin_receive(now) {
-                Ok(grant) if !full => {
-                    // One is woken at a time, and wakes the next if there is leave for more.
-                    if state.ledger.can_receive().is_ok() {
-                        shared.pollers.notify_one();
+            // What is held comes before what may be: no new message while leases wait for their extension.
+            if !state.extends_overdue(now) {
+                match state.ledger.begin_receive(now) {
+                    Ok(grant) if !full => {
+                        // One is woken at a time, and wakes the next if there is leave for more.
+                        if state.ledger.can_receive().is_ok() {
+                            shared.pollers.notify_one();
+                        }
+                        return Some(grant);
                     }
-                    return Some(grant);
+                    Ok(grant) => state.ledger.abandon(grant.ticket),
+                    Err(_) => {}
                 }
-                Ok(grant) => state.ledger.abandon(grant.ticket),
-                Err(_) => {}
             }
             (now + Duration::from_secs(1), full)
         };
@@ -151,8 +155,10 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
     }
     if state.lease.is_none() {
         let longest = shared.queue.capabilities().lease_range.1;
-        let learnt = received.messages.iter().find_map(learnt_lease).filter(|lease| *lease <= longest);
-        state.lease = learnt.inspect(|lease| say_lease(shared, *lease));
+        state.lease = received.messages.iter().find_map(learnt_lease).filter(|lease| *lease <= longest);
+        if let Some(lease) = state.lease {
+            leases::learnt(shared, &mut state, lease);
+        }
     }
     let (mut duplicates, mut lapsed, mut fresh) = (0, 0, 0);
     for (message, verdict) in received.messages.into_iter().zip(verdicts) {
@@ -172,6 +178,7 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
     state.tick(read);
     shared.meter.gauges(&state, shared.clock.now());
     let caught_up = empty && !early && state.inbox.is_empty();
+    let extend_sooner = state.extends_sooner();
     drop(state);
 
     let meter = &shared.meter;
@@ -187,6 +194,9 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
     shared.pollers.notify_one();
     if fresh > 0 {
         shared.logger.notify_one();
+    }
+    if extend_sooner {
+        shared.extender.notify_one();
     }
     if duplicates > 0 {
         shared.deleters.notify_one();
@@ -207,16 +217,6 @@ fn judge(request: &ReceiveRequest, waited: Duration, got: u32) -> Outcome {
         Outcome::EmptyAtOnce
     } else {
         Outcome::Empty
-    }
-}
-
-fn say_lease(shared: &Shared, lease: Duration) {
-    let interval = shared.config.limits.checkpoint_interval;
-    let queue = &shared.queue_name;
-    tracing::info!(%queue, ?lease, "the queue's lease, learnt from a first delivery");
-    if lease < interval * 2 && shared.config.log.is_none() {
-        let problem = crate::open::short_lease(lease, interval);
-        tracing::warn!(%queue, "execution.checkpointing.interval {problem}");
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::CheckpointId;
-use headwater_ledger::{Ledger, MessageKey, Mono, Release};
+use headwater_ledger::{MessageKey, Mono, Release};
 
-use crate::state::Shared;
+use crate::state::{Shared, State};
 
 /// Messages taken out of their epoch, by the checkpoint whose commit they wait for.
 #[derive(Debug, Default)]
@@ -32,10 +32,17 @@ impl Returns {
         self.sealed.extend(self.open.drain(..).map(|(key, delay)| (id, key, delay)));
     }
 
-    /// What may be made visible again once checkpoint `id` is committed.
-    pub(crate) fn due(&mut self, id: CheckpointId, ledger: &mut Ledger) -> Vec<Return> {
-        let due = self.sealed.extract_if(.., |(sealed, _, _)| *sealed <= id);
-        due.filter_map(|(_, key, delay)| Some(Return { release: ledger.release(key)?, delay })).collect()
+    /// Sends on what may be made visible again once checkpoint `id` is committed.
+    ///
+    /// What is being extended waits for the answer, which brings the handle to give it back with.
+    pub(crate) fn due(&mut self, id: CheckpointId, state: &mut State) {
+        for (_, key, delay) in self.sealed.extract_if(.., |(sealed, _, _)| *sealed <= id) {
+            if state.ledger.is_extending(key) {
+                state.extends.returns.insert(key, delay);
+            } else if let Some(release) = state.ledger.release(key) {
+                state.returning.push_back(Return { release, delay });
+            }
+        }
     }
 }
 

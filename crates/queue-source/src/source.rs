@@ -22,7 +22,7 @@ use crate::letters::{DeadLetterTarget, Letters};
 use crate::log::{self, LogSide};
 use crate::returns::{self, Returns};
 use crate::state::{Inbound, Shared};
-use crate::{deleter, drain, durable, epochs, open, poller};
+use crate::{deleter, drain, durable, epochs, extender, open, poller};
 
 /// Any queue as an exactly-once source. See the crate's page.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct QueueSource {
     pub(crate) logger: JoinSet<()>,
     pollers: JoinSet<()>,
     deleters: JoinSet<()>,
+    extender: JoinSet<()>,
     restored: bool,
     pub(crate) returner: JoinSet<()>,
     polling: bool,
@@ -83,6 +84,7 @@ impl QueueSource {
             decoding,
             pollers: JoinSet::new(),
             deleters: JoinSet::new(),
+            extender: JoinSet::new(),
             restored: false,
             returner: JoinSet::new(),
             polling: false,
@@ -127,7 +129,9 @@ impl QueueSource {
         }
         state.polling = pollers;
         state.last_activity = self.shared.clock.now();
+        extender::begin(&mut state);
         drop(state);
+        self.extender.spawn(extender::run(Arc::clone(&self.shared)));
         for _ in 0..pollers {
             self.pollers.spawn(poller::run(Arc::clone(&self.shared)));
         }
@@ -417,6 +421,8 @@ impl Source for QueueSource {
         let deadline = now + deadline;
         self.end_log(deadline).await;
         let in_log = self.left_in_log(&self.shared.lock());
+        extender::end(&self.shared, deadline).await;
+        self.extender.shutdown().await;
         returns::end(&self.shared, drain::polls_until(now, deadline.since(now))).await;
         self.returner.shutdown().await;
         returns::give_up(&self.shared);

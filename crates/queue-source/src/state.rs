@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 
 use crate::ages::Ages;
 use crate::config::SourceConfig;
+use crate::extender::Extends;
+use crate::leases::Leases;
 use crate::log::{LogState, Place};
 use crate::meter::Meter;
 use crate::pace::Pace;
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) stopped: Notify,
     /// For deleters: something may be ready. One is woken, as above.
     pub(crate) deleters: Notify,
+    /// For the extender: a lease is to be extended sooner than it thought, or it is to end.
+    pub(crate) extender: Notify,
     /// For the task that gives messages back: there are some.
     pub(crate) returner: Notify,
     /// For the task that writes the log: there is something to write.
@@ -87,6 +91,9 @@ pub(crate) struct State {
     pub(crate) released: u64,
     /// Messages given back by the consumer, on their way to being visible again. Bounded by their permits.
     pub(crate) returning: VecDeque<Return>,
+    /// What is done about leases, and how far.
+    pub(crate) leases: Leases,
+    pub(crate) extends: Extends,
     pub(crate) totals: Totals,
     pub(crate) ages: Ages,
     /// The source's own log, where it keeps one.
@@ -129,6 +136,7 @@ impl Shared {
         config: SourceConfig,
         ledger: Ledger,
         lease: Option<Duration>,
+        leases: Leases,
     ) -> Self {
         let queue_name: Arc<str> = Arc::from(queue.identity().name);
         let meter = Meter::new(&config.job, &config.table, &queue_name);
@@ -151,6 +159,8 @@ impl Shared {
             releasing: BTreeMap::new(),
             released: 0,
             returning: VecDeque::new(),
+            leases,
+            extends: Extends::new(&config),
             totals: Totals::default(),
             ages: Ages::default(),
             log: LogState::default(),
@@ -167,6 +177,7 @@ impl Shared {
             seats: Notify::new(),
             stopped: Notify::new(),
             deleters: Notify::new(),
+            extender: Notify::new(),
             returner: Notify::new(),
             logger: Notify::new(),
         }

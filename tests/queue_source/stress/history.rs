@@ -10,7 +10,7 @@ use futures::FutureExt;
 use headwater::job::fs::{Loss, MemoryFs};
 use headwater_core::{Batch, Clock, Event, ManualClock, MessageKey, Queue, Source, SourceError};
 use headwater_queue_source::QueueSource;
-use headwater_testkit::{FaultRates, Faulty, MemoryQueue, Operation, Random, pass, settle};
+use headwater_testkit::{Entry, FaultRates, Faulty, MemoryQueue, Operation, QueueEvent, Random, pass, settle};
 
 use super::options::{self, Options, one_of};
 use super::watch::Watch;
@@ -39,6 +39,7 @@ pub(super) struct Trace {
     pub(super) replayed: u64,
     pub(super) cuts: u64,
     pub(super) removed: u64,
+    pub(super) extended: u64,
     pub(super) hash: u64,
 }
 
@@ -58,6 +59,7 @@ impl Trace {
         self.replayed += other.replayed;
         self.cuts += other.cuts;
         self.removed += other.removed;
+        self.extended += other.extended;
         self.hash ^= other.hash;
     }
 }
@@ -92,6 +94,7 @@ struct World {
     random: Random,
     clock: ManualClock,
     queue: MemoryQueue,
+    lease: Duration,
     faulty: Arc<Faulty<MemoryQueue>>,
     watch: Arc<Watch>,
     options: Options,
@@ -134,6 +137,7 @@ pub(super) async fn history(seed: u64, commit: Commit) -> Result<Trace, String> 
         random,
         clock,
         queue,
+        lease,
         faulty,
         watch,
         options,
@@ -215,7 +219,7 @@ impl World {
 
     /// For a while the caller may not do one thing: the source fails.
     fn deny(&mut self) {
-        let operation = one_of(&mut self.random, &[Operation::Receive, Operation::Delete]);
+        let operation = one_of(&mut self.random, &[Operation::Receive, Operation::Delete, Operation::Extend]);
         self.queue.deny(operation);
         self.denied = true;
     }
@@ -357,6 +361,7 @@ impl World {
     async fn start(&mut self) -> Result<Life, Ended> {
         self.queue.allow(Operation::Receive);
         self.queue.allow(Operation::Delete);
+        self.queue.allow(Operation::Extend);
         self.denied = false;
         let config = self.options.of_a_run(&mut self.random);
         let clock: Arc<dyn Clock> = Arc::new(SpinClock::new(&self.clock));
@@ -530,8 +535,15 @@ impl World {
         self.note(&(self.clock.now(), faults.calls));
         self.trace.rows = expected as u64;
         self.trace.duplicates = faults.duplicates + life.source.status().duplicates;
+        self.trace.extended = self.extended().saturating_sub(faults.duplicates);
         self.trace.lost_deletes = faults.response_lost + faults.request_lost;
         Ok(())
+    }
+
+    /// Leases set anew to their full length: by extensions, and by duplicates.
+    fn extended(&self) -> u64 {
+        let full = |entry: &Entry| matches!(entry.event, QueueEvent::Extended { lease, .. } if lease == self.lease);
+        self.queue.journal().iter().filter(|entry| full(entry)).count() as u64
     }
 
     async fn sure_checkpoint(&mut self, life: &mut Life) -> Result<(), Ended> {

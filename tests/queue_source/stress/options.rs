@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater::job::fs::MemoryFs;
 use headwater_core::EarlierRun;
 use headwater_formats::MessageEncoding;
-use headwater_queue_source::{BadRecords, LogConfig, Objective, SourceConfig};
+use headwater_queue_source::{BadRecords, LeasePolicy, LogConfig, Objective, SourceConfig};
 use headwater_testkit::{FaultRates, MemoryQueueOptions, Random};
 
 use crate::lines::Lines;
@@ -45,6 +45,9 @@ impl Options {
         config.bad_records = one_of(random, &[BadRecords::Skip, BadRecords::DeadLetter, BadRecords::DeadLetter]);
         config.wait = SECOND * one_of(random, &[0, 1, 5, 10]);
         config.backoff_max = SECOND * one_of(random, &[1, 10]);
+        config.lease_policy = one_of(random, &[LeasePolicy::Auto, LeasePolicy::Extend, LeasePolicy::Absorb]);
+        // Enough for all that may be held, with the shortest lease.
+        config.extends_per_second = one_of(random, &[32, 400]);
         let limits = &mut config.limits;
         limits.batch_max = one_of(random, &[1, 3, 16]);
         limits.delete_max = one_of(random, &[1, 3, 16]);
@@ -53,6 +56,10 @@ impl Options {
         limits.checkpoint_max_messages = 1 + u32::try_from(random.below(u64::from(limits.undeleted_max))).unwrap_or(0);
         limits.checkpoint_max_bytes = one_of(random, &[8, 1_000, 64 << 10]);
         limits.checkpoint_interval = lease / one_of(random, &[2, 3, 8]);
+        if config.lease_policy != LeasePolicy::Absorb && random.chance(300) {
+            limits.checkpoint_interval = lease * 3;
+        }
+        limits.hold_max = one_of(random, &[SECOND * 20, SECOND * 1_500]);
         limits.ledger_max_ids = one_of(random, &[1, 3, 1_000]);
         limits.full_patience = SECOND * one_of(random, &[30, 600]);
         limits.grace = SECOND * one_of(random, &[0, 5, 60]);
@@ -87,6 +94,7 @@ impl Options {
         config.pollers = one_of(random, &[1, 2, 5, 64]);
         config.objective = one_of(random, &[Objective::Latency, Objective::Throughput, Objective::Cost]);
         config.delete_workers = one_of(random, &[0, 1, 2]);
+        config.extends_at_once = one_of(random, &[1, 3, 16]);
         config.batch_rows = one_of(random, &[1, 4, 8_192]);
         config.batch_bytes = one_of(random, &[1, 30, 1 << 20]);
         config.seed = random.draw();

@@ -8,7 +8,7 @@ use headwater_core::{JobContext, OptionError, OptionErrors, Options, QueueIdenti
 use headwater_formats::{DecoderFactory, Format, FormatError, MessageEncoding, RowType};
 use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
-use headwater_queue_source::{Objective, SkippedByTime, SourceConfig};
+use headwater_queue_source::{LeasePolicy, Objective, SkippedByTime, SourceConfig};
 
 use super::dead::{BadData, Place};
 use super::documents::read_documents;
@@ -249,6 +249,7 @@ impl<'a> Reader<'a> {
         if self.word("startTimeSkipped") == "leave" {
             settings.skipped_by_time = SkippedByTime::Leave;
         }
+        settings.lease_policy = LeasePolicy::named(self.word("leasePolicy")).unwrap_or_default();
         settings.declared_lease = self.duration("visibilityTimeout");
         settings.start_time = self.integer("startTimeMs");
         settings.wait = self.duration("pollingWaitTime");
@@ -318,6 +319,7 @@ struct Settings {
     envelope: EnvelopeMode,
     bad_data: BadData,
     skipped_by_time: SkippedByTime,
+    lease_policy: LeasePolicy,
     declared_lease: Option<Duration>,
     start_time: Option<i64>,
     wait: Option<Duration>,
@@ -336,6 +338,7 @@ impl Settings {
         config.envelope = self.envelope.opener(self.encoding, &request.columns);
         self.bad_data.apply(&mut config);
         config.skipped_by_time = self.skipped_by_time;
+        config.lease_policy = self.lease_policy;
         config.declared_lease = self.declared_lease;
         config.start_time = self.start_time;
         let wait = self.wait.unwrap_or(config.wait);

@@ -152,6 +152,12 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         "What the number of receives strives for. `throughput`: one is parked while the queue is empty, well-filled answers bring more, up to pollers. `latency`: two are parked, and more come sooner. `cost`: as few receives as possible; messages gather for up to 5 s (7.5 s where a backlog begins) so that answers come full.",
     ),
     option(
+        "leasePolicy",
+        OneOf(&["auto", "extend", "absorb"]),
+        Some("auto"),
+        "What is done about messages that are held for longer than their lease. `extend` extends it at its half (one billed call for each message), for up to 25 minutes; `absorb` lets it end and suppresses what comes back; `auto` is `extend` where the queue and the rights allow it, else `absorb`. See docs/leases.md.",
+    ),
+    option(
         "visibilityTimeout",
         Period(secs(1), secs(43_200)),
         None,
