@@ -86,7 +86,7 @@ fn extended_leases_outlast_a_stalled_consumer() {
 #[test]
 fn extended_leases_outlast_a_stalled_consumer_and_a_service_that_refuses_now_and_then() {
     let all = |rate| PerOperation::all(Dose::Rate(rate));
-    let faults = Faults { seed: 5, internal_error: all(0.1), too_many_requests: all(0.1), ..Faults::default() };
+    let faults = Faults { seed: 5, internal_error: all(0.05), too_many_requests: all(0.05), ..Faults::default() };
     let stall = stall(LeasePolicy::Auto, faults);
     whole(&stall);
     assert_eq!(stall.delivered, MESSAGES as u64, "what is refused is tried again before the lease ends");

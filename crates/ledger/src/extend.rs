@@ -11,8 +11,7 @@ use crate::ids::{Handle, MessageKey, Mono, ServerMs};
 use crate::ledger::Ledger;
 
 /// The pause before a failed extension is tried again: this, or a sixteenth of the lease where that is shorter; doubled for each
-/// further failure up to a quarter of the lease. There is half a lease left at the first try: at the default lease of 30 s that makes
-/// room for four more.
+/// further failure up to an eighth of the lease. There is half a lease left at the first try: that makes room for four more.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Leave to make one extend call. Every one ends in one [`Ledger::extend_done`].
@@ -140,7 +139,7 @@ impl Ledger {
     fn failed_pause(&mut self, key: MessageKey) -> Option<Duration> {
         let lease = self.limits.extend_lease?;
         let entry = self.entries.get_mut(&key).filter(|entry| !matches!(entry.stage, Stage::Committed(_)))?;
-        let pause = shortest_pause(lease).saturating_mul(2u32.saturating_pow(entry.attempts)).min(lease / 4);
+        let pause = shortest_pause(lease).saturating_mul(2u32.saturating_pow(entry.attempts)).min(lease / 8);
         entry.attempts = entry.attempts.saturating_add(1);
         Some(pause)
     }

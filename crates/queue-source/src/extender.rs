@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use headwater_core::{Extended, QueueError, QueueErrorKind};
-use headwater_ledger::{ExtendOutcome, Extension, MessageKey, Mono, ServerMs};
+use headwater_ledger::{ExtendOutcome, Extension, MessageKey, Mono};
 
 use crate::config::SourceConfig;
 use crate::leases;
@@ -202,7 +202,7 @@ fn taken(shared: &Shared, sent: Mono, lease: Duration, extended: Extended) -> Ex
     let end = told.map_or(sent + lease, |told| told.min(sent + lease));
     ExtendOutcome::Extended {
         handle: extended.handle,
-        next_visible: extended.next_visible.unwrap_or(ServerMs::default()),
+        next_visible: extended.next_visible.unwrap_or_default(),
         lease_end: Some(end - shared.config.lease_margin),
     }
 }
