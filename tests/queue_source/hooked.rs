@@ -79,8 +79,6 @@ pub(crate) enum Act {
     AnswerLost,
     /// The next call works at once, and its answer comes after this time; the ones after it are as usual.
     AnswerLate(Duration),
-    /// The next call works, and its answer is lost; the ones after it are as usual.
-    AnswerLost,
 }
 
 type Edit = Box<dyn FnMut(&mut Received) + Send>;
@@ -154,9 +152,9 @@ impl Hooked {
         Some(pause)
     }
 
+    /// Whether calls of this operation happen and nobody hears of it.
     fn answer_lost(&self, operation: Operation) -> bool {
-        let mut acts = self.acts.lock().expect("acts");
-        matches!(acts.get(&operation), Some(Act::AnswerLost)) && acts.remove(&operation).is_some()
+        matches!(self.acts.lock().expect("acts").get(&operation), Some(Act::AnswerLost))
     }
 
     async fn meet(&self, operation: Operation, wait: Duration) -> Result<bool, QueueError> {
@@ -227,8 +225,7 @@ impl Queue for Hooked {
         let _running = self.run(Operation::Delete);
         self.meet(Operation::Delete, Duration::ZERO).await?;
         let outcomes = self.inner.delete(handles).await?;
-        let lost = matches!(self.acts.lock().expect("acts").get(&Operation::Delete), Some(Act::AnswerLost));
-        Ok(if lost { vec![DeleteOutcome::Unknown; handles.len()] } else { outcomes })
+        Ok(if self.answer_lost(Operation::Delete) { vec![DeleteOutcome::Unknown; handles.len()] } else { outcomes })
     }
 
     async fn extend(&self, handle: &Handle, lease: Duration) -> Result<Extended, QueueError> {

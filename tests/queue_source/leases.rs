@@ -229,7 +229,9 @@ async fn a_lost_answer_is_tried_again_and_the_redelivery_deletes() {
     let world = World::new();
     let mut source = before_an_extension(&world, config(LeasePolicy::Extend)).await;
     world.hooks.make(Operation::Extend, Act::AnswerLost);
-    pass(&world.clock, SECOND * 2).await;
+    pass(&world.clock, SECOND).await;
+    world.hooks.mend(Operation::Extend);
+    pass(&world.clock, SECOND).await;
     // The old handle is dead, and the new one unknown.
     assert_eq!(world.hooks.calls(Operation::Extend), 2);
     deletes_once(&world, &mut source).await;
