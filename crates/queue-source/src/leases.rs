@@ -140,7 +140,13 @@ fn over_budget(config: &SourceConfig, lease: Duration) -> Option<OverBudget> {
     let over = f64::from(undeleted) > f64::from(budget) * lease.as_secs_f64() / 2.0;
     let lasts = lasts(config, lease);
     // What is in a log is deleted at once, and not extended.
-    (over && config.log.is_none()).then_some(OverBudget { undeleted, lease, budget, lasts, interval: config.limits.checkpoint_interval })
+    (over && config.log.is_none()).then_some(OverBudget {
+        undeleted,
+        lease,
+        budget,
+        lasts,
+        interval: config.limits.checkpoint_interval,
+    })
 }
 
 impl fmt::Display for OverBudget {
