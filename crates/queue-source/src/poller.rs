@@ -154,11 +154,7 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
         state.last_activity = read;
     }
     if state.lease.is_none() {
-        let longest = shared.queue.capabilities().lease_range.1;
-        state.lease = received.messages.iter().find_map(learnt_lease).filter(|lease| *lease <= longest);
-        if let Some(lease) = state.lease {
-            leases::learnt(shared, &mut state, lease);
-        }
+        learn_lease(shared, &mut state, &received.messages);
     }
     let (mut duplicates, mut lapsed, mut fresh) = (0, 0, 0);
     for (message, verdict) in received.messages.into_iter().zip(verdicts) {
@@ -192,15 +188,9 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
     }
     shared.consumer.notify_one();
     shared.pollers.notify_one();
-    if fresh > 0 {
-        shared.logger.notify_one();
-    }
-    if extend_sooner {
-        shared.extender.notify_one();
-    }
-    if duplicates > 0 {
-        shared.deleters.notify_one();
-    }
+    let concerned =
+        [(fresh > 0, &shared.logger), (extend_sooner, &shared.extender), (duplicates > 0, &shared.deleters)];
+    concerned.iter().filter(|(concerns, _)| *concerns).for_each(|(_, whom)| whom.notify_one());
     if grant.screening && !empty {
         outcome = Outcome::Screened { known: duplicates > 0 };
     }
@@ -268,6 +258,15 @@ fn lease_end(
         _ => sent + lease?,
     };
     Some(end - shared.config.lease_margin)
+}
+
+/// Takes the lease of the queue from a first delivery, if there is one.
+fn learn_lease(shared: &Shared, state: &mut State, messages: &[Message]) {
+    let longest = shared.queue.capabilities().lease_range.1;
+    state.lease = messages.iter().find_map(learnt_lease).filter(|lease| *lease <= longest);
+    if let Some(lease) = state.lease {
+        leases::learnt(shared, state, lease);
+    }
 }
 
 /// The lease as the first delivery of a message tells it, for consumers that may not read attributes.
