@@ -119,7 +119,7 @@ async fn a_busy_job_ends_with_all_it_holds_deleted_or_visible() {
 async fn a_parked_poll_holds_up_neither_the_checkpoint_nor_the_deletes() {
     let world = World::new(600, "30s").await;
     job::put(&world.server, 0..5);
-    let mut process = world.start("25s");
+    let mut process = world.start("10 min");
     world.received().await;
     world.server.until(|server| server.parked(job::QUEUE) > 0).await;
     process.signal("TERM");

@@ -276,8 +276,9 @@ impl Inner {
     /// can be whole any more, and nothing must be deleted under one that is not.
     fn forget_removed(&mut self, state: &JobState) -> Result<(), StoreError> {
         let present: BTreeSet<String> = self.dir.names()?.into_iter().collect();
-        let removed = self.durable.extract_if(.., |name, _| !present.contains(&files::segment(name)));
-        let removed: BTreeSet<String> = removed.map(|(name, _)| name).collect();
+        let gone = |name: &&String| !present.contains(&files::segment(name));
+        let removed: BTreeSet<String> = self.durable.keys().filter(gone).cloned().collect();
+        self.durable.retain(|name, _| !removed.contains(name));
         match state.sources.iter().flat_map(|source| &source.stored).find(|part| removed.contains(&part.name)) {
             Some(part) => {
                 let what = format!("`{}` was removed while the job ran", files::segment(&part.name));
