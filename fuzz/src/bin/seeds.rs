@@ -29,7 +29,97 @@ fn main() -> Result<()> {
             fs::write(dir.join(format!("seed-{i:04}")), input)?;
         }
     }
+    for (target, seeds) in [("xml", answers()?), ("signing", requests()?), ("state", states()?), ("ddl", scripts()?)] {
+        let dir = Path::new(&dir).join(target);
+        fs::create_dir_all(&dir)?;
+        for (i, seed) in seeds.iter().enumerate() {
+            fs::write(dir.join(format!("seed-{i:04}")), seed)?;
+        }
+    }
     Ok(())
+}
+
+/// The repository's files of this folder, its subfolders included, in order.
+fn files_of(folder: &str) -> Result<Vec<Vec<u8>>> {
+    let mut paths: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::result::Result<_, _>>()?;
+    paths.sort();
+    let mut all = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let inner =
+                path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?.to_string_lossy().into_owned();
+            all.extend(files_of(&inner)?);
+        } else {
+            all.push(fs::read(path)?);
+        }
+    }
+    Ok(all)
+}
+
+/// The recorded requests and answers that are members of these records.
+fn records(text: &str) -> Result<Vec<serde_json::Value>> {
+    let whole: serde_json::Value = serde_json::from_str(text)?;
+    Ok(whole["records"].as_array().cloned().unwrap_or_default())
+}
+
+fn answers() -> Result<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for file in ["responses", "topic_to_queue_bodies"] {
+        let path = format!("{}/../crates/mns-proto/tests/vectors/{file}.json", env!("CARGO_MANIFEST_DIR"));
+        for record in records(&fs::read_to_string(path)?)? {
+            let Some(body) = record["body"].as_str() else { continue };
+            let status =
+                [200, 201, 204, 400, 404, 503].iter().position(|known| record["status"].as_u64() == Some(*known));
+            let status = u8::try_from(status.unwrap_or(0))?;
+            all.push([&[status], body.as_bytes()].concat());
+        }
+    }
+    Ok(all)
+}
+
+fn requests() -> Result<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for file in ["sign_v2_python", "sign_v2_node_alicloud", "sign_v2_node_ali_mns"] {
+        let path = format!("{}/../crates/mns-proto/tests/vectors/{file}.json", env!("CARGO_MANIFEST_DIR"));
+        for record in records(&fs::read_to_string(path)?)? {
+            let (Some(method), Some(target)) = (record["method"].as_str(), record["request_target"].as_str()) else {
+                continue;
+            };
+            let mut text = format!("{method} {target}\n");
+            for (name, value) in record["headers"].as_object().into_iter().flatten() {
+                text += &format!("{name}: {}\n", value.as_str().unwrap_or_default());
+            }
+            text += &format!("\n{}", record["body"].as_str().unwrap_or_default());
+            all.push(text.into_bytes());
+        }
+    }
+    Ok(all)
+}
+
+/// Golden files, once for every kind of thing that the target reads.
+fn states() -> Result<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for bytes in files_of("crates/ledger/tests/golden")?.into_iter().chain(files_of("crates/job/tests/golden")?) {
+        let end = if bytes.starts_with(b"HWLG") { bytes.len().saturating_sub(4) } else { bytes.len() };
+        all.extend((0..6).map(|what| [&[what], &bytes[..end]].concat()));
+    }
+    let bases: Vec<_> =
+        files_of("crates/ledger/tests/golden")?.into_iter().map(|file| file[..file.len() - 4].to_vec()).collect();
+    for pair in bases.chunks(2) {
+        all.push([&[0], &pair.join(&0xfa)[..]].concat());
+    }
+    all.push(b"\x03HWDL\x01\0\x01\0\0\0\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x03\0\0\0abc".to_vec());
+    all.push(b"\x04headwater-marker-1 7 000000000000000000000000000000ff 1/q".to_vec());
+    for line in ["lineage 5", "epoch 18446744073709551615", "checkpoint none", "last-id 18446744073709551615"] {
+        all.push([&[1], line.as_bytes()].concat());
+    }
+    Ok(all)
+}
+
+fn scripts() -> Result<Vec<Vec<u8>>> {
+    files_of("examples/sql")
 }
 
 fn rows() -> Result<RecordBatch> {
