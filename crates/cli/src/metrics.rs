@@ -23,6 +23,8 @@ use crate::exit::{Exit, Failure};
 const MAX_CONNECTIONS: usize = 16;
 /// How long a client may take over the head of a request before its connection is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head: a scraper's has a few hundred.
+const MAX_HEAD: usize = 16 * 1_024;
 /// How often observations are folded into their buckets, so that they do not pile up while nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long accepting rests after it failed, which is when the process has no file descriptor left.
@@ -177,6 +179,7 @@ async fn connection(stream: TcpStream, handle: PrometheusHandle, health: Health)
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

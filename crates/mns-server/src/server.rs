@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::faults::Faults;
 use crate::journal::Journal;
-use crate::listener::{self, Inner, Shared};
+use crate::listener::{self, Inner, Limits, Shared};
 use crate::random::Random;
 use crate::router::{Access, Router};
 use crate::state::{Account, Counts, CreateQueueError, QueueNotExist, SendError, Sent};
@@ -22,6 +22,9 @@ use crate::state::{Account, Counts, CreateQueueError, QueueNotExist, SendError, 
 /// Connections served at once; more wait in the backlog. A connection holds one poll, so this limits those too; it is
 /// well above the pollers of any test and below the 1,024 file descriptors a process usually has.
 const MAX_CONNECTIONS: usize = 900;
+/// How long a client is waited for in the middle of something. The usual idle limit of servers, and longer than clients keep
+/// a connection that they do not use (ours: 30 s).
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The key pair every example uses, and the default here.
 const DEFAULT_KEY: (&str, &str) = ("testid", "testsecret");
 
@@ -53,6 +56,7 @@ pub struct ServerBuilder {
     queues: Vec<(String, QueueSettings)>,
     deleted_recently: Option<Duration>,
     max_connections: usize,
+    patience: Duration,
 }
 
 /// Why a server did not start.
@@ -109,6 +113,7 @@ impl Default for ServerBuilder {
             queues: Vec::new(),
             deleted_recently: None,
             max_connections: MAX_CONNECTIONS,
+            patience: PATIENCE,
         }
     }
 }
@@ -201,6 +206,14 @@ impl ServerBuilder {
         self
     }
 
+    /// How long a client may take for the head of a request (and between two requests), for its body, and to read a part of
+    /// an answer before its connection is closed (60 s). On the machine's clock, whatever clock the server has.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Binds the address, creates the queues and serves, on the runtime this is called on.
     ///
     /// # Errors
@@ -221,13 +234,14 @@ impl ServerBuilder {
             Access::Keys { signers, check_date: self.check_date }
         };
         let router = Router::new(account, access, self.faults, address.to_string(), random.fork(2));
-        let shared = Arc::new(Shared::new(self.clock, router));
+        let limits = Limits { connections: self.max_connections, patience: self.patience };
+        let shared = Arc::new(Shared::new(self.clock, router, limits));
         let handle = ServerHandle { shared: Arc::clone(&shared), address, manual: self.manual, tasks: JoinSet::new() };
         for (name, settings) in self.queues {
             handle.create_queue(&name, &settings).map_err(|source| StartError::Queue { name, source })?;
         }
         let mut handle = handle;
-        handle.tasks.spawn(listener::run(shared, listener, self.max_connections));
+        handle.tasks.spawn(listener::run(shared, listener));
         Ok(handle)
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_core::Mono;
+use headwater_core::{Clock as _, Mono, SystemClock};
 use headwater_mns_proto::numbers::MAX_REQUEST_BODY;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use thiserror::Error;
 
@@ -16,6 +16,9 @@ use super::Shared;
 use super::line::Place;
 use crate::router::{Accepted, Outcome, Poll, RawRequest, Response, Then, Work};
 use crate::state::Millis;
+
+/// Bodies up to this size, 16 KiB, are read before it is known who sends them: deletes and most sends are smaller.
+const SMALL_BODY: u64 = 16 * 1_024;
 
 /// Why a connection ends without an answer.
 #[derive(Debug, Error)]
@@ -40,26 +43,30 @@ pub(super) async fn answer(
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, Dropped> {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, MAX_REQUEST_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    let headers: Vec<(&str, &[u8])> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let raw = RawRequest {
+        method: head.method.as_str(),
+        // As it came: the signature is over these bytes.
+        target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
+        headers: &headers,
+        body: &[],
+    };
+    // A large body is kept in memory for those only who may send one; no signature covers it, so it can be read later.
+    let large = body.size_hint().exact().is_none_or(|length| length > SMALL_BODY);
+    let refused = if large { shared.lock().router.refuse_early(shared.now(), &raw) } else { None };
+    if let Some(response) = refused {
+        return send(&shared, response).await;
+    }
+    let body = match read(&shared, body).await {
+        Ok(body) => body,
+        Err(Unread::TooLong) => {
             let response = shared.lock().router.too_long(shared.now());
             return send(&shared, response).await;
         }
-        Err(_) => return Err(Dropped::Incomplete),
+        Err(Unread::Incomplete) => return Err(Dropped::Incomplete),
     };
-    let Accepted { before, then } = {
-        let headers: Vec<(&str, &[u8])> =
-            head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let raw = RawRequest {
-            method: head.method.as_str(),
-            // As it came: the signature is over these bytes.
-            target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
-            headers: &headers,
-            body: &body,
-        };
-        shared.lock().router.accept(shared.now(), &raw)
-    };
+    let Accepted { before, then } = shared.lock().router.accept(shared.now(), &RawRequest { body: &body, ..raw });
     pause(&shared, before).await;
     let response = match then {
         Then::Answer(response) => response,
@@ -70,6 +77,25 @@ pub(super) async fn answer(
         }
     };
     send(&shared, response).await
+}
+
+/// Why a request's body was not read.
+enum Unread {
+    TooLong,
+    Incomplete,
+}
+
+/// Reads a request's body to its end, within its time.
+async fn read(shared: &Shared, body: Incoming) -> Result<Bytes, Unread> {
+    tokio::select! {
+        biased;
+        read = Limited::new(body, MAX_REQUEST_BODY).collect() => match read {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
+            Err(_) => Err(Unread::Incomplete),
+        },
+        () = SystemClock::new().sleep(shared.limits.patience) => Err(Unread::Incomplete),
+    }
 }
 
 async fn perform(shared: &Arc<Shared>, work: Work) -> Response {
@@ -85,6 +111,9 @@ async fn perform(shared: &Arc<Shared>, work: Work) -> Response {
         }
         match outcome {
             Outcome::Answer(response) => Err(response),
+            Outcome::Park(poll) if inner.lines.all_waiting() >= shared.limits.parked() => {
+                Err(inner.router.give_up(now, poll))
+            }
             Outcome::Park(poll) => Ok((Place::join(shared, &mut inner.lines, &poll.queue), poll)),
         }
     };

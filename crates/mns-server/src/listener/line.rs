@@ -32,6 +32,11 @@ impl Lines {
         self.lines.get(queue).map_or(0, |line| line.waiting.len())
     }
 
+    /// How many wait for any queue.
+    pub(crate) fn all_waiting(&self) -> usize {
+        self.lines.values().map(|line| line.waiting.len()).sum()
+    }
+
     /// Wakes the head if `queue` has something for it, or will have earlier than it expects.
     pub(crate) fn stir(&mut self, queue: &str, account: &mut Account, now: Millis) {
         let Some(line) = self.lines.get(queue) else { return };

@@ -1,9 +1,11 @@
 //! The network side: connections over TCP, requests through the router, polls that wait.
 //!
-//! `exchange` is one request from its bytes to its answer; `line` is who waits for messages, and in which order.
+//! `exchange` is one request from its bytes to its answer; `line` is who waits for messages, and in which order; `patience` is
+//! how long a client is waited for.
 
 mod exchange;
 mod line;
+mod patience;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use tokio::task::JoinSet;
 use crate::router::Router;
 use crate::state::Millis;
 use line::Lines;
+use patience::{Alarms, Patient};
 
 /// How long a shutdown waits for answers under way. Polls are cut short, so only a client that stopped reading or
 /// writing in the middle of a message takes longer; its connection is then closed.
@@ -38,6 +41,24 @@ pub(crate) struct Shared {
     /// Changes whenever something happened that a test may wait for.
     pub(crate) changed: watch::Sender<()>,
     closing: watch::Sender<bool>,
+    limits: Limits,
+}
+
+/// What clients may take of the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Connections served at once.
+    pub(crate) connections: usize,
+    /// How long a client may take for the head of a request, for its body, and to read a part of an answer.
+    pub(crate) patience: Duration,
+}
+
+impl Limits {
+    /// Polls that may wait at once. A tenth of the connections is left for those who send and delete: the service, too,
+    /// answers polls early when an account parks too many.
+    fn parked(self) -> usize {
+        self.connections - self.connections / 10
+    }
 }
 
 #[derive(Debug)]
@@ -47,9 +68,9 @@ pub(crate) struct Inner {
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Arc<dyn Clock>, router: Router) -> Self {
-        let inner = Inner { router, lines: Lines::default() };
-        Self { clock, inner: Mutex::new(inner), changed: watch::Sender::new(()), closing: watch::Sender::new(false) }
+    pub(crate) fn new(clock: Arc<dyn Clock>, router: Router, limits: Limits) -> Self {
+        let inner = Mutex::new(Inner { router, lines: Lines::default() });
+        Self { clock, inner, changed: watch::Sender::new(()), closing: watch::Sender::new(false), limits }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -78,14 +99,14 @@ impl Shared {
 }
 
 /// Accepts connections until [`Shared::close`], then lets answers under way finish.
-pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener, max_connections: usize) {
+pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             biased;
             () = shared.closed() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept(), if connections.len() < max_connections => match accepted {
+            accepted = listener.accept(), if connections.len() < shared.limits.connections => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(connection(Arc::clone(&shared), stream));
                 }
@@ -110,11 +131,14 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "answers may be delayed");
     }
+    let patience = shared.limits.patience;
     let service = service_fn(|request| exchange::answer(Arc::clone(&shared), request));
     let connection = http1::Builder::new()
         .auto_date_header(false)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .timer(Alarms)
+        .header_read_timeout(patience)
+        .serve_connection(TokioIo::new(Patient::new(stream, patience)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;

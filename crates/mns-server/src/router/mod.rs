@@ -181,7 +181,9 @@ impl Router {
         };
         let operation = request.operation();
         context.operation = Some(operation);
-        context.queue = request.queue().map(ToOwned::to_owned);
+        // No queue has a longer name, and the journal keeps what is here.
+        let nameable = |name: &&str| name.len() <= *numbers::QUEUE_NAME_LENGTH.end();
+        context.queue = request.queue().filter(nameable).map(ToOwned::to_owned);
         if self.plan.faults().denies(operation) {
             let response = self.finish(now, context, error(ErrorCode::AccessDenied));
             return Accepted { before: 0, then: Then::Answer(response) };
@@ -197,6 +199,13 @@ impl Router {
             Then::Perform(Work { request, context })
         };
         Accepted { before, then }
+    }
+
+    /// The answer to a request that is refused for who sends it, whatever its body; the connection ends with it.
+    pub(crate) fn refuse_early(&mut self, now: Millis, raw: &RawRequest<'_>) -> Option<Response> {
+        let error = self.check_access(now, raw).err()?;
+        let context = self.context(now, None);
+        Some(Response { close: true, ..self.finish(now, context, Answer::Error(error).into()) })
     }
 
     /// Has the effect of a request. `parked` is how many polls wait on its queue: a poll goes behind them.
@@ -249,16 +258,20 @@ impl Router {
     }
 
     fn check(&self, now: Millis, raw: &RawRequest<'_>) -> Result<Request, ServiceError> {
-        let headers = raw.headers.iter().copied();
-        if let Access::Keys { signers, check_date } = &self.access {
-            let date = check_date.then_some(now / 1_000);
-            verify(raw.method, raw.target, headers.clone(), |id| signers.get(id), date)?;
-        }
+        self.check_access(now, raw)?;
         let digest = raw.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-md5"));
         if digest.is_some_and(|(_, digest)| !digest.is_empty() && !content_md5_matches(digest, raw.body)) {
             return Err(ServiceError::new(ErrorCode::InvalidDigest));
         }
-        Request::read(raw.method, raw.target, headers, raw.body)
+        Request::read(raw.method, raw.target, raw.headers.iter().copied(), raw.body)
+    }
+
+    fn check_access(&self, now: Millis, raw: &RawRequest<'_>) -> Result<(), ServiceError> {
+        if let Access::Keys { signers, check_date } = &self.access {
+            let date = check_date.then_some(now / 1_000);
+            verify(raw.method, raw.target, raw.headers.iter().copied(), |id| signers.get(id), date)?;
+        }
+        Ok(())
     }
 
     fn refuse(&mut self, now: Millis, context: Context, refusal: Refusal) -> Response {
