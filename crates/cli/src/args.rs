@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use headwater_core::parse_duration;
 
-use crate::connect::ConnectArgs;
+use crate::connect::{ConnectArgs, Hidden};
 use crate::connectors::options_help;
 use crate::exit;
 use crate::logs::LogFormat;
-use crate::secrets::definition;
+use crate::secrets::Definition;
 use crate::server::{QueueSpec, queue_spec};
 
 const ABOUT: &str = "Where a stream begins: a cloud message queue as exactly-once rows";
@@ -95,8 +95,9 @@ pub(crate) struct RunArgs {
     pub(crate) drain_timeout: Duration,
 
     /// The value of ${NAME} in the script; repeatable
-    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = definition)]
-    pub(crate) define: Vec<(String, String)>,
+    // Checked later: an error of the argument parser would show the value, which may be a secret in the wrong place.
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    pub(crate) define: Vec<Definition>,
 
     /// Lines of name=value for ${secret_values.name}; refused when others can read it
     #[arg(long, value_name = "FILE")]
@@ -177,7 +178,7 @@ pub(crate) struct ServerArgs {
 
     /// Its secret
     #[arg(long, value_name = "SECRET", default_value = "testsecret")]
-    pub(crate) access_key_secret: String,
+    pub(crate) access_key_secret: Hidden,
 
     /// Accept everybody, signed or not
     #[arg(long, conflicts_with_all = ["access_key_id", "access_key_secret"])]

@@ -33,7 +33,7 @@ pub(crate) struct ConnectArgs {
 
 /// Text that `Debug` does not show.
 #[derive(Clone)]
-struct Hidden(String);
+pub(crate) struct Hidden(pub(crate) String);
 
 impl From<&str> for Hidden {
     fn from(text: &str) -> Self {

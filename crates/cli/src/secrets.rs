@@ -23,9 +23,11 @@ pub(crate) struct ScriptVariables {
 
 impl ScriptVariables {
     /// Reads what the command line gave.
-    pub(crate) fn read(defined: &[(String, String)], secrets: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn read(defined: &[Definition], secrets: Option<&Path>) -> Result<Self, Failure> {
+        let usage = |problem| Failure::new(Exit::Usage, format!("-D: {problem}"));
+        let defined = defined.iter().map(definition).collect::<Result<_, _>>().map_err(usage)?;
         let secrets = secrets.map(read_secrets).transpose()?.unwrap_or_default();
-        Ok(Self { defined: defined.iter().cloned().collect(), secrets })
+        Ok(Self { defined, secrets })
     }
 
     /// Variables that are known beforehand.
@@ -52,8 +54,24 @@ impl fmt::Debug for ScriptVariables {
     }
 }
 
-/// Reads `name=value` of `-D`.
-pub(crate) fn definition(text: &str) -> Result<(String, String), String> {
+/// What `-D` was given, unread. `Debug` does not show it.
+#[derive(Clone)]
+pub(crate) struct Definition(String);
+
+impl From<&str> for Definition {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Reads `name=value` of `-D`. What is wrong is said without the text.
+fn definition(Definition(text): &Definition) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("a variable is given as name=value")?;
     if name.is_empty() {
         return Err("the name before `=` is empty".into());
@@ -159,8 +177,8 @@ mod tests {
 
     #[test]
     fn definitions_are_checked() {
-        assert_eq!(definition("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert!(definition("a").is_err() && definition("=b").is_err());
-        assert!(definition("secret_values.a=b").unwrap_err().contains("--secrets"));
+        assert_eq!(definition(&"a=b=c".into()), Ok(("a".into(), "b=c".into())));
+        assert!(definition(&"a".into()).is_err() && definition(&"=b".into()).is_err());
+        assert!(definition(&"secret_values.a=b".into()).unwrap_err().contains("--secrets"));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ServerArgs) -> Result<Exit, Stop> {
     server = if args.no_auth {
         server.no_auth()
     } else {
-        server.key(AccessKey::new(args.access_key_id, args.access_key_secret))
+        server.key(AccessKey::new(args.access_key_id, args.access_key_secret.0))
     };
     for queue in args.queues {
         server = server.queue_with(queue.name, queue.settings);
