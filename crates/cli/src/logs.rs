@@ -1,6 +1,7 @@
 //! Log lines on standard error: one line an event, as text for people or as JSON for machines, each with the job, queue
 //! and checkpoint it belongs to. Message bodies never get here.
 
+mod hidden;
 mod line;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::hidden::Hidden;
 use self::line::Line;
 use crate::exit::Failure;
 
@@ -43,6 +45,7 @@ struct Shared {
     queue: Option<String>,
     checkpoint: Option<u64>,
     live: String,
+    hidden: Hidden,
 }
 
 impl Logs {
@@ -60,6 +63,17 @@ impl Logs {
         let mut shared = self.lock();
         shared.job = Some(job.to_owned());
         shared.queue = queue.map(str::to_owned);
+    }
+
+    /// No line from here on shows this text, whatever it quotes.
+    pub(crate) fn hide(&self, secret: &str) {
+        self.lock().hidden.add(secret);
+    }
+
+    /// Reports panics as lines, so that they too show no secret. The thread's own end is not changed.
+    pub(crate) fn report_panics(&self) {
+        let logs = self.clone();
+        std::panic::set_hook(Box::new(move |panic| logs.put(&format!("{panic}\n"))));
     }
 
     /// Lines from here on carry this checkpoint, unless they name another.
@@ -123,7 +137,7 @@ impl Logs {
     fn put(&self, lines: &str) {
         let shared = self.lock();
         let mut err = io::stderr().lock();
-        let _ = write!(err, "{}{lines}{}", shared.erase(), shared.live);
+        let _ = write!(err, "{}{}{}", shared.erase(), shared.hidden.hide(lines), shared.live);
     }
 }
 

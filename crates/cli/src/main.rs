@@ -23,7 +23,7 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tracing::Level;
 
 use crate::args::{Cli, Command};
@@ -34,11 +34,15 @@ use crate::output::Stop;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error).into(),
+        Err(error) => return usage(error).into(),
     };
     // The demo tells its own story.
     let level = if matches!(cli.command, Command::Demo(_)) { Level::WARN } else { Level::INFO };
     let logs = Logs::start(cli.log_format, level);
+    logs.report_panics();
+    for variable in ["ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"] {
+        std::env::var(variable).iter().for_each(|secret| logs.hide(secret.trim()));
+    }
     let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(command(cli.command, &logs));
@@ -72,7 +76,13 @@ async fn command(command: Command, logs: &Logs) -> Result<Exit, Stop> {
 }
 
 /// Prints help, the version, or what is wrong with the arguments.
-fn usage(error: &clap::Error) -> Exit {
+fn usage(mut error: clap::Error) -> Exit {
+    // A URL that is refused for the password in it is not shown with it.
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && value.contains('@')
+    {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("***".to_owned()));
+    }
     // A closed pipe is no reason to complain: there is nobody to complain to.
     let _ = error.print();
     match error.kind() {

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: RunArgs, logs: &Logs) -> Result<Exit, Stop> {
         fallback_name: stem(&args.job),
         checkpoint_interval: args.checkpoint_interval,
         until_idle: args.until_idle,
-        variables: ScriptVariables::read(&args.define, args.secrets.as_deref())?,
+        variables: ScriptVariables::read(&args.define, args.secrets.as_deref(), logs)?,
     };
     let prepared = prepare(&text, &connectors(&clock, logs.print_factory()))?;
     logs.belong_to(&prepared.context.job, prepared.only_queue());

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::exit::{Exit, Failure};
+use crate::logs::Logs;
 
 /// How the names of secrets begin in a script.
 const PREFIX: &str = "secret_values.";
@@ -19,15 +20,16 @@ const FILE_MAX: u64 = 1 << 20;
 pub(crate) struct ScriptVariables {
     defined: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
+    logs: Option<Logs>,
 }
 
 impl ScriptVariables {
-    /// Reads what the command line gave.
-    pub(crate) fn read(defined: &[Definition], secrets: Option<&Path>) -> Result<Self, Failure> {
+    /// Reads what the command line gave. Secrets that a script asks for are shown in no log from then on.
+    pub(crate) fn read(defined: &[Definition], secrets: Option<&Path>, logs: &Logs) -> Result<Self, Failure> {
         let usage = |problem| Failure::new(Exit::Usage, format!("-D: {problem}"));
         let defined = defined.iter().map(definition).collect::<Result<_, _>>().map_err(usage)?;
         let secrets = secrets.map(read_secrets).transpose()?.unwrap_or_default();
-        Ok(Self { defined, secrets })
+        Ok(Self { defined, secrets, logs: Some(logs.clone()) })
     }
 
     /// Variables that are known beforehand.
@@ -36,13 +38,20 @@ impl ScriptVariables {
         secrets: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self { defined: defined.into_iter().map(own).collect(), secrets: secrets.into_iter().map(own).collect() }
+        let (defined, secrets) = (defined.into_iter().map(own).collect(), secrets.into_iter().map(own).collect());
+        Self { defined, secrets, logs: None }
     }
 
     /// The value of a variable; `environment` is asked last.
     pub(crate) fn lookup(&self, name: &str, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
         match name.strip_prefix(PREFIX) {
-            Some(secret) => self.secrets.get(secret).cloned().or_else(|| environment(secret)),
+            Some(secret) => {
+                let value = self.secrets.get(secret).cloned().or_else(|| environment(secret));
+                if let (Some(logs), Some(value)) = (&self.logs, &value) {
+                    logs.hide(value);
+                }
+                value
+            }
             None => self.defined.get(name).cloned().or_else(|| environment(name)),
         }
     }

@@ -382,12 +382,15 @@ fn command_lines_and_files_that_are_wrong_repeat_no_secret() {
     let nameless = format!("={SECRET}");
     let assigned = format!("--access-key-secret={SECRET}");
     let typo = format!("--access-key-secrt={SECRET}");
+    let endpoint = format!("--endpoint=http://user:{USERINFO}@mns.example");
     for args in [
         vec!["run", &job, "-D", &definition],
         vec!["run", &job, "-D", &nameless],
         vec!["run", &job, "-D", SECRET],
         vec!["server", "--no-auth", &assigned],
         vec!["server", &typo],
+        vec!["peek", "--queue", "q", &endpoint],
+        vec!["peek", "--queue", "q", "--endpoint=http://mns.example", "--access-key-id", "i", &typo],
         vec!["server", "--access-key-secret", SECRET, "--faults", "/nonexistent"],
         vec!["server", "--access-key-secret", SECRET, "--listen", "192.0.2.1:1"],
     ] {
@@ -454,6 +457,7 @@ async fn metrics_health_and_hostile_scrapers_show_nothing_and_stop_nothing() {
     ]));
     let line = process.log("metrics are on");
     let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    process.log("checkpoint committed");
     let ask = |bytes: &[u8]| {
         let mut stream = TcpStream::connect(&address).unwrap();
         let _ = stream.write_all(bytes);
