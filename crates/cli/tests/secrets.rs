@@ -294,7 +294,7 @@ async fn bad_data_and_good_runs_show_no_body() {
             format!("{{\"id\": \"{BODY}\"}}"),
             format!("{{\"id\": {BODY}}}"),
             format!("{{\"{BODY}\": \"{BODY}"),
-            format!("{BODY}"),
+            BODY.to_owned(),
             format!("{{\"id\": 1, \"other\": \"{BODY}\"}}"),
         ] {
             server.put(job::QUEUE, [NewMessage::new(body)]).unwrap();
