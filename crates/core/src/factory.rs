@@ -60,6 +60,9 @@ pub struct JobContext {
     /// The job's lineage, part of the names of what a source makes itself (files of dead letters); letters, digits and
     /// hyphens. Empty when only checking, or where there is no store: then the names are made of the job's name.
     pub lineage: String,
+    /// The directory that the job keeps its state in: a source that keeps files of its own has them there. `None` when only
+    /// checking, or where there is no such directory.
+    pub state_dir: Option<std::path::PathBuf>,
 }
 
 /// How the run before on the same state ended.
@@ -85,6 +88,7 @@ impl JobContext {
             max_poll_wait: None,
             earlier_run: EarlierRun::Unknown,
             lineage: String::new(),
+            state_dir: None,
         }
     }
 }

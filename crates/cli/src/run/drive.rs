@@ -97,6 +97,7 @@ impl Drive {
         }
         context.earlier_run = store.earlier_run();
         context.lineage = store.lineage().to_string();
+        context.state_dir = Some(self.state.clone());
         let (mut inputs, mut sources) = (Vec::new(), Vec::new());
         for planned in planned.sources {
             let request = SourceRequest { context: context.clone(), ..planned.request };

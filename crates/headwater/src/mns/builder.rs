@@ -127,6 +127,13 @@ impl MnsSourceBuilder {
         self
     }
 
+    /// A directory of this source's own, the same at every start. `commit` = `log` keeps its log there: until their checkpoint,
+    /// messages live in it only, so it belongs to the state that is saved.
+    pub fn state_directory(mut self, dir: impl Into<std::path::PathBuf>) -> Self {
+        self.context.state_dir = Some(dir.into());
+        self
+    }
+
     /// Refuses a saved state that was set back: `kept` is the [`LineageMarker`] that was saved last, apart from the state, or
     /// `None` at the first start. Without this call a rewind is not detected, as [`Source::guarantee`](crate::Source::guarantee)
     /// says.

@@ -10,6 +10,7 @@ use headwater_ledger::Limits;
 use headwater_mns_client::{Credentials, Endpoint};
 use headwater_queue_source::{LeasePolicy, Objective, SkippedByTime, SourceConfig};
 
+use super::commit_log::CommitLog;
 use super::dead::{BadData, Place};
 use super::documents::read_documents;
 use super::envelope::EnvelopeMode;
@@ -25,6 +26,8 @@ pub(crate) struct MnsConfig {
     pub(crate) source: SourceConfig,
     /// Where dead letters go.
     pub(super) dead_letters: Option<Place>,
+    /// The log that messages are written to first.
+    pub(crate) commit_log: Option<CommitLog>,
     pub(crate) context: JobContext,
     pub(crate) notices: Vec<String>,
 }
@@ -48,9 +51,10 @@ impl MnsConfig {
             (Some(endpoint), Some(queue), Some(decoder)) if reader.errors.is_empty() => {
                 let dead_letters = settings.bad_data.place.take();
                 reader.notices.extend(dead_letters.as_ref().map(Place::sentence));
+                let commit_log = settings.commit_log;
                 let source = settings.config(request, decoder);
                 let (context, notices) = (request.context.clone(), reader.notices);
-                Ok(Self { endpoint, queue, credentials, source, dead_letters, context, notices })
+                Ok(Self { endpoint, queue, credentials, source, dead_letters, commit_log, context, notices })
             }
             _ => Err(OptionErrors(reader.errors)),
         }
@@ -255,7 +259,8 @@ impl<'a> Reader<'a> {
         settings.wait = self.duration("pollingWaitTime");
         settings.pollers = self.number("pollers");
         settings.objective = Objective::named(self.word("objective")).unwrap_or_default();
-        self.limits(request, &mut settings.limits);
+        settings.commit_log = CommitLog::read(self);
+        self.limits(request, settings);
     }
 
     fn envelope_notice(&mut self, request: &SourceRequest, mode: EnvelopeMode) {
@@ -279,14 +284,18 @@ impl<'a> Reader<'a> {
         self.integer(name).and_then(|n| u32::try_from(n).ok())
     }
 
-    fn limits(&mut self, request: &SourceRequest, limits: &mut Limits) {
+    fn limits(&mut self, request: &SourceRequest, settings: &mut Settings) {
+        let limits = &mut settings.limits;
         limits.checkpoint_interval = request.context.checkpoint_interval;
         limits.batch_max = self.number("batchSize").unwrap_or(limits.batch_max);
         limits.delete_max_retries = self.number("deleteMaxRetries").unwrap_or(limits.delete_max_retries);
         limits.undeleted_max = self.number("undeletedMax").unwrap_or(limits.undeleted_max);
         limits.ledger_max_ids = self.number("ledgerMaxIds").unwrap_or(limits.ledger_max_ids);
-        limits.checkpoint_max_messages =
-            self.number("checkpointMaxMessages").unwrap_or_else(|| limits.undeleted_max.div_ceil(2));
+        let checkpoint_max = self.number("checkpointMaxMessages");
+        limits.checkpoint_max_messages = checkpoint_max.unwrap_or_else(|| limits.undeleted_max.div_ceil(2));
+        if let Some(log) = settings.commit_log {
+            log.limit(limits, checkpoint_max);
+        }
         let bytes = self.integer("checkpointMaxBytes").and_then(|n| u64::try_from(n).ok());
         limits.checkpoint_max_bytes = bytes.unwrap_or(limits.checkpoint_max_bytes);
         limits.bytes_max = limits.checkpoint_max_bytes.saturating_mul(2).max(1 << 20);
@@ -325,6 +334,7 @@ struct Settings {
     wait: Option<Duration>,
     pollers: Option<u32>,
     objective: Objective,
+    commit_log: Option<CommitLog>,
     limits: Limits,
 }
 

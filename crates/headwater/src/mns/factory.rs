@@ -56,7 +56,11 @@ impl MnsSourceFactory {
             }
             None => None,
         };
-        QueueSource::open_with(queue, Arc::clone(&self.clock), config.source, target).await
+        let mut source = config.source;
+        if let Some(log) = config.commit_log {
+            source.log = Some(log.config(&queue.identity(), &config.context)?);
+        }
+        QueueSource::open_with(queue, Arc::clone(&self.clock), source, target).await
     }
 }
 

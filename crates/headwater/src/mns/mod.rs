@@ -1,6 +1,7 @@
 //! Alibaba Cloud Simple Message Queue (SMQ, formerly MNS) as a source.
 
 mod builder;
+mod commit_log;
 mod config;
 mod dead;
 mod documents;

@@ -164,16 +164,28 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         "The queue's VisibilityTimeout, for consumers that may not read its attributes. Without it, the first delivery tells it.",
     ),
     option(
+        "commit",
+        OneOf(&["checkpoint", "log"]),
+        Some("checkpoint"),
+        "When messages are deleted from the queue: once a checkpoint that holds them is committed (`checkpoint`); or at once, after they were written durably to the source's own log in the state directory, out of which they come again after a crash (`log`), for checkpoints that are far apart. Until their checkpoint they live on this disk only then. See docs/commit-log.md.",
+    ),
+    option(
+        "logMaxBytes",
+        Integer(1 << 20, i64::MAX),
+        Some("1073741824"),
+        "With commit = log: bytes of the log at most. A checkpoint is due when half of it is handed out; when it is full, nothing new is received.",
+    ),
+    option(
         "checkpointMaxMessages",
         Integer(1, 4_000_000),
         None,
-        "Uncommitted messages at which a checkpoint is due. Default: half of undeletedMax.",
+        "Uncommitted messages at which a checkpoint is due. Default: half of undeletedMax; none with commit = log.",
     ),
     option(
         "checkpointMaxBytes",
         Integer(1, i64::MAX),
         Some("33554432"),
-        "Uncommitted bytes at which a checkpoint is due; twice as many may be received and not committed.",
+        "Uncommitted bytes at which a checkpoint is due; twice as many may be received and not committed. With commit = log it is what is in memory and not handed out that is limited so, and half of logMaxBytes is when a checkpoint is due.",
     ),
     option(
         "undeletedMax",
