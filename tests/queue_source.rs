@@ -2,6 +2,10 @@
 
 #[path = "queue_source/batches.rs"]
 mod batches;
+#[path = "queue_source/commit_log.rs"]
+mod commit_log;
+#[path = "queue_source/deletes.rs"]
+mod deletes;
 #[path = "queue_source/drain.rs"]
 mod drain;
 #[path = "queue_source/failures.rs"]

@@ -7,8 +7,6 @@
 mod history;
 #[path = "stress/options.rs"]
 mod options;
-#[path = "stress/watch.rs"]
-mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

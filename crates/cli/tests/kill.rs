@@ -29,6 +29,8 @@ const LEASE: u32 = 3;
 enum Commit {
     /// When its rows are in the sink, under a durable checkpoint.
     Checkpoint,
+    /// When it is durable in the source's own log.
+    Log,
 }
 
 impl Commit {
@@ -36,6 +38,15 @@ impl Commit {
     fn options(self) -> &'static str {
         match self {
             Self::Checkpoint => "",
+            Self::Log => ", 'commit' = 'log'",
+        }
+    }
+
+    /// With a log, checkpoints are far apart: most of what is deleted is in the log only.
+    fn interval(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "300ms",
+            Self::Log => "2s",
         }
     }
 
@@ -44,6 +55,8 @@ impl Commit {
         match self {
             // Only committed files have their final names: the manifest named their checkpoint before.
             Self::Checkpoint => job::ids_in_files(dir).0.into_iter().collect(),
+            // What is committed may be gone from the log, and then it is in such a file.
+            Self::Log => job::ids_in_files(dir).0.into_iter().chain(job::ids_in_log(dir)).collect(),
         }
     }
 }
@@ -78,9 +91,16 @@ async fn kills_lose_repeat_and_delete_nothing_early() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kills_lose_repeat_and_delete_nothing_early_with_a_log() {
+    Trial::new(Commit::Log, 3_000).await.run(6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "the figures of the documentation: half a minute"]
 async fn twenty_kills_of_twenty_thousand_messages() {
-    Trial::new(Commit::Checkpoint, 20_000).await.run(20).await;
+    for commit in [Commit::Checkpoint, Commit::Log] {
+        Trial::new(commit, 20_000).await.run(20).await;
+    }
 }
 
 /// A job on its queue, and what is known of its messages.
@@ -109,8 +129,16 @@ impl Trial {
     }
 
     fn command(&self) -> Command {
-        let arguments =
-            ["run", &self.script, "--checkpoint-interval", "300ms", "--until-idle", "2s", "--state", "state"];
+        let arguments = [
+            "run",
+            &self.script,
+            "--checkpoint-interval",
+            self.commit.interval(),
+            "--until-idle",
+            "2s",
+            "--state",
+            "state",
+        ];
         let mut command = headwater(arguments);
         command.current_dir(self.dir.path());
         command

@@ -236,17 +236,22 @@ impl Ledger {
     /// How many more messages of the largest size have room in the log, with everything that was received or may still be
     /// written first; `None` without a log.
     pub(crate) fn log_room(&self) -> Option<u64> {
-        let limits = self.limits.log.as_ref()?;
+        let overhead = self.limits.log.as_ref()?.record_overhead;
         let reserved = self.receives.values().filter(|receive| !receive.screening);
-        let reserved: u64 = reserved.map(|r| r.bytes + u64::from(r.messages) * limits.record_overhead).sum();
+        self.log_room_besides(reserved.map(|r| r.bytes + u64::from(r.messages) * overhead).sum())
+    }
+
+    fn log_room_besides(&self, reserved: u64) -> Option<u64> {
+        let limits = self.limits.log.as_ref()?;
         let buffered = self.counts.held_bytes - self.counts.uncommitted_bytes;
         let unwritten = buffered + self.counts.buffered * limits.record_overhead;
         let free = limits.bytes_max.saturating_sub(self.log.used + reserved + unwritten);
         Some(free / (self.limits.message_bytes_max + limits.record_overhead))
     }
 
-    /// Whether the log has no room for one more message: only known ids are looked for until something is committed.
+    /// Whether the log has no room for one more message, whatever the receives on their way bring: only known ids are looked
+    /// for until something is committed.
     pub(crate) fn log_full(&self) -> bool {
-        self.log_room() == Some(0)
+        self.log_room_besides(0) == Some(0)
     }
 }

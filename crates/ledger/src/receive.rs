@@ -29,7 +29,8 @@ pub enum Blocked {
     Full,
     /// Too many deleted ids wait for older receives to end.
     Grace,
-    /// The source's own log is full, and there is no unconfirmed id that a screening receive could settle.
+    /// The source's own log has no room for one more message: it is full, and there is no unconfirmed id that a screening receive
+    /// could settle; or what is left is reserved for receives on their way.
     Log,
 }
 
@@ -106,17 +107,17 @@ impl Ledger {
         let free_bytes = limits.bytes_max.saturating_sub(self.held_bytes() + self.counts.reserved_bytes);
         let messages = u64::from(limits.batch_max).min(free).min(free_bytes / limits.message_bytes_max);
         let log_room = self.log_room();
-        let log_full = log_room == Some(0);
+        let log_full = self.log_full();
         let messages = log_room.filter(|_| !log_full).map_or(messages, |room| messages.min(room));
         let messages = u32::try_from(messages).unwrap_or(limits.batch_max);
         if self.counts.deleted >= u64::from(limits.grace_max_ids) {
             Err(Blocked::Grace)
         } else if free == 0 {
             Err(Blocked::Undeleted)
+        } else if log_room == Some(0) && (!log_full || self.counts.unconfirmed == 0) {
+            Err(Blocked::Log)
         } else if messages == 0 {
             Err(Blocked::Bytes)
-        } else if log_full && self.counts.unconfirmed == 0 {
-            Err(Blocked::Log)
         } else if self.counts.unconfirmed < u64::from(limits.ledger_max_ids) && !log_full {
             Ok((messages, false))
         } else if self.receives.is_empty() {

@@ -66,12 +66,18 @@ impl QueueSource {
             if found.is_empty() { Err(SourceError::new(SourceErrorKind::Failed, text)) } else { Ok(found) }
         });
         let found = found.inspect_err(|error| self.shared.fail(error.clone()))?;
+        let last = log.left_to_replay() == 0;
         let weighed: Vec<_> = found.iter().map(|inbound| (inbound.meta.key, inbound.log_bytes())).collect();
         let mut state = self.shared.lock();
         state.ledger.log_replayed(&weighed);
         state.inbox.extend(found);
         drop(state);
-        self.start_deleting();
+        if last {
+            // What is received from here on comes behind it.
+            self.start_polling();
+        } else {
+            self.start_deleting();
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use headwater_queue_source::QueueSource;
 use headwater_testkit::{Entry, FaultRates, Faulty, MemoryQueue, Operation, QueueEvent, Random, pass, settle};
 
 use super::options::{self, Options, one_of};
-use super::watch::Watch;
+use crate::deletes::Watch;
 use crate::hooked::SpinClock;
 use crate::letters;
 use crate::outside::Outside;

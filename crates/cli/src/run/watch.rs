@@ -76,13 +76,16 @@ impl Watch {
 
 /// What became of everything that was held at the stop.
 fn drained(queue: &str, deleted: u64, report: &DrainReport) {
-    let DrainReport { unconfirmed, released, left, polls_cut, .. } = *report;
+    let DrainReport { unconfirmed, released, left, polls_cut, in_log, .. } = *report;
     tracing::info!(%queue, deleted, released, left, unconfirmed, "drained: deleted since the stop, released, left");
     if unconfirmed > 0 {
         tracing::info!(%queue, unconfirmed, "deletes are not confirmed: what comes back is deleted by the next run, not delivered again");
     }
     if left > 0 {
         tracing::info!(%queue, left, "messages are left to the end of their lease; nothing is lost");
+    }
+    if in_log > 0 {
+        tracing::info!(%queue, in_log, "messages stay in the source's log, and are deleted from the queue: the next start delivers them first");
     }
     if polls_cut > 0 {
         tracing::info!(

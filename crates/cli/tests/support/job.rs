@@ -84,6 +84,22 @@ pub(crate) fn ids_in_files(dir: &Path) -> (Vec<u64>, Vec<String>) {
     (ids, unfinished)
 }
 
+/// The ids in the bodies that the job in `dir/state` has in the source's own log, in its order.
+#[allow(dead_code)] // Not every test has one.
+pub(crate) fn ids_in_log(dir: &Path) -> Vec<u64> {
+    let log = dir.join("state").join(format!("log-{QUEUE}"));
+    let Ok(entries) = std::fs::read_dir(log) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("segment-")));
+    paths.sort();
+    let texts = paths.iter().map(|path| String::from_utf8_lossy(&std::fs::read(path).expect("a segment")).into_owned());
+    let found = |text: String| -> Vec<u64> {
+        let bodies = text.split("{\"id\": ").skip(1);
+        bodies.filter_map(|body| body.split_once('}')?.0.parse().ok()).collect()
+    };
+    texts.flat_map(found).collect()
+}
+
 /// The id of a printed or written row.
 pub(crate) fn id_of(line: &str) -> u64 {
     let row: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line:?} is no row: {e}"));

@@ -45,7 +45,8 @@ impl CommitLog {
     /// The log itself: in the directory that was given for it, or in the job's own.
     pub(crate) fn config(self, queue: &QueueIdentity, context: &JobContext) -> Result<LogConfig, SourceError> {
         let Some(state) = &context.state_dir else {
-            let text = "`commit` is `log`, and nothing says where the log is to live: give the builder a `state_directory`";
+            let text =
+                "`commit` is `log`, and nothing says where the log is to live: give the builder a `state_directory`";
             return Err(SourceError::new(SourceErrorKind::Configuration, text));
         };
         let mut config = open::config(state.join(directory(queue)))?;
