@@ -126,6 +126,7 @@ async fn what_one_poller_can_take_wakes_one() {
     let world = World::new();
     let mut config = World::config();
     (config.pollers, config.limits.undeleted_max, config.limits.checkpoint_max_messages) = (64, 4_096, 4_096);
+    config.delete_workers = 1;
     let mut source = world.source(config).await;
     (0..9_000).for_each(|n| _ = world.queue.send(format!("{n}")));
     world.hooks.make(Operation::Receive, Act::Late(ROUND_TRIP));
@@ -138,7 +139,7 @@ async fn what_one_poller_can_take_wakes_one() {
     }
     let (before, calls) = (world.spin.readings(), world.hooks.calls(Operation::Receive));
     world.checkpoint(&mut source, 1).await;
-    for _ in 0..4_096 / 16 / 64 + 1 {
+    for _ in 0..4_096 / 16 + 1 {
         world.clock.advance(ROUND_TRIP);
         settle().await;
     }

@@ -36,10 +36,6 @@ impl Seated {
                 self.seat = state.pace.enter();
                 if self.seat {
                     self.shared.meter.active_pollers.set(f64::from(state.pace.taken()));
-                    // One is woken at a time, and wakes the next if there are more seats.
-                    if state.pace.has_free() {
-                        self.shared.seats.notify_one();
-                    }
                     return true;
                 }
             }

@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     /// For seated pollers: a permit may be free, or polling ends. One is woken, and wakes the next if there is leave for more:
     /// 64 need not look at what one can take.
     pub(crate) pollers: Notify,
-    /// For pollers without a seat: there may be one, or polling ends. One is woken, as above.
+    /// For pollers without a seat: there may be one, or polling ends. One is woken for each seat that there is more.
     pub(crate) seats: Notify,
     /// For pauses: polling ends.
     pub(crate) stopped: Notify,
