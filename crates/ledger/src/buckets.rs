@@ -23,11 +23,13 @@ pub(crate) struct Buckets<T> {
     blocks: Vec<Vec<Vec<T>>>,
     buckets: usize,
     len: usize,
+    /// Rows there is memory for, in all buckets.
+    room: usize,
 }
 
 impl<T> Default for Buckets<T> {
     fn default() -> Self {
-        Self { blocks: Vec::new(), buckets: 0, len: 0 }
+        Self { blocks: Vec::new(), buckets: 0, len: 0, room: 0 }
     }
 }
 
@@ -75,10 +77,13 @@ impl<T: Copy> Buckets<T> {
         }
         let place = self.place(hash);
         let bucket = self.bucket_mut(place);
-        if bucket.len() == bucket.capacity() {
+        let before = bucket.capacity();
+        if bucket.len() == before {
             bucket.reserve_exact(STEP);
         }
         bucket.push(row);
+        let grown = bucket.capacity() - before;
+        self.room += grown;
         self.len += 1;
         if self.len > self.buckets * FULL {
             self.split(hash_of);
@@ -93,9 +98,12 @@ impl<T: Copy> Buckets<T> {
         let bucket = self.bucket_mut(place);
         let at = bucket.iter().position(is)?;
         let row = bucket.swap_remove(at);
-        if bucket.capacity() - bucket.len() > 2 * STEP {
+        let before = bucket.capacity();
+        if before - bucket.len() > 2 * STEP {
             bucket.shrink_to(bucket.len() + STEP);
         }
+        let freed = before - bucket.capacity();
+        self.room -= freed;
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
@@ -113,8 +121,7 @@ impl<T: Copy> Buckets<T> {
     /// The bytes it takes, but for the allocator's own.
     pub(crate) fn memory_bytes(&self) -> usize {
         let lists: usize = self.blocks.iter().map(Vec::capacity).sum();
-        let rows: usize = self.blocks.iter().flatten().map(Vec::capacity).sum();
-        self.blocks.capacity() * size_of::<Vec<Vec<T>>>() + lists * size_of::<Vec<T>>() + rows * size_of::<T>()
+        self.blocks.capacity() * size_of::<Vec<Vec<T>>>() + lists * size_of::<Vec<T>>() + self.room * size_of::<T>()
     }
 
     fn add_bucket(&mut self, bucket: Vec<T>) {
@@ -134,11 +141,13 @@ impl<T: Copy> Buckets<T> {
         let new = self.buckets;
         self.add_bucket(Vec::new());
         let rows = std::mem::take(self.bucket_mut(Self::parent(new)));
+        self.room -= rows.capacity();
         let go = rows.iter().filter(|row| self.place(hash_of(row)) == new).count();
         let (mut stay, mut gone) = (Vec::with_capacity(rows.len() - go), Vec::with_capacity(go));
         for row in rows {
             if self.place(hash_of(&row)) == new { gone.push(row) } else { stay.push(row) }
         }
+        self.room += stay.capacity() + gone.capacity();
         *self.bucket_mut(Self::parent(new)) = stay;
         *self.bucket_mut(new) = gone;
     }
@@ -149,9 +158,13 @@ impl<T: Copy> Buckets<T> {
             self.blocks.pop();
         }
         self.buckets -= 1;
+        let freed = rows.capacity();
         let parent = self.bucket_mut(Self::parent(self.buckets));
+        let before = parent.capacity();
         parent.reserve_exact(rows.len());
         parent.extend(rows);
+        let grown = parent.capacity() - before;
+        self.room = self.room + grown - freed;
     }
 }
 
@@ -187,6 +200,7 @@ mod tests {
             }
             assert_eq!(table.len(), model.len());
             if step % 5_000 == 0 {
+                assert_eq!(table.room, table.blocks.iter().flatten().map(Vec::capacity).sum());
                 assert_eq!(table.iter().copied().collect::<BTreeSet<_>>(), model);
                 for n in &model {
                     assert_eq!(table.find(hash(n), |row| row == n), Some(n));

@@ -1,7 +1,7 @@
 //! What remembering costs: a limit on ids is a limit on memory only if an id has a size. Counted by the allocator, so that
 //! nothing is left out but the allocator's own rounding.
 //!
-//! Ten million ids each way, a minute and a half:
+//! Ten million ids each way, some minutes:
 //! `cargo test --release -p headwater-ledger --test memory -- --ignored --nocapture`
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
@@ -104,7 +104,7 @@ fn an_id_without_a_live_handle_costs_at_most_32_bytes() {
 }
 
 #[test]
-#[ignore = "takes a minute and a half in a release build: see the head of this file"]
+#[ignore = "takes some minutes in a release build: see the head of this file"]
 fn ten_million_ids_without_a_live_handle_cost_at_most_32_bytes_each() {
     check(10_000_000);
 }
