@@ -118,6 +118,15 @@ impl<T: Copy> Buckets<T> {
         self.blocks.iter().flatten().flatten()
     }
 
+    /// Every row whose hash ends in six bits that `parts` has, and perhaps some others: as many rows are passed over as a small
+    /// table has, and none in a large one.
+    pub(crate) fn iter_parts(&self, parts: u64) -> impl Iterator<Item = &T> {
+        let told_apart = self.buckets >= 64;
+        let wanted = move |place: usize| !told_apart || parts >> (place % 64) & 1 == 1;
+        let buckets = self.blocks.iter().flatten().enumerate();
+        buckets.filter(move |(place, _)| wanted(*place)).flat_map(|(_, bucket)| bucket)
+    }
+
     /// The bytes it takes, but for the allocator's own.
     pub(crate) fn memory_bytes(&self) -> usize {
         let lists: usize = self.blocks.iter().map(Vec::capacity).sum();
@@ -200,6 +209,12 @@ mod tests {
             }
             assert_eq!(table.len(), model.len());
             if step % 5_000 == 0 {
+                for parts in [0, 1 << (random % 64), random, u64::MAX] {
+                    let part = |n: &&u64| parts >> (hash(n) % 64) & 1 == 1;
+                    let found: BTreeSet<_> = table.iter_parts(parts).filter(part).collect();
+                    assert_eq!(found, model.iter().filter(part).collect());
+                    assert!(table.len() < 5_000 || table.iter_parts(parts).all(|n| part(&n)), "rows of other parts");
+                }
                 assert_eq!(table.room, table.blocks.iter().flatten().map(Vec::capacity).sum());
                 assert_eq!(table.iter().copied().collect::<BTreeSet<_>>(), model);
                 for n in &model {

@@ -1,7 +1,13 @@
 //! The segments of the newest snapshot: with their bytes, or by name alone once the store has them for certain.
+//!
+//! Of every part of the ids there is a base, and after it deltas. Bases are written a shard at a time, each together with what
+//! changed in the others, so that no checkpoint takes as long as the whole history; the oldest segments go when all they
+//! say has been said again.
 
 use crate::checkpoint::Snapshot;
 use crate::ids::CheckpointId;
+use crate::limits::Limits;
+use crate::parts::Parts;
 use crate::segment::Segment;
 
 /// A segment that a committed checkpoint listed, by its name alone: whoever keeps segments by name still has it.
@@ -15,62 +21,89 @@ pub struct StoredSegment {
 }
 
 #[derive(Clone, Debug)]
-enum Link {
+struct Link {
+    /// Of which parts it is a base.
+    base: Parts,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
     Kept(CheckpointId, Segment),
     Released { stored: StoredSegment, hash: u128 },
 }
 
 impl Link {
     fn len(&self) -> u64 {
-        match self {
-            Self::Kept(_, segment) => segment.bytes().len() as u64,
-            Self::Released { stored, .. } => stored.len,
+        match &self.place {
+            Place::Kept(_, segment) => segment.bytes().len() as u64,
+            Place::Released { stored, .. } => stored.len,
         }
     }
 }
 
-/// A base and the deltas after it, oldest first. Released ones come before kept ones.
+/// Oldest first. Released ones come before kept ones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chain {
     links: Vec<Link>,
 }
 
 impl Chain {
-    /// A chain read from a store, as of checkpoint `id`.
-    pub(crate) fn of(id: CheckpointId, segments: &[Segment]) -> Self {
-        Self { links: segments.iter().map(|segment| Link::Kept(id, segment.clone())).collect() }
+    /// A chain read from a store, as of checkpoint `id`, and of which parts each is a base.
+    pub(crate) fn of(id: CheckpointId, segments: &[Segment], bases: Vec<Parts>) -> Self {
+        let link = |(segment, base): (&Segment, Parts)| Link { base, place: Place::Kept(id, segment.clone()) };
+        Self { links: segments.iter().zip(bases).map(link).collect() }
     }
 
-    /// Whether the next segment had better be a base: when the deltas outweigh it (so that a checkpoint costs what changed,
-    /// amortised) or are many.
-    pub(crate) fn base_due(&self, deltas_max: u32) -> bool {
-        let Some((base, deltas)) = self.links.split_first() else { return true };
-        let delta_bytes: u64 = deltas.iter().map(Link::len).sum();
-        deltas.len() >= deltas_max as usize || delta_bytes > base.len().max(64 << 10)
+    /// Of which parts the next segment had better be a base: of one shard, the one whose base is oldest, when the deltas outweigh
+    /// the bases (so that a checkpoint costs what changed, amortised) or are many; of all when there is none yet.
+    pub(crate) fn next_base(&self, limits: &Limits) -> Parts {
+        if self.links.is_empty() {
+            return Parts::ALL;
+        }
+        let (deltas, bases): (Vec<_>, Vec<_>) = self.links.iter().partition(|link| link.base == Parts::NONE);
+        let bytes = |links: &[&Link]| links.iter().map(|link| link.len()).sum::<u64>();
+        if deltas.len() < limits.deltas_max as usize && bytes(&deltas) <= bytes(&bases).max(limits.delta_bytes_min) {
+            return Parts::NONE;
+        }
+        let shards = (0..limits.shards).map(|shard| Parts::of_shard(shard, limits.shards));
+        shards.min_by_key(|shard| self.oldest_base(*shard)).unwrap_or(Parts::ALL)
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.links.clear();
+    /// Where the oldest of the newest bases of these parts is.
+    fn oldest_base(&self, mut parts: Parts) -> usize {
+        for (at, link) in self.links.iter().enumerate().rev() {
+            if link.base.meets(parts) {
+                parts = parts.without(link.base);
+                if parts == Parts::NONE {
+                    return at;
+                }
+            }
+        }
+        0
     }
 
     /// The hash of the newest segment; 0 if there is none.
     pub(crate) fn hash(&self) -> u128 {
-        self.links.last().map_or(0, |link| match link {
-            Link::Kept(_, segment) => segment.hash(),
-            Link::Released { hash, .. } => *hash,
+        self.links.last().map_or(0, |link| match &link.place {
+            Place::Kept(_, segment) => segment.hash(),
+            Place::Released { hash, .. } => *hash,
         })
     }
 
-    pub(crate) fn push(&mut self, id: CheckpointId, segment: Segment) {
-        self.links.push(Link::Kept(id, segment));
+    /// Adds the newest segment, and drops what is before the oldest base that still counts.
+    pub(crate) fn push(&mut self, id: CheckpointId, base: Parts, segment: Segment) {
+        self.links.push(Link { base, place: Place::Kept(id, segment) });
+        let first = self.oldest_base(Parts::ALL);
+        self.links.drain(..first);
     }
 
     pub(crate) fn snapshot(&self, checkpoint: CheckpointId) -> Snapshot {
         let mut snapshot = Snapshot { checkpoint, stored: Vec::new(), segments: Vec::new() };
         for link in &self.links {
-            match link {
-                Link::Kept(_, segment) => snapshot.segments.push(segment.clone()),
-                Link::Released { stored, .. } => snapshot.stored.push(stored.clone()),
+            match &link.place {
+                Place::Kept(_, segment) => snapshot.segments.push(segment.clone()),
+                Place::Released { stored, .. } => snapshot.stored.push(stored.clone()),
             }
         }
         snapshot
@@ -79,13 +112,18 @@ impl Chain {
     /// Lets go of the bytes of all that checkpoints up to `done` listed first.
     pub(crate) fn release(&mut self, done: CheckpointId) {
         for link in &mut self.links {
-            if let Link::Kept(id, segment) = link
+            if let Place::Kept(id, segment) = &link.place
                 && *id <= done
             {
                 let stored = StoredSegment { name: segment.name(), len: segment.bytes().len() as u64 };
-                *link = Link::Released { stored, hash: segment.hash() };
+                link.place = Place::Released { stored, hash: segment.hash() };
             }
         }
+    }
+
+    /// Of which parts each segment is a base.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = Parts> {
+        self.links.iter().map(|link| link.base)
     }
 
     /// The bytes of what is kept.
@@ -95,9 +133,9 @@ impl Chain {
 
     /// What is kept, oldest first.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &Segment> {
-        self.links.iter().filter_map(|link| match link {
-            Link::Kept(_, segment) => Some(segment),
-            Link::Released { .. } => None,
+        self.links.iter().filter_map(|link| match &link.place {
+            Place::Kept(_, segment) => Some(segment),
+            Place::Released { .. } => None,
         })
     }
 }

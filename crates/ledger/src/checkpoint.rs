@@ -1,6 +1,6 @@
 //! Checkpoints: when one is due, the barrier, commit, abort, restore.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::chain::{Chain, StoredSegment};
@@ -8,7 +8,9 @@ use crate::entry::{Entry, Operation, Stage, Wait};
 use crate::graves::Burial;
 use crate::ids::{CheckpointId, MessageKey, Mono, ServerMs, Ticket};
 use crate::ledger::Ledger;
+use crate::parts::Parts;
 use crate::receive::earlier;
+use crate::replay::{Replayed, replay};
 use crate::segment::{Content, Segment, SegmentError, Stored, Writer};
 use crate::unconfirmed::Unhandled;
 
@@ -304,7 +306,7 @@ impl Ledger {
         if self.counts.ids() > 0 || self.last_barrier.is_some() || !self.receives.is_empty() {
             return Err(CheckpointError::NotEmpty);
         }
-        let (stored, last) = replay(segments)?;
+        let Replayed { ids, bases, last } = replay(segments)?;
         if last.checkpoint != id {
             return Err(CheckpointError::OtherCheckpoint { asked: id, found: last.checkpoint });
         }
@@ -315,9 +317,9 @@ impl Ledger {
         self.last_barrier_at = now;
         self.barrier_before_at = now;
         self.committed_through = last.committed_through;
-        self.chain = Chain::of(id, segments);
+        self.chain = Chain::of(id, segments, bases);
         self.next_sequence = next_sequence;
-        let (mut deleted, alive): (Vec<_>, Vec<_>) = stored.into_values().partition(|stored| stored.confirmed);
+        let (mut deleted, alive): (Vec<_>, Vec<_>) = ids.into_iter().partition(|stored| stored.confirmed);
         // Those of one checkpoint share what is known of their burial.
         deleted.sort_unstable_by_key(|stored| (stored.checkpoint, stored.key));
         for Stored { key, rank, checkpoint, .. } in deleted {
@@ -365,16 +367,14 @@ impl Ledger {
     }
 
     fn append_segment(&mut self, id: CheckpointId) {
-        let base = self.chain.base_due(self.limits.deltas_max);
+        let base = self.chain.next_base(&self.limits);
         let mut forgotten = std::mem::take(&mut self.forgotten);
         let mut keys = std::mem::take(&mut self.changed);
-        if base {
-            forgotten.clear();
-            keys.clear();
-            keys.reserve_exact(self.entries.len() + self.compact.len() + self.graves.len());
-            keys.extend(self.entries.keys().copied());
-            keys.extend(self.compact.iter().map(|id| id.key).chain(self.graves.iter().map(|(key, ..)| key)));
-            self.chain.clear();
+        if base != Parts::NONE {
+            forgotten.retain(|key| !base.has(*key));
+            keys.retain(|key| !base.has(*key));
+            keys.extend(self.entries.keys().copied().filter(|key| base.has(*key)));
+            keys.extend(self.compact.keys_of(base).chain(self.graves.keys_of(base)));
         }
         // What is of a later epoch is in no segment yet.
         self.changed.clone_from(&self.open);
@@ -388,7 +388,7 @@ impl Ledger {
             checkpoint: id,
             committed_through: self.committed_through,
             retention_secs: self.limits.retention.as_secs(),
-            previous: self.chain.hash(),
+            previous: if base == Parts::ALL { 0 } else { self.chain.hash() },
             forgotten,
             entries: Vec::new(),
         };
@@ -399,7 +399,7 @@ impl Ledger {
             }
         }
         self.next_sequence += 1;
-        self.chain.push(id, writer.finish());
+        self.chain.push(id, base, writer.finish());
     }
 
     fn store(&mut self, key: MessageKey) -> Option<Stored> {
@@ -430,28 +430,4 @@ impl Ledger {
             enqueued: entry.enqueued,
         })
     }
-}
-
-/// Lays a base and its deltas over each other.
-fn replay(segments: &[Segment]) -> Result<(BTreeMap<MessageKey, Stored>, Content), SegmentError> {
-    let mut all = BTreeMap::new();
-    let mut last: Option<(Content, u128)> = None;
-    for segment in segments {
-        let mut content = segment.content()?;
-        match &last {
-            None if !content.base => return Err(SegmentError::BrokenChain("the first is not a base")),
-            Some(_) if content.base => return Err(SegmentError::BrokenChain("a base in the middle")),
-            Some((_, hash)) if content.previous != *hash => return Err(SegmentError::BrokenChain("one is missing")),
-            _ => {}
-        }
-        for key in &content.forgotten {
-            all.remove(key);
-        }
-        for stored in std::mem::take(&mut content.entries) {
-            all.insert(stored.key, stored);
-        }
-        last = Some((content, segment.hash()));
-    }
-    let (last, _) = last.ok_or(SegmentError::BrokenChain("there is none"))?;
-    Ok((all, last))
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::buckets::Buckets;
 use crate::entry::HandleRank;
 use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
-use crate::unconfirmed::{hash, pack, unpack};
+use crate::parts::{Parts, hash};
+use crate::unconfirmed::{pack, unpack};
 
 /// Rows allocated at a time. 256, or 6 KiB: little for a small ledger, and no slack that grows with a large one.
 const CHUNK: usize = 256;
@@ -204,6 +205,12 @@ impl Graves {
             let row = row(&self.chunks, self.base, number as u32);
             self.is_indexed(number).then_some((MessageKey(row.key), self.rank(row), groups.peek()?.burial))
         })
+    }
+
+    /// The ids of some parts, in no order.
+    pub(crate) fn keys_of(&self, parts: Parts) -> impl Iterator<Item = MessageKey> {
+        let key = |place: &Place| MessageKey(row(&self.chunks, self.base, place.number).key);
+        self.index.iter_parts(parts.0).map(key).filter(move |key| parts.has(*key))
     }
 
     /// The bytes it takes, but for the allocator's own.

@@ -185,7 +185,10 @@ impl Ledger {
         out.extend(self.sealed.keys().map(|checkpoint| id(Some(*checkpoint))));
         out.extend([205, id(self.last_barrier), id(self.in_flight), id(self.committed_through)]);
         out.extend([u8::from(self.unsaved), u8::from(self.full_since.is_some())]);
-        out.push(u8::from(self.chain.base_due(self.limits.deltas_max)));
+        out.extend(self.chain.next_base(&self.limits).0.to_le_bytes());
+        if self.limits.shards > 1 {
+            out.extend(self.chain.bases().flat_map(|base| base.0.to_le_bytes()));
+        }
     }
 }
 

@@ -76,7 +76,9 @@ mod invariant;
 mod ledger;
 mod limits;
 mod log;
+mod parts;
 mod receive;
+mod replay;
 mod segment;
 #[cfg(feature = "traps")]
 mod traps;

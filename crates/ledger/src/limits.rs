@@ -68,8 +68,14 @@ pub struct Limits {
     /// be accepted, a confirmation for an outdated handle proves nothing; nor is it known to be outdated if the answer that
     /// brought the newer one was lost. There `grace` has to outlast the longest lease, which this crate does not know.
     pub stale_delete_is_error: bool,
-    /// Deltas after which the next segment is a new base. 64, so that a restore reads few files.
+    /// Deltas after which a new base is begun. 64, so that a restore reads few files: these, and up to two for each shard.
     pub deltas_max: u32,
+    /// Bytes of deltas up to which no new base is written, however small the last one is. 64 KiB, a few writes of a disk.
+    pub delta_bytes_min: u64,
+    /// Shards of the ids (by hash), whose bases are written one at a time: no checkpoint waits for more than a shard of what is remembered.
+    /// A power of two up to 64. 16: a checkpoint with the base of a shard of a million ids takes some 50 ms. A state can be restored with any
+    /// number, whatever it was written with.
+    pub shards: u32,
     /// The bounds of the source's own durable log, where it keeps one. None: messages are deleted after a checkpoint.
     pub log: Option<LogLimits>,
     /// Test-only: the mistake that is switched on.
@@ -123,6 +129,8 @@ impl Default for Limits {
             retention: Duration::from_secs(1_296_000),
             stale_delete_is_error: true,
             deltas_max: 64,
+            delta_bytes_min: 64 << 10,
+            shards: 16,
             log: None,
             #[cfg(feature = "traps")]
             trap: None,
@@ -181,6 +189,8 @@ impl Limits {
         need(!self.checkpoint_interval.is_zero(), "checkpointInterval", "must be longer than 0".into());
         need(self.extend_lease.is_none_or(|lease| !lease.is_zero()), "extendLease", "must be longer than 0".into());
         need(!self.hold_max.is_zero(), "holdMax", "must be longer than 0".into());
+        let shards = self.shards.is_power_of_two() && self.shards <= 64;
+        need(shards, "ledgerShards", "must be a power of two from 1 to 64".into());
         need(self.ledger_max_ids >= 1, "ledgerMaxIds", "must be at least 1".into());
         need(self.grace_max_ids >= 1, "graceMaxIds", "must be at least 1".into());
         if errors.is_empty() { Ok(()) } else { Err(errors) }

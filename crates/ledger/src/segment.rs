@@ -1,25 +1,27 @@
 //! The durable form: a base and the deltas after it, each an immutable, checksummed, versioned block of bytes.
 //!
-//! Layout, little-endian: magic `HWLG`, version u16, kind u8 (0 base, 1 delta), reserved u8, sequence u64, checkpoint
-//! u64, committed-through u64 + 1 (0 = none), retention seconds u64, hash of the previous segment u128 (0 for a base),
-//! number of forgotten keys u32, the keys; number of entries u32, the entries; CRC-32 of everything before it.
+//! Layout, little-endian: magic `HWLG`, version u16, kind u8 (0 base, 1 delta, 2 base of some ids and delta
+//! of the others), reserved u8, sequence u64, checkpoint u64, committed-through u64 + 1 (0 = none), retention seconds u64, hash of the previous segment u128 (0 for a base),
+//! for kind 2 the parts that it is a base of, a bit for each of 64, u64 (an id is in the part that the exclusive or of its halves is
+//! modulo 64), number of forgotten keys u32, the keys; number of entries u32, the entries; CRC-32 of everything before it.
 //! An entry is: key u128, flags u8 (1 delete confirmed, 2 has a handle), then as LEB128 numbers how many checkpoints before
 //! this one it belongs to, dequeue count and own changes; next visible i64; enqueued i64 unless its delete is confirmed; and
 //! with a handle its length as LEB128 and its bytes. Checkpoint 0 is also that of messages which the source's own log made
 //! deletable before anything was committed.
 //!
-//! Version 1, which is still read: key u128, checkpoint u64, flags u8, dequeue count u32, own changes u32, next visible i64,
-//! enqueued i64, and with a handle its length u16 and its bytes.
+//! Version 2, which is still read: as this, without kind 2. Version 1, which is too, has entries of another form: key u128, checkpoint
+//! u64, flags u8, dequeue count u32, own changes u32, next visible i64, enqueued i64, and with a handle its length u16 and its bytes.
 
 use std::sync::Arc;
 
 use crate::entry::HandleRank;
 use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
 use crate::log::BEFORE_THE_FIRST;
+use crate::parts::Parts;
 
 const MAGIC: [u8; 4] = *b"HWLG";
 /// The version written. Readers take every version up to this one.
-pub const SEGMENT_VERSION: u16 = 2;
+pub const SEGMENT_VERSION: u16 = 3;
 const CONFIRMED: u8 = 1;
 const HAS_HANDLE: u8 = 2;
 
@@ -94,7 +96,8 @@ pub enum SegmentError {
 /// A segment's content, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    pub(crate) base: bool,
+    /// Of these it says everything; of the others what has changed.
+    pub(crate) base: Parts,
     pub(crate) sequence: u64,
     pub(crate) checkpoint: CheckpointId,
     pub(crate) committed_through: Option<CheckpointId>,
@@ -134,13 +137,20 @@ impl Writer {
         let mut out = Vec::with_capacity(80 + head.forgotten.len() * 16 + room * 37);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&SEGMENT_VERSION.to_le_bytes());
-        out.push(u8::from(!head.base));
+        out.push(match head.base {
+            Parts::ALL => 0,
+            Parts::NONE => 1,
+            _ => 2,
+        });
         out.push(0);
         out.extend_from_slice(&head.sequence.to_le_bytes());
         out.extend_from_slice(&head.checkpoint.0.to_le_bytes());
         out.extend_from_slice(&head.committed_through.map_or(0, |c| c.0.saturating_add(1)).to_le_bytes());
         out.extend_from_slice(&head.retention_secs.to_le_bytes());
         out.extend_from_slice(&head.previous.to_le_bytes());
+        if !matches!(head.base, Parts::ALL | Parts::NONE) {
+            out.extend_from_slice(&head.base.0.to_le_bytes());
+        }
         push_len(&mut out, head.forgotten.len());
         for key in &head.forgotten {
             out.extend_from_slice(&key.0.to_le_bytes());
@@ -191,7 +201,7 @@ impl Content {
             return Err(SegmentError::Damaged("the checksum does not match"));
         }
         reader.bytes = body;
-        let [kind @ 0..=1, 0] = reader.take()? else {
+        let [kind @ 0..=2, 0] = reader.take()? else {
             return Err(SegmentError::Damaged("it is neither a base nor a delta"));
         };
         let sequence = reader.u64()?;
@@ -199,6 +209,14 @@ impl Content {
         let committed_through = reader.u64()?.checked_sub(1).map(CheckpointId);
         let retention_secs = reader.u64()?;
         let previous = u128::from_le_bytes(reader.take()?);
+        let base = match kind {
+            0 => Parts::ALL,
+            1 => Parts::NONE,
+            _ => Parts(reader.u64()?),
+        };
+        if kind == 2 && (version < 3 || matches!(base, Parts::ALL | Parts::NONE)) {
+            return Err(SegmentError::Damaged("it is a base of no part, or of all"));
+        }
         let forgotten = (0..reader.u32()?).map(|_| reader.key()).collect::<Result<_, _>>()?;
         let read = if version == 1 { Stored::decode_v1 } else { Stored::decode };
         let entries = (0..reader.u32()?).map(|_| read(&mut reader, checkpoint)).collect::<Result<Vec<_>, _>>()?;
@@ -214,16 +232,7 @@ impl Content {
         if entries.iter().any(|e| e.confirmed && !committed(e.checkpoint)) {
             return Err(SegmentError::Damaged("it holds a delete of something that is not committed"));
         }
-        Ok(Self {
-            base: kind == 0,
-            sequence,
-            checkpoint,
-            committed_through,
-            retention_secs,
-            previous,
-            forgotten,
-            entries,
-        })
+        Ok(Self { base, sequence, checkpoint, committed_through, retention_secs, previous, forgotten, entries })
     }
 }
 
@@ -358,7 +367,7 @@ mod tests {
 
     fn sample() -> Content {
         Content {
-            base: true,
+            base: Parts::ALL,
             sequence: 7,
             checkpoint: CheckpointId(3),
             committed_through: Some(CheckpointId(2)),
@@ -423,8 +432,8 @@ mod tests {
     #[test]
     fn a_later_version_is_named() {
         let mut bytes = sample().encode().bytes().to_vec();
-        bytes[4] = 3;
-        assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 3 }));
+        bytes[4] = 4;
+        assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 4 }));
     }
 
     #[test]
@@ -447,7 +456,7 @@ mod tests {
             Segment::from_bytes(&bytes).is_err()
         };
         assert!(with_checksum(4, 0), "version 0");
-        assert!(with_checksum(6, 2), "neither base nor delta");
+        assert!(with_checksum(6, 3), "neither base nor delta");
         assert!(with_checksum(7, 1), "the reserved byte");
     }
 

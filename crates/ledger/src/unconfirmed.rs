@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::buckets::Buckets;
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::ids::{CheckpointId, MessageKey, Mono, ServerMs};
+use crate::parts::{Parts, hash};
 
 /// Bits of a time in milliseconds since 1970: until the year 2109.
 const TIME_BITS: u32 = 42;
@@ -23,11 +24,6 @@ const CHANGED: u64 = 1 << 62;
 const TIMELESS: u64 = 1 << 63;
 /// In place of the time between sending and next visibility: the queue does not say when it took the message.
 const UNSENT: i32 = i32::MIN;
-
-/// A key is a hash already.
-pub(crate) const fn hash(key: MessageKey) -> u64 {
-    (key.0 ^ (key.0 >> 64)) as u64
-}
 
 /// A rank in the lower 62 bits; `None` if it does not fit.
 pub(crate) fn pack(rank: HandleRank) -> Option<u64> {
@@ -140,6 +136,11 @@ impl Unconfirmed {
     /// Every id, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Unhandled> {
         self.rows.iter().map(|row| self.read(row))
+    }
+
+    /// The ids of some parts, in no order.
+    pub(crate) fn keys_of(&self, parts: Parts) -> impl Iterator<Item = MessageKey> {
+        self.rows.iter_parts(parts.0).map(|row| MessageKey(row.key)).filter(move |key| parts.has(*key))
     }
 
     /// The bytes it takes, but for the allocator's own.

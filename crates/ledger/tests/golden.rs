@@ -13,6 +13,7 @@ use headwater_ledger::{
 const WRITTEN: [[&[u8]; 2]; SEGMENT_VERSION as usize] = [
     [include_bytes!("golden/v1-base.seg"), include_bytes!("golden/v1-delta.seg")],
     [include_bytes!("golden/v2-base.seg"), include_bytes!("golden/v2-delta.seg")],
+    [include_bytes!("golden/v3-base.seg"), include_bytes!("golden/v3-delta.seg")],
 ];
 
 const START: Mono = Mono(std::time::Duration::ZERO);
@@ -95,6 +96,61 @@ fn is_read(written: [&[u8]; 2]) {
 fn the_story_still_writes_the_bytes_of_the_newest_version() {
     let bytes: Vec<_> = story().iter().map(|segment| segment.bytes().to_vec()).collect();
     assert_eq!(Some(&bytes[..]), WRITTEN.last().map(|written| written.map(<[u8]>::to_vec)).as_ref().map(|w| &w[..]));
+}
+
+/// The same messages, with a base for each of two shards, the second a checkpoint after the first.
+const SHARDS: [&[u8]; 2] = [include_bytes!("golden/v3-shard-0.seg"), include_bytes!("golden/v3-shard-1.seg")];
+
+fn sharded_story() -> Vec<Segment> {
+    let mut limits = limits();
+    (limits.shards, limits.deltas_max) = (2, 0);
+    let mut ledger = Ledger::new(limits, START).unwrap();
+    for (checkpoint, id) in [(1, "first"), (2, "second"), (3, "third"), (4, "last")] {
+        receive(&mut ledger, &[(id, "1-aGFuZGxl", 1)]);
+        ledger.hand_out(&[MessageKey::of(id)]);
+        ledger.barrier(CheckpointId(checkpoint), START).unwrap();
+        ledger.commit(CheckpointId(checkpoint)).unwrap();
+        let batch = ledger.next_deletes(START).unwrap();
+        ledger.delete_done(batch.token, &[DeleteOutcome::Stale], START);
+    }
+    ledger.barrier(CheckpointId(5), START).unwrap().segments
+}
+
+#[test]
+fn a_state_of_two_shards_is_read_with_any_number() {
+    let segments = SHARDS.map(|bytes| Segment::from_bytes(bytes).unwrap());
+    for shards in [1, 2, 16, 64] {
+        let mut limits = limits();
+        limits.shards = shards;
+        let mut ledger = Ledger::new(limits, START).unwrap();
+        ledger.restore(CheckpointId(5), &segments, START).unwrap();
+        let keys: Vec<_> = ledger.ids().into_iter().map(|id| (id.key, id.stage, id.checkpoint)).collect();
+        let mut expected = [("first", 1), ("second", 2), ("third", 3), ("last", 4)]
+            .map(|(id, checkpoint)| (MessageKey::of(id), "committed", Some(CheckpointId(checkpoint))));
+        expected.sort();
+        assert_eq!(keys, expected);
+    }
+}
+
+#[test]
+fn the_story_of_two_shards_still_writes_its_bytes() {
+    let bytes: Vec<_> = sharded_story().iter().map(|segment| segment.bytes().to_vec()).collect();
+    assert_eq!(bytes, SHARDS);
+}
+
+/// Without its first segment a state of shards has no base of some ids, also where the rest is one chain.
+#[test]
+fn a_shard_without_its_base_is_refused() {
+    let segments = SHARDS.map(|bytes| Segment::from_bytes(bytes).unwrap());
+    let restore =
+        |segments: &[Segment]| Ledger::new(limits(), START).unwrap().restore(CheckpointId(5), segments, START);
+    assert_eq!(restore(&segments), Ok(()));
+    let error = restore(&segments[1..]).unwrap_err();
+    assert_eq!(
+        std::error::Error::source(&error).unwrap().to_string(),
+        "the segments do not form one chain: the base of some ids is missing"
+    );
+    assert!(restore(&segments[..1]).is_err());
 }
 
 /// A base alone is the state of checkpoint 1; a delta alone, the wrong order or a foreign delta is refused.

@@ -29,6 +29,8 @@ fn limits(messages: u64) -> Limits {
     limits.ledger_max_ids = u32::try_from(messages).unwrap() + 1;
     limits.grace_max_ids = limits.ledger_max_ids;
     limits.grace = Duration::from_secs(1_000_000);
+    // A new base by bytes alone, or most of the time here is spent on writing bases.
+    limits.deltas_max = u32::MAX;
     limits
 }
 
@@ -112,7 +114,7 @@ fn ten_million_ids_without_a_live_handle_cost_at_most_32_bytes_each() {
 /// The state of so many epochs, as a restart would read it.
 fn base(outcome: DeleteOutcome, epochs: u64) -> Vec<Segment> {
     let mut limits = limits(epochs * EPOCH);
-    limits.deltas_max = 0;
+    (limits.deltas_max, limits.shards) = (0, 1);
     let mut ledger = Ledger::new(limits, START).unwrap();
     (0..epochs).for_each(|number| epoch(&mut ledger, number, outcome));
     ledger.barrier(CheckpointId(epochs + 1), START).unwrap().segments

@@ -72,8 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    (1..5u32, 1..9u32, 0..3u32, 1..4u32, 0..4u32, any::<bool>(), 1..6u32, 0..30u64).prop_map(
-        |(batch, undeleted, retries, ids, deltas, strict, grace_ids, lease)| {
+    (1..5u32, 1..9u32, 0..3u32, 1..4u32, 0..4u32, any::<bool>(), 1..6u32, 0..30u64, 0..4u32).prop_map(
+        |(batch, undeleted, retries, ids, deltas, strict, grace_ids, lease, shards)| {
             let mut limits = Limits::default();
             limits.batch_max = batch;
             limits.delete_max = batch;
@@ -85,6 +85,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             limits.delete_max_retries = retries;
             limits.ledger_max_ids = ids;
             limits.deltas_max = deltas;
+            limits.shards = 1 << shards;
             limits.stale_delete_is_error = strict;
             limits.grace_max_ids = grace_ids;
             limits.grace = 7 * SECOND;
@@ -141,7 +142,12 @@ type Store = BTreeMap<String, (Segment, bool)>;
 
 /// What is only named comes from the store, and must have been listed by a committed checkpoint.
 fn restored(limits: &Limits, snapshot: &Snapshot, store: &Store, now: Mono) -> Ledger {
-    let mut ledger = Ledger::new(limits.clone(), now).unwrap();
+    let mut limits = limits.clone();
+    // With any number of shards, whatever it was written with.
+    if limits.shards > 1 {
+        limits.shards = [limits.shards, 1, 2, 64][snapshot.checkpoint.0 as usize % 4];
+    }
+    let mut ledger = Ledger::new(limits, now).unwrap();
     let stored = snapshot.stored.iter().map(|named| {
         let (segment, committed) = &store[&named.name];
         assert!(*committed && segment.bytes().len() as u64 == named.len, "{named:?} was let go of too soon");
@@ -326,7 +332,7 @@ impl World {
         assert_eq!(again.committed_through(), self.ledger.committed_through());
         // A delta after the chain says the same as a new base.
         let mut bases = self.limits.clone();
-        bases.deltas_max = 0;
+        (bases.deltas_max, bases.shards) = (0, 1);
         let next = CheckpointId(id.0 + 1);
         let base = restored(&bases, &snapshot, &self.store, self.now).barrier(next, self.now).unwrap();
         assert_eq!(base.segments.len(), 1);

@@ -66,6 +66,7 @@ scripts! {
     release_at_drain
     restore
     restore_chain
+    restore_shards
     retract_and_release
     stale_delete_accepted
 }

@@ -87,6 +87,7 @@ impl Rules {
         limits.checkpoint_retry = Duration::ZERO;
         limits.ledger_max_ids = self.ledger_ids;
         limits.deltas_max = 1;
+        limits.shards = 1;
         trap::set(&mut limits, self.trap);
         Ledger::new(limits, START).unwrap()
     }

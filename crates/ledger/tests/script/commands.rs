@@ -82,6 +82,7 @@ impl Stage {
 
     fn start(&mut self, words: &[&str]) -> Answer {
         let mut limits = Limits::default();
+        limits.shards = 1;
         for word in words {
             let (name, value) = word.split_once('=').ok_or_else(|| format!("{word}: name=value"))?;
             set_limit(&mut limits, name, value)?;
@@ -460,6 +461,7 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "retention" => limits.retention = duration(value)?,
         "stale-is-error" => limits.stale_delete_is_error = value == "yes",
         "deltas" => limits.deltas_max = small()?,
+        "shards" => limits.shards = small()?,
         "log" => {
             let mut log = LogLimits::new(integer()?);
             log.record_overhead = 0;
