@@ -16,10 +16,10 @@ use headwater_ledger::{Delivery, Handle, Ledger, Limits, MessageKey, Mono, Segme
 
 const STATE: &str = "/state";
 
-/// The state directory as version 1 of the store writes it, with the ledger's segments of version 2.
-const NOW: &str = "state-v1-segments-v2";
-/// The same with segments of version 1, which are read and no longer written.
-const BEFORE: &str = "state-v1";
+/// The state directory as version 1 of the store writes it, with the ledger's segments of version 3.
+const NOW: &str = "state-v1-segments-v3";
+/// The same with segments of versions 1 and 2, which are read and no longer written.
+const BEFORE: [&str; 2] = ["state-v1", "state-v1-segments-v2"];
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -133,8 +133,10 @@ fn it_is_read_down_to_the_ledger() {
 
 #[test]
 fn what_was_written_with_older_segments_is_read() {
-    let found = read(BEFORE);
-    let now = state(&snapshots()[1]);
-    assert_eq!((found.checkpoint, &found.pending), (now.checkpoint, &now.pending));
-    assert_ne!(found, now, "then it holds no older segments");
+    for before in BEFORE {
+        let found = read(before);
+        let now = state(&snapshots()[1]);
+        assert_eq!((found.checkpoint, &found.pending), (now.checkpoint, &now.pending));
+        assert_ne!(found, now, "then it holds no older segments");
+    }
 }

@@ -190,7 +190,7 @@ impl Limits {
         need(self.extend_lease.is_none_or(|lease| !lease.is_zero()), "extendLease", "must be longer than 0".into());
         need(!self.hold_max.is_zero(), "holdMax", "must be longer than 0".into());
         let shards = self.shards.is_power_of_two() && self.shards <= 64;
-        need(shards, "ledgerShards", "must be a power of two from 1 to 64".into());
+        need(shards, "shards", "must be a power of two from 1 to 64".into());
         need(self.ledger_max_ids >= 1, "ledgerMaxIds", "must be at least 1".into());
         need(self.grace_max_ids >= 1, "graceMaxIds", "must be at least 1".into());
         if errors.is_empty() { Ok(()) } else { Err(errors) }
