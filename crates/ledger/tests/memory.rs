@@ -1,7 +1,7 @@
 //! What remembering costs: a limit on ids is a limit on memory only if an id has a size. Counted by the allocator, so that
 //! nothing is left out but the allocator's own rounding.
 //!
-//! Ten million ids each way, some minutes:
+//! Ten million ids each way, ten minutes on a busy machine:
 //! `cargo test --release -p headwater-ledger --test memory -- --ignored --nocapture`
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
@@ -106,7 +106,7 @@ fn an_id_without_a_live_handle_costs_at_most_32_bytes() {
 }
 
 #[test]
-#[ignore = "takes some minutes in a release build: see the head of this file"]
+#[ignore = "takes ten minutes in a release build on a busy machine: see the head of this file"]
 fn ten_million_ids_without_a_live_handle_cost_at_most_32_bytes_each() {
     check(10_000_000);
 }
