@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use headwater_core::{Clock, Queue, Source};
 use headwater_formats::Format;
-use headwater_queue_source::{QueueSource, SourceConfig};
+use headwater_queue_source::{LeasePolicy, QueueSource, SourceConfig};
 use headwater_testkit::queue_conformance::{self, MemoryHarness, QueueHarness};
 use headwater_testkit::source_conformance::{self, MemorySourceHarness, OpenOn};
 use headwater_testkit::{FaultRates, HarnessError, Outcome, Report};
@@ -49,12 +49,14 @@ async fn open_queue_source(
     clock: Arc<dyn Clock>,
     undeleted_max: u32,
     wait: Duration,
+    lease_policy: LeasePolicy,
 ) -> Result<Box<dyn Source>, HarnessError> {
     let mut config = SourceConfig::new("numbers", Format::json().factory(&"n BIGINT".parse()?)?);
     config.limits.undeleted_max = undeleted_max;
     config.limits.checkpoint_max_messages = undeleted_max / 2;
     config.limits.checkpoint_interval = wait;
     config.wait = wait;
+    config.lease_policy = lease_policy;
     Ok(Box::new(QueueSource::open(queue, clock, config).await?))
 }
 
@@ -65,14 +67,25 @@ fn encode(rows: &[i64]) -> bytes::Bytes {
 }
 
 fn queue_source() -> MemorySourceHarness {
+    under(LeasePolicy::Auto)
+}
+
+fn under(policy: LeasePolicy) -> MemorySourceHarness {
     let wait = Duration::from_secs(5);
-    let open = move |on: OpenOn| open_queue_source(on.queue, on.clock, on.undeleted_max, wait).boxed();
+    let open = move |on: OpenOn| open_queue_source(on.queue, on.clock, on.undeleted_max, wait, policy).boxed();
     MemorySourceHarness::new("queue source", open, encode)
 }
 
 #[tokio::test]
 async fn the_queue_source_is_a_source() {
     judge(&source_conformance::run_all(&queue_source()).await, &[]);
+}
+
+#[tokio::test]
+async fn the_queue_source_is_a_source_whatever_becomes_of_leases() {
+    for policy in [LeasePolicy::Absorb, LeasePolicy::Extend] {
+        judge(&source_conformance::run_all(&under(policy)).await, &[]);
+    }
 }
 
 #[tokio::test]

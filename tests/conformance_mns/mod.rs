@@ -9,6 +9,7 @@ use headwater_core::{Clock, Queue, Source, SystemClock};
 use headwater_mns_client::{Credentials, Endpoint, MnsClient, MnsQueue};
 use headwater_mns_proto::{NewMessage, Operation, QueueSettings as Attributes};
 use headwater_mns_server::{Dose, Faults, PerOperation, Server, ServerHandle};
+use headwater_queue_source::LeasePolicy;
 use headwater_testkit::HarnessError;
 use headwater_testkit::queue_conformance::{QueueHarness, QueueSettings, TestQueue};
 use headwater_testkit::source_conformance::{Disturbance, SourceHarness, SourceSettings, TestSource};
@@ -124,7 +125,7 @@ struct MnsTestSource {
 impl MnsTestSource {
     async fn open_on(&self, queue: &str) -> Result<Box<dyn Source>, HarnessError> {
         let queue = Arc::new(client(&self.server, queue)?);
-        super::open_queue_source(queue, Arc::new(self.clock.clone()), UNDELETED_MAX, LEASE / 4).await
+        super::open_queue_source(queue, Arc::new(self.clock.clone()), UNDELETED_MAX, LEASE / 4, LeasePolicy::Auto).await
     }
 
     fn sent(&self) -> MutexGuard<'_, Vec<String>> {

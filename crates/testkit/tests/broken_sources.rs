@@ -43,6 +43,7 @@ const FLAWS: &[(Flaw, &str)] = &[
     (Flaw::NeverRearms, "a_message_redelivered_many_times_is_deleted_in_the_end"),
     (Flaw::NeverRearms, "a_delete_that_is_lost_is_made_up_for_by_the_redelivery"),
     (Flaw::StallsOnLostAnswers, "a_delete_whose_answer_is_lost_does_not_stop_the_stream"),
+    (Flaw::EmitsRedeliveries, "a_consumer_that_stalls_for_leases_neither_loses_nor_repeats"),
     (Flaw::DropsOnCancel, "a_dropped_next_loses_nothing"),
     (Flaw::DroppedCheckpointIsStuck, "a_dropped_checkpoint_may_be_repeated"),
     (Flaw::CommitDroppedIsDone, "a_dropped_commit_may_be_repeated"),

@@ -11,6 +11,7 @@ trials!(dyn SourceHarness, Bench: [
     a_message_redelivered_many_times_is_deleted_in_the_end,
     a_delete_that_is_lost_is_made_up_for_by_the_redelivery,
     a_delete_whose_answer_is_lost_does_not_stop_the_stream,
+    a_consumer_that_stalls_for_leases_neither_loses_nor_repeats,
 ]);
 
 async fn a_redelivery_before_its_checkpoint_is_suppressed(bench: &Bench) -> Result<(), Halt> {
@@ -92,5 +93,14 @@ async fn a_delete_whose_answer_is_lost_does_not_stop_the_stream(bench: &Bench) -
     job.run(bench.settings.lease).await?;
     bench.mend();
     bench.send_many(3).await?;
+    job.finish().await
+}
+
+/// Whether the source keeps its leases alive or lets them end is its own business.
+async fn a_consumer_that_stalls_for_leases_neither_loses_nor_repeats(bench: &Bench) -> Result<(), Halt> {
+    let mut job = bench.start().await?;
+    bench.send_many(5).await?;
+    job.take(2).await?;
+    bench.pass(bench.settings.lease * 3).await;
     job.finish().await
 }

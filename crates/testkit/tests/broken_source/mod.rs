@@ -17,7 +17,7 @@ use headwater_core::{
     SourceErrorKind, SourceState, SourceStatus,
 };
 use headwater_formats::Format;
-use headwater_queue_source::{QueueSource, SourceConfig};
+use headwater_queue_source::{LeasePolicy, QueueSource, SourceConfig};
 use headwater_testkit::source_conformance::OpenOn;
 use headwater_testkit::{HarnessError, settle};
 
@@ -93,6 +93,8 @@ pub(crate) async fn open(on: OpenOn, flaw: Flaw) -> Result<Box<dyn Source>, Harn
     config.limits.undeleted_max = max;
     config.limits.checkpoint_max_messages = max / 2;
     config.limits.checkpoint_interval = Duration::from_secs(5);
+    // Leases that end are what some flaws need in order to show.
+    config.lease_policy = LeasePolicy::Absorb;
     let inner = QueueSource::open(Arc::<Tap>::clone(&tap), Arc::clone(&on.clock), config).await?;
     Ok(Box::new(Broken { inner: Some(Box::new(inner)), clock: on.clock, tap, flaw, seen: Seen::default() }))
 }
