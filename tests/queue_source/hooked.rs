@@ -229,6 +229,7 @@ impl Queue for Hooked {
     }
 
     async fn extend(&self, handle: &Handle, lease: Duration) -> Result<Extended, QueueError> {
+        let _running = self.run(Operation::Extend);
         self.meet(Operation::Extend, Duration::ZERO).await?;
         let late = self.answer_late(Operation::Extend);
         let lost = self.answer_lost(Operation::Extend);

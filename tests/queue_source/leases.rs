@@ -483,6 +483,19 @@ async fn extensions_keep_to_their_budget_and_go_before_receives() {
 }
 
 #[tokio::test]
+async fn only_so_many_extensions_run_side_by_side() {
+    let world = World::new();
+    let mut config = config(LeasePolicy::Extend);
+    config.extends_at_once = 3;
+    let mut source = world.source(config).await;
+    names(9).into_iter().for_each(|name| _ = world.queue.send(name));
+    world.lines(&mut source).await;
+    world.hooks.make(Operation::Extend, Act::Late(SECOND));
+    pass(&world.clock, SECOND * 20).await;
+    assert_eq!((world.hooks.side_by_side(Operation::Extend), world.hooks.calls(Operation::Extend)), (3, 9));
+}
+
+#[tokio::test]
 async fn a_drain_waits_for_extensions_and_releases_with_their_handles() {
     let world = World::new();
     let mut config = config(LeasePolicy::Extend);
