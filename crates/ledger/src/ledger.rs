@@ -258,7 +258,9 @@ impl Ledger {
         let handles = self.counts.buffered + self.counts.uncommitted + self.counts.deletable;
         let waiting = self.log.waiting.capacity() * size_of::<(MessageKey, u64)>();
         let packed = self.compact.memory_bytes() + self.graves.memory_bytes();
-        (slots + lists + packed + waiting) as u64 + self.chain.memory_bytes() + handles * 64
+        // Nodes of a tree are between half full and full.
+        let schedules = (self.leases.len() + self.extends.len()) * size_of::<(Mono, MessageKey)>() * 3 / 2;
+        (slots + lists + packed + waiting + schedules) as u64 + self.chain.memory_bytes() + handles * 64
     }
 
     /// Raises the retention after which an unconfirmed id cannot come back any more. Never lowers it: an id may have
