@@ -109,7 +109,7 @@ async fn a_log_without_its_state_and_a_state_without_its_log_are_refused() {
     fs::remove_dir_all(&state).expect("the state goes");
     fs::create_dir(&state).expect("a state directory");
     fs::rename(&kept, world.log()).expect("the log moves back");
-    world.refused(&["there is no state", "move its directory away"]);
+    world.refused(&["there is no state", "--accept-loss"]);
     assert_eq!(world.rows(), (0..MESSAGES).collect::<Vec<_>>());
 }
 
@@ -124,7 +124,7 @@ async fn a_torn_tail_is_cut_and_damage_before_it_refused() {
     let mut damaged = torn.clone();
     damaged[100] ^= 1;
     fs::write(&segment, &damaged).expect("damage");
-    world.refused(&["segment-", "at byte 44", "is damaged", "start anew"]);
+    world.refused(&["segment-", "at byte 44", "is damaged", "--accept-loss"]);
     fs::write(&segment, &torn).expect("a torn tail");
     let finished = world.until_idle().code(0);
     let text = finished.stderr.join("\n");
@@ -145,4 +145,9 @@ async fn a_state_with_a_log_is_not_run_without_it() {
     let finished = Process::start(&mut world.command(&run)).finish().code(3);
     let text = finished.stderr.join("\n");
     assert!(text.contains("Set `commit` to `log` again"), "{text}");
+    // The run before had ended with nothing left in the log, so nothing is lost.
+    job::put(&world.server, MESSAGES as usize..MESSAGES as usize + 5);
+    Process::start(world.command(&run).arg("--accept-loss")).finish().code(0);
+    Process::start(&mut world.command(&run)).finish().code(0);
+    assert_eq!(world.rows(), (0..MESSAGES + 5).collect::<Vec<_>>());
 }

@@ -63,6 +63,8 @@ pub struct JobContext {
     /// The directory that the job keeps its state in: a source that keeps files of its own has them there. `None` when only
     /// checking, or where there is no such directory.
     pub state_dir: Option<std::path::PathBuf>,
+    /// Go on where what a source keeps itself does not go with the saved state, as far as that is possible.
+    pub accept_loss: bool,
 }
 
 /// How the run before on the same state ended.
@@ -89,6 +91,7 @@ impl JobContext {
             earlier_run: EarlierRun::Unknown,
             lineage: String::new(),
             state_dir: None,
+            accept_loss: false,
         }
     }
 }

@@ -144,6 +144,9 @@ pub struct SourceConfig {
     /// A durable log of the source's own, for `commit = log`: see [`commit_log`](Self::commit_log). None: messages are deleted
     /// after their checkpoint.
     pub log: Option<LogConfig>,
+    /// Go on where the log and the restored state do not go together, instead of refusing them: with what is there of both. What
+    /// only the missing part of the log held is lost; what the state does not know to be committed comes again.
+    pub accept_loss: bool,
 }
 
 /// Whether a state that was set back is noticed.
@@ -195,6 +198,7 @@ impl SourceConfig {
             earlier_run: EarlierRun::Unknown,
             rewind: Rewind::Undetected,
             log: None,
+            accept_loss: false,
         }
     }
 

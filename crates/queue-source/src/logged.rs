@@ -38,10 +38,14 @@ impl QueueSource {
         match (&mut self.log, part) {
             (Some(log), part) => log.activate(ledger, restored, part, now).await.map(Some),
             (None, None) => Ok(None),
+            (None, Some(_)) if self.shared.config.accept_loss => {
+                tracing::warn!("the saved state goes with a log of the source, which is given up, as asked");
+                Ok(None)
+            }
             (None, Some(_)) => {
                 let text = "the saved state goes with a log of the source: messages that are deleted from the queue may be in that \
-                            log only. Set `commit` to `log` again, with the same log; or start anew with another state if what is \
-                            in the log may be lost";
+                            log only. Set `commit` to `log` again, with the same log; or, once a run with it has ended with nothing \
+                            left in the log (or if what is left may be lost), start once with --accept-loss";
                 Err(SourceError::new(SourceErrorKind::State, text))
             }
         }

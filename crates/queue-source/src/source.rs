@@ -70,7 +70,7 @@ impl QueueSource {
     ) -> Result<Self, SourceError> {
         let (shared, decoding) = open::open(queue, clock, config, target.is_some()).await?;
         let log = match &shared.config.log {
-            Some(config) => Some(log::open(config).await?),
+            Some(config) => Some(log::open(config, shared.config.accept_loss).await?),
             None => None,
         };
         let config = &shared.config;

@@ -53,7 +53,7 @@ async fn an_older_state_than_was_committed_is_refused() {
 async fn a_log_without_a_state_is_refused_once_something_was_committed_with_it() {
     let disk = Disk::new();
     three(&disk).await;
-    refused(&disk, disk.config(), None, &["there is no state", "move its directory away"]).await;
+    refused(&disk, disk.config(), None, &["there is no state", "--accept-loss"]).await;
     // A state of a run without a log says nothing of it.
     let world = World::new();
     let mut plain = world.source(World::config()).await;
@@ -176,4 +176,62 @@ async fn a_log_may_be_begun_with_a_state_that_had_none() {
     disk.world.checkpoint(&mut source, 2).await;
     disk.kill(source).await;
     refused(&disk, disk.config(), Some((1, &state)), &["the state does not speak of it"]).await;
+}
+
+/// The queues of all these worlds count alike: their first three messages have the ids that the states know.
+fn known_again(disk: &Disk) {
+    for body in ["a", "b", "c"] {
+        disk.world.queue.send(body);
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_is_accepted_is_no_more_than_it_must_be() {
+    let accept = |mut config: SourceConfig| {
+        config.accept_loss = true;
+        config
+    };
+    let disk = Disk::new();
+    let states = three(&disk).await;
+    let files = disk.fs.files();
+    let without = |gone: Option<&str>| {
+        let other = Disk::new();
+        for (path, bytes) in files.iter().filter(|(path, _)| gone.is_none_or(|gone| **path != segment_path(gone))) {
+            other.fs.put(path, bytes);
+        }
+        other
+    };
+    // An older state: what is left of the log comes again.
+    let older = without(None);
+    let mut source = older.restored(accept(older.config()), 1, &states[0]).await;
+    assert_eq!(older.rest(&mut source).await, ["b", "c"], "b was committed, and is in the log still");
+    // No state: all that is left.
+    let stateless = without(None);
+    let mut source = stateless.open(accept(stateless.config())).await.expect("a source");
+    assert_eq!(stateless.rest(&mut source).await, ["b", "c"]);
+    // No log: what only it held is lost, and the ledger goes on.
+    let bare = Disk::new();
+    let mut log = bare.log();
+    log.fresh_id = 7;
+    let mut source = bare.restored(accept(bare.config().commit_log(log)), 3, &states[2]).await;
+    known_again(&bare);
+    bare.deliver(&mut source, &["d"]).await;
+    bare.world.checkpoint(&mut source, 4).await;
+    // A segment that is missing in the middle.
+    let names = disk.segments();
+    let gap = without(names.first().map(String::as_str));
+    let mut source = gap.restored(accept(gap.config()), 2, &states[1]).await;
+    known_again(&gap);
+    gap.deliver(&mut source, &["d"]).await;
+    // A state that has gone on without the log.
+    let stale = without(None);
+    let mut plain = stale.open(World::config()).await.expect("a source");
+    let state = plain.checkpoint(CheckpointId(9)).await.expect("a checkpoint");
+    drop(plain);
+    settle().await;
+    let mut source = stale.restored(accept(stale.config()), 9, &state).await;
+    assert_eq!(stale.rest(&mut source).await, [] as [&str; 0]);
+    // And back to no log at all.
+    let mut source = bare.open(accept(World::config())).await.expect("a source");
+    source.restore(CheckpointId(3), states[2].clone()).await.expect("the log is given up");
 }

@@ -98,6 +98,7 @@ impl Drive {
         context.earlier_run = store.earlier_run();
         context.lineage = store.lineage().to_string();
         context.state_dir = Some(self.state.clone());
+        context.accept_loss = self.accept_loss;
         let (mut inputs, mut sources) = (Vec::new(), Vec::new());
         for planned in planned.sources {
             let request = SourceRequest { context: context.clone(), ..planned.request };

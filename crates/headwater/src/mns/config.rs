@@ -344,6 +344,7 @@ impl Settings {
         config.job.clone_from(&request.context.job);
         config.metadata.clone_from(&request.metadata);
         config.earlier_run = request.context.earlier_run;
+        config.accept_loss = request.context.accept_loss;
         config.encoding = self.encoding;
         config.envelope = self.envelope.opener(self.encoding, &request.columns);
         self.bad_data.apply(&mut config);

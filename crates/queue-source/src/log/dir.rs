@@ -189,7 +189,7 @@ pub(super) fn damaged(path: &Path, what: &str) -> SourceError {
     let text = format!(
         "`{}` of the source's log is damaged: {what}. The messages in it may be deleted from the queue, so it is not passed \
          over. Put the file back from a copy of exactly this log; or give up the messages that are in it and in no checkpoint: \
-         move the directory away, and start anew with no log and no state",
+         move the directory away, and start once with --accept-loss",
         path.display()
     );
     SourceError::new(SourceErrorKind::State, text)

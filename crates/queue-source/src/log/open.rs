@@ -25,12 +25,12 @@ pub(super) struct Found {
 }
 
 /// Opens the log of a source. Everything in it is checked; nothing is received yet.
-pub(crate) async fn open(config: &LogConfig) -> Result<super::LogSide, SourceError> {
+pub(crate) async fn open(config: &LogConfig, accept_loss: bool) -> Result<super::LogSide, SourceError> {
     let found = {
         let config = config.clone();
         dir::run(&Arc::clone(&config.fs), move || find(&config)).await?
     };
-    Ok(super::LogSide::new(found, config))
+    Ok(super::LogSide::new(found, config, accept_loss))
 }
 
 fn find(config: &LogConfig) -> Result<Found, SourceError> {

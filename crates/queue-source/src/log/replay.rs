@@ -128,6 +128,11 @@ impl Replay {
         Self { segments, from, loaded: Loaded::default(), left }
     }
 
+    /// Segments before this one are removed. Nothing in them was left to read: they are behind what was handed out.
+    pub(super) fn begin_at(&mut self, first: u64) {
+        self.segments.retain(|segment| *segment >= first);
+    }
+
     /// The next messages, about as many bytes; none at the end. May be dropped and called again: nothing is taken before it
     /// returns.
     pub(super) async fn next(

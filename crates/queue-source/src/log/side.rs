@@ -30,6 +30,7 @@ pub(crate) struct LogSide {
     segments: Vec<Scan>,
     /// The newest checkpoint that is noted as committed.
     committed: Option<CheckpointId>,
+    accept_loss: bool,
     /// Until the writing task has it.
     writer: Option<Writer>,
     active: bool,
@@ -44,7 +45,7 @@ pub(crate) struct LogSide {
 }
 
 impl LogSide {
-    pub(super) fn new(found: Found, config: &LogConfig) -> Self {
+    pub(super) fn new(found: Found, config: &LogConfig, accept_loss: bool) -> Self {
         let Found { dir, id, fresh, segments, committed, writer } = found;
         Self {
             dir,
@@ -53,6 +54,7 @@ impl LogSide {
             fresh,
             segments,
             committed,
+            accept_loss,
             writer: Some(writer),
             active: false,
             next: Position::default(),
@@ -73,8 +75,24 @@ impl LogSide {
         now: Mono,
     ) -> Result<LogState, SourceError> {
         let start = self.segments.first().map_or(Position::default(), begin);
-        let (next, known) = self.positions(restored, part, start)?;
-        let run = self.run_from(next.segment)?;
+        let (mut next, mut known) = match self.positions(restored, part, start) {
+            Err(refused) if self.accept_loss => self.accepted(&refused, restored, part, start),
+            positions => positions?,
+        };
+        let run = match self.run_from(next.segment) {
+            Err(refused) if self.accept_loss => {
+                tracing::warn!("going on with what follows, as asked: {refused}");
+                let run = self.newest_run();
+                let first = Position { segment: run.first().copied().unwrap_or_default(), offset: HEADER as u64 };
+                (next, known) = (first, first);
+                run
+            }
+            run => run?,
+        };
+        if self.accept_loss {
+            let end = self.writer.as_ref().map_or(next, Writer::end);
+            (next, known) = (next.min(end), known.min(end));
+        }
         let (mut next_found, mut known_found, mut pending) = (false, false, 0);
         for &segment in &run {
             let id = self.id;
@@ -89,7 +107,7 @@ impl LogSide {
                 }
             }
         }
-        if !next_found || !known_found || next > known {
+        if !next_found || !known_found || (next > known && !self.accept_loss) {
             let beyond = if next_found { known } else { next };
             return Err(self.mismatch(&format!("the state names {beyond}, which is no place in this log")));
         }
@@ -118,6 +136,29 @@ impl LogSide {
 
     pub(crate) const fn is_active(&self) -> bool {
         self.active
+    }
+
+    /// Where to go on although log and state do not go together, as asked.
+    fn accepted(
+        &self,
+        refused: &SourceError,
+        restored: Option<CheckpointId>,
+        part: Option<LogPart>,
+        start: Position,
+    ) -> (Position, Position) {
+        tracing::warn!("going on all the same, as asked: {refused}");
+        let there = |position: Position| self.segments.iter().any(|scan| scan.header.segment == position.segment);
+        match part.filter(|part| part.log == self.id) {
+            Some(part) if there(part.next) => (part.next, part.known),
+            // All that is left of it.
+            Some(_) => (start, start),
+            // A state that says nothing of this log has gone on without it.
+            None if restored.is_some() => {
+                let end = self.writer.as_ref().map_or(start, Writer::end);
+                (end, start)
+            }
+            None => (start, start),
+        }
     }
 
     /// From where on records are to be handed out, and from where on ids are unknown to the restored state.
@@ -168,11 +209,27 @@ impl LogSide {
         Ok(run.iter().map(|scan| scan.header.segment).collect())
     }
 
+    /// The newest segments, as far back as none is missing.
+    fn newest_run(&self) -> Vec<u64> {
+        let mut run: Vec<&Scan> = Vec::new();
+        for scan in self.segments.iter().rev() {
+            let follows = |newer: &&Scan| {
+                scan.header.segment + 1 == newer.header.segment && scan.next_frame == newer.header.first_frame
+            };
+            if !run.last().is_none_or(follows) {
+                break;
+            }
+            run.push(scan);
+        }
+        run.iter().rev().map(|scan| scan.header.segment).collect()
+    }
+
     fn mismatch(&self, why: &str) -> SourceError {
         let text = format!(
             "the source's log in `{}` does not go with the saved state: {why}. Messages in the log are deleted from the queue and \
-             may be in no output yet, so it is not passed over. Put back the state and the log that belong together; or, if what \
-             is in the log may be lost, move its directory away and start with no state",
+             may be in no output yet, so it is not passed over. Put back the state and the log that belong together; or start once with \
+             --accept-loss, which goes on with what is there of both: what only the missing part held is lost, and what the state \
+             does not know to be committed is delivered again",
             self.path.display()
         );
         SourceError::new(SourceErrorKind::State, text)
@@ -257,6 +314,7 @@ impl LogSide {
     pub(crate) async fn release(&mut self, id: CheckpointId, segments: Vec<u64>) -> Vec<u64> {
         let Some((_, position)) = self.sealed.range(..=id).next_back() else { return Vec::new() };
         let first = position.segment;
+        self.replay.begin_at(first);
         let behind: Vec<u64> = segments.into_iter().filter(|segment| *segment < first).collect();
         let gone = if behind.is_empty() { behind } else { self.dir.run(move |dir| dir.remove_segments(&behind)).await };
         // The newest committed one stays, so that what could not be removed is tried again.
