@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Infer(InferArgs),
     Send(SendArgs),
     Peek(PeekArgs),
+    Doctor(DoctorArgs),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -323,6 +324,28 @@ pub(crate) struct PeekArgs {
     /// Show bodies that are base64 of text as that text
     #[arg(long)]
     pub(crate) base64: bool,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  headwater doctor --endpoint $URL --queue orders
+  headwater doctor --endpoint $URL --queue orders --checkpoint-interval 1min | jq .checks
+
+Outcomes of a check: ok; warning, a job runs with less than it could; failed, a job does not run; unknown. The exit code is
+that of the first failed check: 1 no answer, 2 wrong queue or lease, 4 denied.";
+
+/// Check a queue, the rights on it, clock and lease, and say what a job would promise
+///
+/// Takes no message and changes none: rights are tried with a handle that is none. Prints one JSON object.
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+
+    /// The time between checkpoints that the job will have
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = some_time)]
+    pub(crate) checkpoint_interval: Duration,
 }
 
 #[cfg(test)]

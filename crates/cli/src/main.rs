@@ -7,6 +7,7 @@ mod connect;
 mod connectors;
 mod decode;
 mod demo;
+mod doctor;
 mod exit;
 mod infer;
 mod input;
@@ -72,6 +73,7 @@ async fn command(command: Command, logs: &Logs) -> Result<Exit, Stop> {
         Command::Infer(args) => infer::run(args).await,
         Command::Send(args) => send::run(args).await,
         Command::Peek(args) => peek::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
     }
 }
 

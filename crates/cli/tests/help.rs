@@ -16,6 +16,7 @@ fn help_names_commands_and_exit_codes_on_standard_output() {
             "infer",
             "send",
             "peek",
+            "doctor",
             "--log-format",
             "Exit codes:",
             "130",

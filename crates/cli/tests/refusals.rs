@@ -407,3 +407,22 @@ async fn a_removed_sink_with_a_pending_commit_is_refused() {
         world.until_idle(&[]).code(0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_put_back_from_a_backup_is_refused_while_later_output_is_there() {
+    let world = World::killed().await;
+    world.until_idle(&[]).code(0);
+    let backup: Vec<_> = world.files("").into_iter().map(|path| (fs::read(&path).expect("a file"), path)).collect();
+    job::put(&world.server, 10..12);
+    world.until_idle(&[]).code(0);
+    world.files("").iter().for_each(|path| fs::remove_file(path).expect("it is ours"));
+    backup.iter().for_each(|(bytes, path)| fs::write(path, bytes).expect("it is ours"));
+    let before = world.touched();
+    let says = ["the output of `files` holds checkpoint", "the state was set back", "--accept-loss"];
+    world.until_idle(&[]).code(3).says(says);
+    assert_eq!(world.touched(), before, "the queue was used before the refusal");
+    job::put(&world.server, 12..13);
+    world.until_idle(&["--accept-loss"]).code(0).says(["as asked, the job goes on from there"]);
+    assert_eq!(world.rows(), [0, 1, 2, 3, 10, 11, 12]);
+    world.until_idle(&[]).code(0);
+}

@@ -13,7 +13,7 @@ use crate::delivery::Delivery;
 ///
 /// # Contract
 /// ```text
-/// recover(pending) commit*   ( write* pre_commit(N) [checkpoint N is made durable] commit(N) )*   close
+/// newest_shown recover(pending) commit*   ( write* pre_commit(N) [checkpoint N is made durable] commit(N) )*   close
 /// ```
 /// * [`pre_commit`](Self::pre_commit) makes everything written since the last one durable but not visible, and returns what
 ///   [`commit`](Self::commit) will need. The runner stores that inside checkpoint N and in every later one until the commit
@@ -42,6 +42,15 @@ pub trait Sink: Send + fmt::Debug {
     /// When the destination cannot be read or cleaned; [`refused`](SinkError::refused), and nothing is removed, when
     /// `pending` cannot be used.
     async fn recover(&mut self, pending: &[Committable]) -> Result<(), SinkError>;
+
+    /// The newest checkpoint of its lineage whose output it shows, as far as it can tell. A state that knows of none so new
+    /// was set back. Asked before [`recover`](Self::recover); a sink that cannot tell says `None`.
+    ///
+    /// # Errors
+    /// When the destination cannot be read.
+    async fn newest_shown(&mut self) -> Result<Option<CheckpointId>, SinkError> {
+        Ok(None)
+    }
 
     /// Takes rows.
     ///

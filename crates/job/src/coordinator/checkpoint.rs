@@ -10,7 +10,8 @@ impl Runner {
         let Some(mut store) = self.store.take() else {
             return Err(JobError::new(JobErrorKind::Failed, "the checkpoint store was lost in an earlier failure"));
         };
-        let id = store.next_id();
+        let id = store.next_id().max(self.first_id);
+        self.first_id = CheckpointId(id.0.saturating_add(1));
         let begun = self.clock.now();
         (self.observer)(&Progress::CheckpointBegun { checkpoint: id, reason });
         metrics::counter!("headwater_checkpoints_total", "job" => self.options.job.clone(), "reason" => reason)

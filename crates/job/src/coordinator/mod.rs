@@ -120,6 +120,8 @@ pub struct Runner {
     /// What sinks have staged and not committed for certain.
     pending: Vec<(String, Committable)>,
     wanted: Option<&'static str>,
+    /// No checkpoint gets an earlier id.
+    first_id: CheckpointId,
     failed_saves: u32,
     quiet_since: Mono,
     /// When the observer was last told where the sources stand.
@@ -192,6 +194,7 @@ impl Runner {
             stopping: None,
             pending: Vec::new(),
             wanted: None,
+            first_id: CheckpointId(0),
             failed_saves: 0,
             report: JobReport::default(),
         })

@@ -1,6 +1,6 @@
 //! A start: restore what the store names, finish what sinks had begun, only then let sources delete.
 
-use headwater_core::{Committable, JobState};
+use headwater_core::{CheckpointId, Committable, JobState};
 
 use super::{JobError, JobErrorKind, Progress, Runner};
 
@@ -17,6 +17,7 @@ impl Runner {
             self.check_parts(state)?;
             self.pending.clone_from(&state.pending);
         }
+        self.check_output(newest.as_ref().map(|state| state.checkpoint)).await?;
         // Sinks first: a source may begin to delete what was committed earlier as soon as it is restored, and a state that
         // a sink refuses must not have had any effect.
         for (name, sink) in &mut self.sinks {
@@ -42,6 +43,30 @@ impl Runner {
             self.report.last_checkpoint = Some(state.checkpoint);
             tracing::info!(checkpoint = state.checkpoint.0, recommitted, "restored");
             (self.observer)(&Progress::Restored { checkpoint: state.checkpoint, recommitted });
+        }
+        Ok(())
+    }
+
+    /// Output is shown after its checkpoint is durable: output of a later one than the newest says that the state was set back.
+    async fn check_output(&mut self, newest: Option<CheckpointId>) -> Result<(), JobError> {
+        for (name, sink) in &mut self.sinks {
+            let Some(shown) = sink.newest_shown().await?.filter(|shown| newest.is_none_or(|newest| *shown > newest))
+            else {
+                continue;
+            };
+            let known = newest.map_or("no checkpoint at all".into(), |id| format!("none after {id}"));
+            let what =
+                format!("the output of `{name}` holds checkpoint {shown} of this job, and the state knows of {known}");
+            if self.options.accept_loss {
+                tracing::warn!("{what}; as asked, the job goes on from there");
+                self.first_id = self.first_id.max(CheckpointId(shown.0.saturating_add(1)));
+                continue;
+            }
+            let text = format!(
+                "{what}: the state was set back, as by a backup that was put in its place. Put the newest one back; or start \
+                 once with --accept-loss: rows delivered since then are repeated if their messages are still in the queue"
+            );
+            return Err(JobError::new(JobErrorKind::State, text));
         }
         Ok(())
     }

@@ -189,24 +189,41 @@ pub(super) fn recover(fs: &dyn FileSystem, base: &Path, names: &Names, pending: 
         listed.insert(epoch.base.join(&epoch.marker));
         listed.extend(epoch.files.iter().map(|(staged, _)| epoch.base.join(&staged.dir).join(&staged.name)));
     }
+    in_every_dir(fs, base, |dir, files| {
+        let left = |name: &&String| names.is_staged(name) || names.is_marker(name);
+        let left: Vec<_> = files.iter().filter(left).map(|name| dir.join(name)).collect();
+        let mut removed = false;
+        for path in left.iter().filter(|path| !listed.contains(*path)) {
+            fs.remove(path).map_err(|error| failed("remove", path, error))?;
+            removed = true;
+        }
+        if removed { fs.sync_dir(dir).map_err(|error| failed("sync", dir, error)) } else { Ok(()) }
+    })
+}
+
+/// The newest checkpoint of which a finished file of this lineage and sink is there. Readers may have taken some away.
+pub(super) fn newest_shown(fs: &dyn FileSystem, base: &Path, names: &Names) -> Result<Option<CheckpointId>, SinkError> {
+    let mut newest = None;
+    in_every_dir(fs, base, |_, files| {
+        newest = newest.max(files.iter().filter_map(|name| names.shown(name)).max());
+        Ok(())
+    })?;
+    Ok(newest)
+}
+
+/// Calls `look` with the files of the sink's directory and of every partition.
+fn in_every_dir(
+    fs: &dyn FileSystem,
+    base: &Path,
+    mut look: impl FnMut(&Path, &[String]) -> Result<(), SinkError>,
+) -> Result<(), SinkError> {
     let mut dirs = vec![base.to_path_buf()];
     while let Some(dir) = dirs.pop() {
-        let mut removed = false;
-        for entry in fs.list(&dir).map_err(|error| failed("read", &dir, error))? {
-            let path = dir.join(&entry.name);
-            if entry.is_dir {
-                // Only partitions are ours; what else lies below may be anybody's, and large.
-                if entry.name.contains('=') {
-                    dirs.push(path);
-                }
-            } else if (names.is_staged(&entry.name) || names.is_marker(&entry.name)) && !listed.contains(&path) {
-                fs.remove(&path).map_err(|error| failed("remove", &path, error))?;
-                removed = true;
-            }
-        }
-        if removed {
-            fs.sync_dir(&dir).map_err(|error| failed("sync", &dir, error))?;
-        }
+        let entries = fs.list(&dir).map_err(|error| failed("read", &dir, error))?;
+        let (below, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_dir);
+        // Only partitions are ours; what else lies below may be anybody's, and large.
+        dirs.extend(below.iter().filter(|entry| entry.name.contains('=')).map(|entry| dir.join(&entry.name)));
+        look(&dir, &files.into_iter().map(|entry| entry.name).collect::<Vec<_>>())?;
     }
     Ok(())
 }

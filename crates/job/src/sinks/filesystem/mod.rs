@@ -68,6 +68,11 @@ impl Sink for Filesystem {
         run(&self.fs, move |fs| commit::recover(fs, &base, &names, &pending)).await
     }
 
+    async fn newest_shown(&mut self) -> Result<Option<CheckpointId>, SinkError> {
+        let (base, names) = (self.base.clone(), self.names.clone());
+        run(&self.fs, move |fs| commit::newest_shown(fs, &base, &names)).await
+    }
+
     async fn write(&mut self, records: &RecordBatch) -> Result<(), SinkError> {
         if records.num_rows() == 0 {
             return Ok(());

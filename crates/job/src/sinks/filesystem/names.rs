@@ -13,6 +13,7 @@ pub(super) struct Names {
 
 const STAGED: &str = ".part-";
 const STAGED_END: &str = ".inprogress";
+const DONE: &str = "part-";
 const MARKER: &str = ".commit-";
 
 impl Names {
@@ -28,7 +29,7 @@ impl Names {
 
     /// A finished file. Its name says which checkpoint it came with.
     pub(super) fn done(&self, checkpoint: CheckpointId, number: usize) -> String {
-        format!("part-{}-{:08}-{number:03}.{}", self.owner, checkpoint.0, self.extension)
+        format!("{DONE}{}-{:08}-{number:03}.{}", self.owner, checkpoint.0, self.extension)
     }
 
     /// The file that says that the commit of a checkpoint has begun.
@@ -42,6 +43,12 @@ impl Names {
 
     pub(super) fn is_marker(&self, name: &str) -> bool {
         self.own(name, MARKER).is_some()
+    }
+
+    /// The checkpoint that a finished file of this sink came with.
+    pub(super) fn shown(&self, name: &str) -> Option<CheckpointId> {
+        let checkpoint = self.own(name, DONE)?.split('-').next()?;
+        checkpoint.parse().ok().map(CheckpointId)
     }
 
     fn own<'a>(&self, name: &'a str, prefix: &str) -> Option<&'a str> {
@@ -60,8 +67,9 @@ mod tests {
         assert!(done.starts_with("part-00ff-") && done.ends_with("-00000007-000.csv"), "{done}");
         assert!(names.is_staged(&staged) && !names.is_staged(&done) && !names.is_staged(&marker));
         assert!(names.is_marker(&marker) && !names.is_marker(&staged));
+        assert_eq!([&done, &staged, &marker].map(|name| names.shown(name)), [Some(CheckpointId(7)), None, None]);
         for other in [Names::new("00fe", "out", "csv"), Names::new("00ff", "other", "csv")] {
-            assert!(!other.is_staged(&staged) && !other.is_marker(&marker));
+            assert!(!other.is_staged(&staged) && !other.is_marker(&marker) && other.shown(&done).is_none());
             assert_ne!(other.done(CheckpointId(7), 0), done);
         }
     }
