@@ -44,7 +44,10 @@ pub(super) fn open(
     };
     let next_id = used.saturating_add(1);
     let mut inner = Inner { dir, manifest, next_id, durable, kept, earlier_run, settled, newest, _lock: lock };
-    inner.clean();
+    // What is damaged stays until the next checkpoint is durable: a source may still refuse what is left of the state.
+    if notices.is_empty() {
+        inner.clean();
+    }
     Ok((inner, notices))
 }
 
