@@ -34,6 +34,7 @@ const ONE: Rules = Rules {
     faults: 3,
     crashes: 1,
     ledger_ids: 1000,
+    shards: 1,
     undeleted: 4,
     minutes: 0,
     broken: None,
@@ -48,6 +49,9 @@ const RECOVERY: Rules = Rules { parked: false, faults: FAULTS.len() as u32, cras
 
 /// A ledger that is full after one unconfirmed delete.
 const FULL: Rules = Rules { ledger_ids: 1, faults: 1, ..TWO };
+
+/// Each message in a shard of its own, and checkpoints enough for a base of both.
+const SHARDS: Rules = Rules { shards: 2, barriers: 3, faults: 1, ..TWO };
 
 /// One state in how many a fair run is tried from.
 const SAMPLE: u128 = 64;
@@ -96,6 +100,11 @@ fn every_history_of_two_messages_with_two_faults() {
 #[test]
 fn every_history_of_a_full_ledger() {
     holds(FULL, 12_000);
+}
+
+#[test]
+fn every_history_of_two_shards() {
+    holds(SHARDS, 120_000);
 }
 
 /// A minute each, optimised: to be run when the ledger changes (`cargo test --test exhaustive -- --ignored`).

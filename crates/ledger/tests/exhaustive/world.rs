@@ -60,6 +60,8 @@ pub(crate) struct Rules {
     pub(crate) crashes: u8,
     /// `ledgerMaxIds`: with 1, the ledger is full after one unconfirmed delete.
     pub(crate) ledger_ids: u32,
+    /// Shards of the saved state; with more than one, every barrier but the first writes the base of one.
+    pub(crate) shards: u32,
     /// `undeletedMax`: with 1, nothing more is received while one message is held.
     pub(crate) undeleted: u32,
     /// How often a minute passes.
@@ -86,8 +88,8 @@ impl Rules {
         limits.delete_retry_pause = Duration::ZERO;
         limits.checkpoint_retry = Duration::ZERO;
         limits.ledger_max_ids = self.ledger_ids;
-        limits.deltas_max = 1;
-        limits.shards = 1;
+        limits.deltas_max = u32::from(self.shards == 1);
+        limits.shards = self.shards;
         trap::set(&mut limits, self.trap);
         Ledger::new(limits, START).unwrap()
     }
