@@ -51,6 +51,7 @@ mod functions;
 mod parse;
 mod plan;
 mod settings;
+mod stack;
 mod types;
 mod variables;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Formatter};
 
 /// Where the values of `${name}` come from. The command line implements it over `-D`, a secrets file and the
-/// environment.
-pub trait Variables {
+/// environment. It may be asked from another thread, one with room for what people nest.
+pub trait Variables: Sync {
     /// The value of a variable. `name` is the text between the braces as written, `secret_values.ak_id` included.
     fn value(&self, name: &str) -> Option<String>;
 }

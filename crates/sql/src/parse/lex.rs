@@ -27,7 +27,19 @@ impl Chunk {
         };
         suspects.map(notice).collect()
     }
+
+    /// Where it joins more queries than it may.
+    fn one_query_too_many(&self) -> Option<&TokenWithSpan> {
+        let joins = |token: &&TokenWithSpan| JOINING.iter().any(|word| is_word(token, word));
+        self.tokens.iter().filter(joins).nth(MAX_JOINED)
+    }
 }
+
+/// What joins two queries to one.
+const JOINING: [&str; 4] = ["UNION", "EXCEPT", "INTERSECT", "MINUS"];
+/// Queries that one statement may join. Joined, they are a tree as deep as they are many, and trees are walked, and dropped,
+/// by recursion. People join a handful.
+const MAX_JOINED: usize = 200;
 
 /// The statements of a script, and what is wrong with its tokens.
 pub(super) fn chunks(text: &str) -> (Vec<Chunk>, Vec<ScriptError>) {
@@ -59,6 +71,7 @@ pub(super) fn chunks(text: &str) -> (Vec<Chunk>, Vec<ScriptError>) {
     for chunk in &chunks {
         check(chunk, &mut errors);
     }
+    chunks.retain(|chunk| chunk.one_query_too_many().is_none());
     (chunks, errors)
 }
 
@@ -87,6 +100,10 @@ fn check(chunk: &Chunk, errors: &mut Vec<ScriptError>) {
             }
             _ => {}
         }
+    }
+    if let Some(one) = chunk.one_query_too_many() {
+        let message = format!("one statement may join {MAX_JOINED} queries; use a view per step");
+        errors.push(ScriptError::new(ScriptErrorKind::Unsupported, one.span.start.into(), message));
     }
     for three in chunk.tokens.windows(3) {
         let window = WINDOWS.iter().any(|w| is_word(&three[2], w));

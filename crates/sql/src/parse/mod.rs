@@ -23,6 +23,7 @@ pub(crate) use self::statement::{DropDef, InsertDef, Statement, ViewDef};
 pub(crate) use self::table::read_type;
 use crate::error::{Notice, Position, ScriptError, ScriptErrorKind, ScriptErrors};
 use crate::settings::{Settings, SettingsReader};
+use crate::stack::with_room;
 use crate::variables::{OptionValue, Variables};
 
 /// What a statement may be. Printed where it is something else.
@@ -43,6 +44,10 @@ impl Script {
     /// # Errors
     /// Every mistake, each with line and column: a statement that is wrong does not hide those after it.
     pub fn parse(text: &str, variables: &dyn Variables) -> Result<Self, ScriptErrors> {
+        with_room(|| Self::read(text, variables))
+    }
+
+    fn read(text: &str, variables: &dyn Variables) -> Result<Self, ScriptErrors> {
         let (chunks, errors) = lex::chunks(text);
         let mut reader = ScriptReader::new(variables, errors);
         for chunk in chunks {

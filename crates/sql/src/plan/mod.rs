@@ -14,7 +14,6 @@ mod relation;
 mod run;
 mod scope;
 mod select;
-mod stack;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -37,6 +36,7 @@ use crate::error::{Notice, ScriptError, ScriptErrorKind, ScriptErrors};
 use crate::functions::call::Env;
 use crate::parse::{InsertDef, Script, Statement, ViewDef};
 use crate::settings::Settings;
+use crate::stack::with_room;
 
 /// Planning of scripts.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +90,7 @@ impl Job {
     /// # Errors
     /// Every mistake, each with line and column.
     pub fn plan(script: &Script, connectors: &Connectors, context: &JobContext) -> Result<PlannedJob, ScriptErrors> {
-        stack::with_room(|| {
+        with_room(|| {
             let mut planner = Planner::new(script, context);
             for statement in &script.statements {
                 planner.statement(statement);

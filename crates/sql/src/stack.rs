@@ -1,13 +1,13 @@
-//! Room for recursion while a script is planned.
+//! Room for recursion while a script is read and planned.
 
 use std::thread;
 
-/// Expressions are trees as deep as the longest chain of operators (1,000, see `parse::dialect`), and the parser's
+/// The parser takes up to 90 KB of stack for a level (`NOT NOT …`), and gives up after 50. Expressions are trees as deep as the longest chain of operators (1,000, see `parse::dialect`), and the parser's
 /// printing takes some 10 KB of stack for each level in a build without optimisation. Memory is taken only as it is used.
 const STACK_BYTES: usize = 64 << 20;
 
 /// Runs `work` with a large stack and waits for it. A panic inside goes on outside.
-pub(super) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let mut work = Some(work);
     let ran = thread::scope(|scope| {
         let thread = thread::Builder::new().name("headwater-plan".to_owned()).stack_size(STACK_BYTES);
