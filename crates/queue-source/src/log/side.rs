@@ -79,7 +79,7 @@ impl LogSide {
             Err(refused) if self.accept_loss => self.accepted(&refused, restored, part, start),
             positions => positions?,
         };
-        let run = match self.run_from(next.segment) {
+        let run = match self.run_from(next.min(known).segment) {
             Err(refused) if self.accept_loss => {
                 tracing::warn!("going on with what follows, as asked: {refused}");
                 let run = self.newest_run();
