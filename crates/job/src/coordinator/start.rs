@@ -25,10 +25,12 @@ impl Runner {
                 self.pending.iter().filter(|(sink, _)| sink == name).map(|(_, c)| c.clone()).collect();
             sink.recover(&own).await?;
         }
-        let sources = newest.iter().flat_map(|state| state.sources.iter().map(|saved| (state.checkpoint, saved)));
-        for (checkpoint, saved) in sources {
-            if let Some(input) = self.inputs.iter_mut().find(|input| input.source.identity() == saved.identity) {
-                input.source.restore(checkpoint, saved.clone()).await?;
+        if let Some(state) = &newest {
+            // Plain loops: with closures over `state` the future of a run is not `Send`, and nobody can spawn it.
+            for saved in &state.sources {
+                if let Some(input) = self.inputs.iter_mut().find(|input| input.source.identity() == saved.identity) {
+                    input.source.restore(state.checkpoint, saved.clone()).await?;
+                }
             }
         }
         let recommitted = self.pending.len();
