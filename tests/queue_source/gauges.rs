@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use headwater_core::Source;
+use headwater_core::{QueueErrorKind, Source};
 use headwater_queue_source::Objective;
+use headwater_testkit::{Operation, pass};
 use metrics::{Counter, Gauge, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
+use crate::hooked::Act;
 use crate::lines::Lines;
 use crate::world::{SECOND, World};
 
@@ -19,7 +22,7 @@ struct Readings {
 }
 
 fn name(key: &Key) -> String {
-    let kind = key.labels().find(|label| ["operation", "encoding"].contains(&label.key()));
+    let kind = key.labels().find(|label| ["operation", "encoding", "outcome"].contains(&label.key()));
     kind.map_or_else(|| key.name().to_owned(), |label| format!("{} {}", key.name(), label.value()))
 }
 
@@ -117,4 +120,32 @@ async fn gauges_and_counters_follow_a_message_to_its_end() {
     world.drain(&mut source).await.expect("a drain");
     assert_eq!(readings.counter("billed_calls extend"), 1);
     assert_eq!(source.status().uncommitted, 1, "released, and still not committed");
+}
+
+#[tokio::test]
+async fn extensions_are_counted_by_their_outcome() {
+    let readings = Readings::default();
+    let world = World::new();
+    let mut source = {
+        let _guard = metrics::set_default_local_recorder(&readings);
+        world.source(World::config()).await
+    };
+    world.queue.send("a");
+    world.lines(&mut source).await;
+    let after = |fault: Option<QueueErrorKind>, time: Duration| {
+        match fault {
+            Some(kind) => world.hooks.make(Operation::Extend, Act::Fail(kind)),
+            None => world.hooks.mend(Operation::Extend),
+        }
+        pass(&world.clock, time)
+    };
+    after(None, SECOND * 15).await;
+    after(Some(QueueErrorKind::Throttled), Duration::from_millis(14_300)).await;
+    after(Some(QueueErrorKind::Transient), SECOND).await;
+    after(Some(QueueErrorKind::Gone), SECOND * 2).await;
+    for outcome in ["extended", "failed", "unknown", "gone"] {
+        assert_eq!(readings.counter(&format!("extensions {outcome}")), 1, "{outcome}");
+    }
+    assert_eq!((readings.counter("extensions denied"), readings.counter("billed_calls extend")), (0, 4));
+    assert!(readings.gauge("oldest_uncommitted_seconds") > 25.0, "polls keep it up to date");
 }
