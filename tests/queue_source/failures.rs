@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use headwater_core::{
-    CheckpointId, Clock, Delivery, Event, Handle, Mono, QueueErrorKind, ServerMs, Source, SourceErrorKind,
+    CheckpointId, Clock, Delivery, Event, Handle, Mono, QueueErrorKind, ServerMs, Source, SourceErrorKind, SourceState,
 };
 use headwater_queue_source::{BadRecords, Objective};
 use headwater_testkit::{MemoryQueueOptions, Operation, settle};
@@ -111,6 +111,48 @@ async fn a_restored_source_goes_on_and_one_without_a_commit_does_too() {
         assert_eq!(world.lines(&mut source).await, ["b"]);
         world.checkpoint(&mut source, 2).await;
         assert_eq!(world.queue.deleted().len(), 2, "committing 2 commits 1");
+    }
+}
+
+/// Parts of a committed checkpoint are let go of only where the store was said to keep them; with what it kept the state is whole.
+#[tokio::test]
+async fn a_store_that_keeps_parts_is_not_given_them_again() {
+    for kept in [false, true] {
+        let world = World::new();
+        let mut source = world.source(World::config()).await;
+        if kept {
+            source.rely_on_stored_parts();
+        }
+        let mut states = Vec::new();
+        for id in 1..=3 {
+            world.queue.send(format!("message {id}"));
+            world.lines(&mut source).await;
+            let state = source.checkpoint(CheckpointId(id)).await.expect("a checkpoint");
+            // The second is given up: nothing says that the store has it.
+            if id == 2 {
+                source.abort(CheckpointId(id)).await.expect("an abort");
+            } else {
+                source.commit(CheckpointId(id)).await.expect("a commit");
+            }
+            states.push(state);
+        }
+        drop(source);
+        let names = |state: &SourceState| state.stored.iter().map(|part| part.name.clone()).collect::<Vec<_>>();
+        let first = states[0].parts[0].clone();
+        let expected = if kept { vec![first.name.clone()] } else { vec![] };
+        assert_eq!([names(&states[1]), names(&states[2])], [expected.clone(), expected]);
+        let mut whole = states.pop().expect("three states");
+        if kept {
+            assert_eq!(whole.stored[0].len, first.bytes.len() as u64);
+            assert_eq!(whole.parts.len(), 2, "what the second said comes again");
+            whole.stored.clear();
+            whole.parts.insert(0, first);
+        }
+        let mut source = world.source(World::config()).await;
+        source.restore(CheckpointId(3), whole).await.expect("a restore");
+        source.commit(CheckpointId(3)).await.expect("a commit");
+        settle().await;
+        assert_eq!(world.queue.deleted().len(), 3);
     }
 }
 
