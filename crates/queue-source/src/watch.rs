@@ -36,6 +36,12 @@ impl Watch {
         self.0.lock().ledger.counts()
     }
 
+    /// Deletes confirmed so far.
+    #[must_use]
+    pub fn deleted(&self) -> u64 {
+        self.0.lock().totals.deleted
+    }
+
     /// Redeliveries dropped so far.
     #[must_use]
     pub fn duplicates(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Calls on their way: what becomes of each is drawn when it is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -16,6 +16,12 @@ use super::plan::{Call, fork};
 use super::service::Quirk;
 use super::world::{Happening, World, note};
 use crate::random::Random;
+
+/// A ghost is read at the latest so long before it may be forgotten: those who read it may step aside.
+const GHOST_MARGIN: Duration = Duration::from_millis(500);
+
+/// Ghosts come only where so many deleted ids are remembered: fewer may be forgotten for their number alone.
+const GHOST_IDS: u32 = 1_000;
 
 /// What is asked of the service.
 #[derive(Clone, Debug)]
@@ -70,6 +76,9 @@ pub(crate) struct Calls {
     next: u64,
     keys: BTreeMap<String, (MessageKey, usize)>,
     seen: BTreeMap<MessageKey, u32>,
+    newest: BTreeMap<MessageKey, Message>,
+    /// Messages that were deleted a short time ago, and when.
+    ghosts: VecDeque<(Mono, Message)>,
     consumption: Consumption,
 }
 
@@ -338,13 +347,35 @@ impl World {
         if quirk.duplicates == 0 && !self.service.has_visible(now) {
             return false;
         }
-        let messages = self.service.receive(now, max, quirk);
+        let mut messages = self.service.receive(now, max, quirk);
         if messages.is_empty() {
             return false;
+        }
+        if hit(&mut random, Fault::Ghost) && messages.len() < max as usize {
+            messages.extend(self.ghost(call));
         }
         self.note_deliveries(call, &messages, quirk);
         self.reply(call, Answer::Received(Received::new(messages, Some(now))));
         true
+    }
+
+    /// A message that was deleted, once more: its answer must be read while the source still has to remember it.
+    fn ghost(&mut self, call: u64) -> Option<Message> {
+        let limits = &self.plan.quiet.job.limits;
+        let back = self.calls.open.get(&call)?.fate.back;
+        let read = self.mono() + back + GHOST_MARGIN;
+        if limits.grace_max_ids < GHOST_IDS {
+            return None;
+        }
+        let (grace, ghosts) = (limits.grace, &mut self.calls.ghosts);
+        while ghosts.front().is_some_and(|(deleted, _)| *deleted + grace < read) {
+            ghosts.pop_front();
+        }
+        let (_, mut message) = ghosts.pop_front()?;
+        message.handle = Handle::new(&format!("ghost-{call}"));
+        message.dequeue_count += 1;
+        self.figures.hit(Fault::Ghost);
+        Some(message)
     }
 
     fn note_deliveries(&mut self, call: u64, messages: &[Message], quirk: Quirk) {
@@ -359,6 +390,7 @@ impl World {
             again += u64::from(*times > 1);
             self.calls.consumption.held += u64::from(*times == 1);
             self.delivered(&message.handle, key);
+            self.calls.newest.insert(key, message.clone());
             text.push_str(&format!(" m{number}/{}", message.dequeue_count));
         }
         let now = self.mono();
@@ -392,6 +424,9 @@ impl World {
             if done {
                 self.calls.consumption.held = self.calls.consumption.held.saturating_sub(1);
                 self.calls.consumption.since = None;
+                let at = self.mono();
+                let newest = self.calls.key_of(handle).and_then(|key| self.calls.newest.remove(&key));
+                self.calls.ghosts.extend(newest.map(|message| (at, message)));
                 self.deleted(handle);
             }
             let lie = self.sabotage == Some(Sabotage::ConfirmBlindly);

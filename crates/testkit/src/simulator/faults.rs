@@ -21,6 +21,7 @@ pub enum Fault {
     ShortLease,
     DeadHandle,
     EarlyReturn,
+    Ghost,
     PartialDelete,
     WrongDelete,
     Denied,
@@ -40,7 +41,7 @@ pub enum Fault {
 }
 
 /// Every kind: its name on the command line, and what happens.
-pub const FAULTS: [(Fault, &str, &str); 28] = [
+pub const FAULTS: [(Fault, &str, &str); 29] = [
     (Fault::RequestLost, "request-lost", "a call never arrives: no effect, and no answer"),
     (Fault::ResponseLost, "response-lost", "a call takes effect and its answer is lost, at once or until the deadline"),
     (Fault::ServerError, "server-error", "a call is answered with 5xx, without effect"),
@@ -53,6 +54,7 @@ pub const FAULTS: [(Fault, &str, &str); 28] = [
     (Fault::ShortLease, "short-lease", "a lease ends earlier than promised, or is shorter and says so"),
     (Fault::DeadHandle, "dead-handle", "a handle dies while its lease runs"),
     (Fault::EarlyReturn, "early-return", "a message is visible again while its first delivery is in flight"),
+    (Fault::Ghost, "ghost", "a message is delivered once more after its delete was confirmed, within the grace for that"),
     (Fault::PartialDelete, "partial-delete", "entries of a delete are not tried and reported as failed"),
     (Fault::WrongDelete, "wrong-delete", "entries of a delete are deleted and reported as failed"),
     (Fault::Denied, "denied", "for a while a kind of call is denied: the job ends, and is started again"),

@@ -12,7 +12,8 @@
 use std::time::Duration;
 
 use headwater_core::{CheckpointId, Delivery, MessageKey};
-use headwater_ledger::{Counts, Limits, Violation};
+use headwater_ledger::{Counts, Violation};
+use headwater_queue_source::Footprint;
 
 use super::books::Books;
 
@@ -81,20 +82,19 @@ pub fn restorable(id: CheckpointId, problem: &str) -> Result<(), Violation> {
     require(problem.is_empty(), "G3", || format!("checkpoint {id} was saved, and cannot be restored: {problem}"))
 }
 
-/// `G4`, the formula of the documentation: undeleted cap + pollers × batch + `ledgerMaxIds` + grace.
+/// `G4`, the formula of the documentation, [`SourceConfig::bound`](headwater_queue_source::SourceConfig::bound): after a
+/// restart under smaller limits, the largest so far.
 ///
 /// # Errors
-/// How many ids there are.
-pub fn bounded(counts: &Counts, limits: &Limits, pollers: usize) -> Result<(), Violation> {
-    let batch = u64::from(limits.batch_max) * pollers as u64;
-    let cap = u64::from(limits.undeleted_max) + batch;
-    require(counts.undeleted() <= cap, "G4", || format!("{} undeleted messages, at most {cap}", counts.undeleted()))?;
-    let most = cap + u64::from(limits.ledger_max_ids) + u64::from(limits.grace_max_ids);
-    require(counts.ids() <= most, "G4", || format!("{} ids are remembered, at most {most}: {counts:?}", counts.ids()))?;
-    let bytes = counts.held_bytes + counts.reserved_bytes;
-    // An answer may be larger than what was set aside for it by what duplicates it brings.
-    let most = limits.bytes_max + limits.message_bytes_max * batch;
-    require(bytes <= most, "G4", || format!("{bytes} bytes are held, at most {most}"))
+/// How many ids there are, or bytes.
+pub fn bounded(counts: &Counts, bound: &Footprint, undeleted_max: u32) -> Result<(), Violation> {
+    let undeleted = counts.undeleted();
+    require(undeleted <= u64::from(undeleted_max), "G4", || {
+        format!("{undeleted} messages are received and not deleted, at most {undeleted_max}: {counts:?}")
+    })?;
+    let (ids, bytes) = (counts.ids(), counts.held_bytes + counts.reserved_bytes);
+    require(ids <= bound.ids, "G4", || format!("{ids} ids are remembered, at most {}: {counts:?}", bound.ids))?;
+    require(bytes <= bound.bytes, "G4", || format!("{bytes} bytes are held, at most {}: {counts:?}", bound.bytes))
 }
 
 /// `G4`: some permitted action is always enabled.
@@ -128,6 +128,14 @@ pub fn no_busy_loop(steps: u64, most: u64) -> Result<(), Violation> {
 pub fn honest(claimed: Delivery, parts: &[Delivery]) -> Result<(), Violation> {
     let least = parts.iter().copied().min().unwrap_or(Delivery::ExactlyOnce);
     require(claimed == least, "G5", || format!("the job claims {claimed}, and its parts give {least}"))
+}
+
+/// `G5`: what the source calls deleted is.
+///
+/// # Errors
+/// It counts more than the queue has deleted.
+pub fn counts_honestly(claimed: u64, deleted: u64) -> Result<(), Violation> {
+    require(claimed <= deleted, "G5", || format!("{claimed} deletes are called confirmed, and the queue has done {deleted}"))
 }
 
 /// `G5`: a run fails only for a reason that it was given.

@@ -68,6 +68,8 @@ fn pass_time(sim: &Sim) {
         world.violate(invariants::enabled(next.map(|next| next.since(now))));
         let over = invariants::ends(now.since(world.now.limit), Duration::ZERO, "a life that was told to end");
         world.violate(over);
+        let stop_by = world.now.stop_by.unwrap_or(now);
+        world.violate(invariants::ends(now.since(stop_by), Duration::ZERO, "a stop with a deadline"));
         next
     };
     let Some(next) = next else { return };
@@ -171,7 +173,9 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
         sinks.push((name, Box::new(sink)));
     }
     let queue = Arc::new(SimQueue { sim: Arc::clone(sim), margin: life.job.receive_margin });
-    let source = QueueSource::open(queue, Arc::clone(&clock), config(life, &store)).await?;
+    let config = config(life, &store);
+    sim.lock().widen(&config);
+    let source = QueueSource::open(queue, Arc::clone(&clock), config).await?;
     judge_promise(sim, &source, &sinks);
     let runner = assemble(sim, life, source, sinks, store, clock)?;
     runner.run().await
@@ -214,8 +218,6 @@ fn assemble(
     clock: Arc<dyn Clock>,
 ) -> Result<Runner, JobError> {
     let watch = source.watch();
-    let mut limits = life.job.limits.clone();
-    limits.message_bytes_max = limits.message_bytes_max.max(64 << 10);
     let plan = Everywhere::new(sinks.iter().map(|(name, _)| name.clone()));
     let input = Input { table: "simulated".into(), source: Box::new(source), bad_rows: BadRows::Fail };
     let store = SimStore { sim: Arc::clone(sim), inner: store, clock: Arc::clone(&clock) };
@@ -225,11 +227,10 @@ fn assemble(
     options.drain_deadline = life.job.drain_deadline;
     let runner = Runner::new(vec![input], Box::new(plan), sinks, Box::new(store), clock, options)?;
     let mut world = sim.lock();
-    world.widen(&limits, life.job.pollers);
     world.now.watch = Some(watch);
     world.now.stopper = Some(runner.stopper());
     if world.now.stop_wanted {
-        runner.stopper().stop();
+        world.stop(&runner.stopper());
     }
     Ok(runner)
 }

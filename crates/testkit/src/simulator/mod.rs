@@ -24,7 +24,67 @@
 //!
 //! # A queue of your own
 //! Write its service as a pure machine ([`Service`]) and hand [`simulate_on`] a function that makes one. Everything that
-//! can go wrong around it is the simulator's business.
+//! can go wrong around it is the simulator's business: what it asks of a service is only what a service does.
+//! ```
+//! use std::{collections::BTreeMap, sync::Arc, time::Duration};
+//! use headwater_core::{Capabilities, Description, Extended, Handle, Message, QueueIdentity, ServerMs};
+//! use headwater_testkit::simulator::{NewService, Options, Quirk, Service, simulate_on};
+//!
+//! /// A queue whose handles are `message/delivery`.
+//! #[derive(Debug)]
+//! struct Mine { lease: Duration, sent: u32, messages: BTreeMap<u32, (String, u32, i64)> } // body, deliveries, hidden until
+//!
+//! impl Mine {
+//!     fn live(&mut self, now: ServerMs, handle: &Handle) -> Option<u32> {
+//!         let (id, delivery) = handle.as_str().split_once('/')?;
+//!         let (id, delivery): (u32, u32) = (id.parse().ok()?, delivery.parse().ok()?);
+//!         self.messages.get(&id).filter(|(_, n, until)| *n == delivery && *until > now.0).map(|_| id)
+//!     }
+//! }
+//!
+//! impl Service for Mine {
+//!     fn identity(&self) -> QueueIdentity { QueueIdentity { account: String::new(), name: "mine".into() } }
+//!     fn capabilities(&self) -> Capabilities {
+//!         let mut mine = Capabilities::mns();
+//!         mine.handle_changes_on_extend = false;
+//!         mine
+//!     }
+//!     fn describe(&mut self) -> Description { Description::new(Some(self.lease), None, None) }
+//!     fn send(&mut self, _now: ServerMs, body: &str) -> String {
+//!         self.sent += 1;
+//!         self.messages.insert(self.sent, (body.to_owned(), 0, 0));
+//!         self.sent.to_string()
+//!     }
+//!     fn receive(&mut self, now: ServerMs, max: u32, quirk: Quirk) -> Vec<Message> {
+//!         let lease = quirk.lease.unwrap_or(self.lease).as_millis() as i64;
+//!         let visible = self.messages.iter_mut().filter(|(_, (.., until))| *until <= now.0);
+//!         visible.take(max as usize).map(|(id, (body, deliveries, until))| {
+//!             (*deliveries, *until) = (*deliveries + 1, now.0 + lease);
+//!             let handle = Handle::new(&format!("{id}/{deliveries}"));
+//!             let mut message = Message::new(&id.to_string(), handle, body.clone().into());
+//!             message.dequeue_count = *deliveries;
+//!             message
+//!         }).collect()
+//!     }
+//!     fn delete(&mut self, now: ServerMs, handle: &Handle) -> bool {
+//!         self.live(now, handle).is_some_and(|id| self.messages.remove(&id).is_some())
+//!     }
+//!     fn extend(&mut self, now: ServerMs, handle: &Handle, lease: Duration) -> Option<Extended> {
+//!         let id = self.live(now, handle)?;
+//!         let until = now.0 + lease.as_millis() as i64;
+//!         self.messages.get_mut(&id)?.2 = until;
+//!         Some(Extended { handle: handle.clone(), next_visible: Some(ServerMs(until)) })
+//!     }
+//!     fn has_visible(&mut self, now: ServerMs) -> bool { self.messages.values().any(|m| m.2 <= now.0) }
+//!     fn wakeup(&mut self) -> Option<ServerMs> { self.messages.values().map(|m| ServerMs(m.2)).min() }
+//!     fn remaining(&mut self, _now: ServerMs) -> u64 { self.messages.len() as u64 }
+//! }
+//!
+//! let mine: NewService = Arc::new(|_seed, _now, lease| Box::new(Mine { lease, sent: 0, messages: BTreeMap::new() }));
+//! for seed in 0..5 {
+//!     assert_eq!(simulate_on(seed, &Options::default(), &mine).violation, None, "seed {seed}");
+//! }
+//! ```
 //!
 //! # Reading order
 //! [`Fault`] lists what can go wrong, [`invariants`] what must hold. Then `plan` (what a seed draws), `world` and `calls` (what

@@ -20,6 +20,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) lease: Duration,
     pub(crate) sinks: usize,
+    pub(crate) restarts_differ: bool,
     rates: [u16; FAULTS.len()],
     pub(crate) slow_max: Duration,
     pub(crate) parked_max: Option<usize>,
@@ -143,7 +144,8 @@ impl Plan {
             cut_lives(&mut lives, cut);
         }
         let quiet = Life::quiet(&common, lease);
-        Self { seed, lease, sinks, rates, slow_max, parked_max, consumption, sends, lives, quiet }
+        let restarts_differ = options.faults.has(Fault::Restart);
+        Self { seed, lease, sinks, restarts_differ, rates, slow_max, parked_max, consumption, sends, lives, quiet }
     }
 
     /// How often a fault hits, in calls out of a thousand.
@@ -164,6 +166,8 @@ fn draw_rates(random: &mut Random, options: &Options) -> [u16; FAULTS.len()] {
         let own = strength * one_of(random, &[0, 0, 1, 1, 2]);
         // Calls that hang hold everything up: a few are enough.
         let own = if fault == Fault::Stuck { own / 4 } else { own };
+        // A ghost needs a delete a short time before: most calls have none to offer.
+        let own = if fault == Fault::Ghost { own * 6 } else { own };
         let scaled = u32::from(own) * u32::from(options.rates) / 100;
         rates[fault as usize] = if options.faults.has(fault) { u16::try_from(scaled).unwrap_or(u16::MAX) } else { 0 };
     }
@@ -214,8 +218,8 @@ impl JobPlan {
         limits.checkpoint_interval = lease / one_of(random, &[2, 3, 8]);
         limits.ledger_max_ids = one_of(random, &[3, 20, 1_000, 1_000_000, 1_000_000]);
         limits.full_patience = SECOND * one_of(random, &[30, 600]);
-        limits.grace = SECOND * one_of(random, &[0, 5, 60]);
-        limits.grace_max_ids = one_of(random, &[1, 20, 1_000, 200_000]);
+        limits.grace = SECOND * one_of(random, &[0, 5, 60, 60]);
+        limits.grace_max_ids = one_of(random, &[1, 20, 1_000, 200_000, 200_000]);
         limits.delete_max_retries = one_of(random, &[0, 1, 3]);
         limits.deltas_max = one_of(random, &[1, 2, 64]);
         let mut plan = Self {

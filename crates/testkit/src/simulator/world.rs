@@ -11,8 +11,8 @@ use std::time::Duration;
 use headwater_core::{Clock, Handle, ManualClock, MessageKey, Mono, ServerMs, WallMs};
 use headwater_job::Stopper;
 use headwater_job::fs::MemoryFs;
-use headwater_ledger::{Limits, Violation};
-use headwater_queue_source::Watch;
+use headwater_ledger::Violation;
+use headwater_queue_source::{Footprint, SourceConfig, Watch};
 
 use super::books::{self, Books};
 use super::calls::{Asked, Calls};
@@ -30,6 +30,9 @@ const BEGIN: i64 = 1_700_000_000_000;
 
 /// Steps without any time passing that are called a busy loop: far above what 800 messages at one moment need.
 const STEPS_MAX: u64 = 300_000;
+
+/// What a stop may take beyond its deadline: steps aside at every await, and the checkpoint store's last note.
+const STOP_SLACK: Duration = Duration::from_secs(1);
 
 /// Handles remembered that troubles may hit.
 const HANDLES_MAX: usize = 64;
@@ -67,7 +70,7 @@ pub(crate) struct World {
     handles: Vec<Handle>,
     disk_full: bool,
     /// The widest bounds of any life so far: what is restored may be more than the bounds of now.
-    bounds: Option<(Limits, usize)>,
+    bounds: Option<(Footprint, u32)>,
     pub(crate) books: Books,
     pub(crate) trace: Trace,
     pub(crate) figures: Figures,
@@ -95,6 +98,11 @@ pub(crate) struct NowLife {
     pub(crate) was_stalled: bool,
     /// When it has to have ended.
     pub(crate) limit: Mono,
+    /// How long its end may take, and until when it has to be over once it was told to stop.
+    pub(crate) stop_time: Duration,
+    pub(crate) stop_by: Option<Mono>,
+    /// Messages that the queue had deleted when it began.
+    deleted_before: u64,
 }
 
 /// Something on its way.
@@ -294,8 +302,15 @@ impl World {
     /// Begins a life: its troubles and its end are on their way.
     pub(crate) fn begin_life(&mut self, number: u32, life: &Life, quiet: bool) {
         let now = self.mono();
-        self.now = NowLife { number, quiet, disk_failed: self.disk_full, ..NowLife::default() };
+        let deleted_before = self.figures.deleted;
+        // Deletes and releases have a quarter of the deadline even if everything before took all of it.
+        let stop_time = life.job.drain_deadline * 5 / 4 + STOP_SLACK;
+        self.now =
+            NowLife { number, quiet, disk_failed: self.disk_full, deleted_before, stop_time, ..NowLife::default() };
         self.figures.lives += 1;
+        if number > 1 && self.plan.restarts_differ {
+            self.figures.hit(Fault::Restart);
+        }
         note!(self, "process", "life {number} begins: {}", describe(&life.job));
         for (at, trouble) in &life.troubles {
             self.schedule(now + *at, Happening::Trouble(number, *trouble));
@@ -318,12 +333,18 @@ impl World {
             End::Stop => {
                 self.figures.hit(Fault::Stop);
                 self.now.stop_wanted = true;
-                if let Some(stopper) = &self.now.stopper {
-                    stopper.stop();
+                if let Some(stopper) = self.now.stopper.clone() {
+                    self.stop(&stopper);
                 }
             }
             End::None => {}
         }
+    }
+
+    /// Tells the job to stop; from now on its deadline runs.
+    pub(crate) fn stop(&mut self, stopper: &Stopper) {
+        stopper.stop();
+        self.now.stop_by = Some(self.mono() + self.now.stop_time);
     }
 
     fn trouble(&mut self, trouble: Trouble) {
@@ -433,21 +454,24 @@ impl World {
     }
 
     /// Bounds of one more life.
-    pub(crate) fn widen(&mut self, limits: &Limits, pollers: usize) {
-        let (widest, most) = self.bounds.get_or_insert_with(|| (limits.clone(), pollers));
-        widest.undeleted_max = widest.undeleted_max.max(limits.undeleted_max);
-        widest.ledger_max_ids = widest.ledger_max_ids.max(limits.ledger_max_ids);
-        widest.grace_max_ids = widest.grace_max_ids.max(limits.grace_max_ids);
-        widest.batch_max = widest.batch_max.max(limits.batch_max);
-        *most = (*most).max(pollers);
+    pub(crate) fn widen(&mut self, config: &SourceConfig) {
+        let bound = config.bound();
+        let (widest, undeleted) = self.bounds.get_or_insert((bound, 0));
+        (widest.ids, widest.bytes) = (widest.ids.max(bound.ids), widest.bytes.max(bound.bytes));
+        *undeleted = (*undeleted).max(config.limits.undeleted_max);
     }
 
     /// Looks at the source from inside.
     pub(crate) fn judge_inside(&mut self) {
         let Some(watch) = &self.now.watch else { return };
         let mut found = watch.check();
-        if let (Ok(()), Some((limits, pollers))) = (&found, &self.bounds) {
-            found = invariants::bounded(&watch.counts(), limits, *pollers);
+        let deleted = self.figures.deleted - self.now.deleted_before;
+        // A handle that was spoilt may be confirmed by a service that breaks its word.
+        if found.is_ok() && self.sabotage.is_none() {
+            found = invariants::counts_honestly(watch.deleted(), deleted);
+        }
+        if let (Ok(()), Some((bound, undeleted))) = (&found, &self.bounds) {
+            found = invariants::bounded(&watch.counts(), bound, *undeleted);
         }
         self.violate(found);
     }
