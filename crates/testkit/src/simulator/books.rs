@@ -171,6 +171,19 @@ impl Books {
         self.numbers.get(&key).copied()
     }
 
+    /// The id of a message.
+    #[must_use]
+    pub fn id(&self, key: MessageKey) -> Option<&str> {
+        self.number(key).map(|number| self.messages[number].id.as_str())
+    }
+
+    /// The deleted messages of which a row is not shown.
+    #[must_use]
+    pub fn deleted_and_missing(&self) -> Vec<MessageKey> {
+        let missing = self.deleted().filter(|number| self.missing_row(*number).is_some());
+        missing.map(|number| MessageKey::of(&self.messages[number].id)).collect()
+    }
+
     /// How a message is called in a report: its number and its id.
     #[must_use]
     pub fn name(&self, key: MessageKey) -> String {

@@ -10,7 +10,6 @@ use headwater_core::{
 };
 
 use super::faults::Fault;
-use super::invariants;
 use super::options::Sabotage;
 use super::plan::{Call, fork};
 use super::service::Quirk;
@@ -197,8 +196,7 @@ impl World {
         self.figures.delete_requests += handles.len() as u64;
         for handle in handles {
             if let Some(key) = self.calls.key_of(handle) {
-                let early = invariants::nothing_early(&self.books, key);
-                self.violate(early);
+                self.judge_delete(key);
             }
         }
     }

@@ -54,7 +54,11 @@ pub const FAULTS: [(Fault, &str, &str); 29] = [
     (Fault::ShortLease, "short-lease", "a lease ends earlier than promised, or is shorter and says so"),
     (Fault::DeadHandle, "dead-handle", "a handle dies while its lease runs"),
     (Fault::EarlyReturn, "early-return", "a message is visible again while its first delivery is in flight"),
-    (Fault::Ghost, "ghost", "a message is delivered once more after its delete was confirmed, within the grace for that"),
+    (
+        Fault::Ghost,
+        "ghost",
+        "a message is delivered once more after its delete was confirmed, within the grace for that",
+    ),
     (Fault::PartialDelete, "partial-delete", "entries of a delete are not tried and reported as failed"),
     (Fault::WrongDelete, "wrong-delete", "entries of a delete are deleted and reported as failed"),
     (Fault::Denied, "denied", "for a while a kind of call is denied: the job ends, and is started again"),

@@ -15,7 +15,7 @@ use headwater_job::{
     BadRows, Guarantee, Input, JobError, JobErrorKind, JobReport, Lineage, LocalStore, Part, RunOptions, Runner,
     StoreOptions,
 };
-use headwater_queue_source::{QueueSource, SourceConfig, Watch};
+use headwater_queue_source::{LogConfig, QueueSource, SourceConfig, Watch};
 
 use super::client::{Disk, LifeClock, SimQueue};
 use super::faults::Fault;
@@ -23,7 +23,7 @@ use super::invariants;
 use super::parts::{SimSink, SimStore, look, place};
 use super::plan::Life;
 use super::rows::{Everywhere, Lines, columns};
-use super::world::{NowLife, Sim, note};
+use super::world::{LOG, NowLife, Sim, note};
 
 const STATE: &str = "/state";
 
@@ -173,7 +173,17 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
         sinks.push((name, Box::new(sink)));
     }
     let queue = Arc::new(SimQueue { sim: Arc::clone(sim), margin: life.job.receive_margin });
-    let config = config(life, &store);
+    let mut config = config(life, &store);
+    if let Some(log) = &plan.log {
+        let mut own = LogConfig::new(disk.clone(), LOG, u128::from(plan.seed) << 64 | u128::from(number));
+        (own.bytes_max, own.segment_bytes, own.group_bytes) = (log.bytes_max, log.segment_bytes, log.group_bytes);
+        own.owner = format!("life {number}");
+        config = config.commit_log(own);
+    }
+    #[cfg(feature = "traps")]
+    {
+        config.limits.trap = sim.lock().trap;
+    }
     sim.lock().widen(&config);
     let source = QueueSource::open(queue, Arc::clone(&clock), config).await?;
     judge_promise(sim, &source, &sinks);
@@ -253,7 +263,7 @@ pub(crate) fn bury(sim: &Arc<Sim>, life: &Life, ended: &Ended) {
             let text = error.to_string();
             note!(world, "process", "has failed: {text}");
             world.figures.failures += 1;
-            let given = is_given(&world.now, error, &text, life);
+            let given = is_given(&world.now, error, &text, life, world.plan.log.is_some());
             world.violate(invariants::failed_for_a_reason(&text, given));
         }
         Ended::Died => {}
@@ -276,13 +286,11 @@ pub(crate) fn bury(sim: &Arc<Sim>, life: &Life, ended: &Ended) {
     drop(world);
     let sinks = sim.lock().plan.sinks;
     (0..sinks).for_each(|sink| look(sim, sink));
-    let mut world = sim.lock();
-    let shown = invariants::deleted_is_shown(&world.books);
-    world.violate(shown);
+    sim.lock().judge_deleted();
 }
 
 /// Whether something was done to this life that explains how it failed.
-fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life) -> bool {
+fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life, logs: bool) -> bool {
     match (error, error.kind()) {
         (_, JobErrorKind::Denied) => now.was_denied,
         (_, JobErrorKind::BadData) => now.was_unreadable,
@@ -294,6 +302,7 @@ fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life) -> bool {
         (JobError::Sink(_) | JobError::Saves { .. } | JobError::Store(_), _) => {
             now.disk_failed && error.kind() == JobErrorKind::Failed
         }
+        (JobError::Source(_), JobErrorKind::Failed) if logs && now.disk_failed => true,
         _ => text.contains("ledgerMaxIds") && life.job.limits.ledger_max_ids < 10_000,
     }
 }

@@ -23,11 +23,25 @@ pub struct Options {
     pub trace: bool,
     /// A part that breaks its promise, to see whether it is seen.
     pub sabotage: Option<Sabotage>,
+    /// Test-only: a known mistake of the ledger or the source that is switched on.
+    #[cfg(feature = "traps")]
+    #[doc(hidden)]
+    pub trap: Option<headwater_ledger::Trap>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { faults: FaultSet::ALL, rates: 100, messages: None, lives: None, cut: None, trace: false, sabotage: None }
+        Self {
+            faults: FaultSet::ALL,
+            rates: 100,
+            messages: None,
+            lives: None,
+            cut: None,
+            trace: false,
+            sabotage: None,
+            #[cfg(feature = "traps")]
+            trap: None,
+        }
     }
 }
 

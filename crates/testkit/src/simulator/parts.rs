@@ -1,6 +1,6 @@
 //! The store and the sinks of a job, watched, slowed down, and sometimes broken on purpose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,12 +57,25 @@ async fn pause(sim: &Sim, clock: &dyn Clock, part: Part) {
     }
 }
 
-/// The ids in a saved state, by what a restart would make of it.
-fn keys(state: &JobState) -> Result<BTreeSet<MessageKey>, String> {
+/// The parts of a state that are the ledger's: what else a source keeps has names of its own.
+fn is_ledgers(name: &str) -> bool {
+    !name.starts_with("log-")
+}
+
+/// The ids in a saved state, by what a restart would make of it. Parts that are only named were saved before.
+fn keys(state: &JobState, known: &mut BTreeMap<String, Arc<[u8]>>) -> Result<BTreeSet<MessageKey>, String> {
     let mut keys = BTreeSet::new();
     for source in &state.sources {
-        let segments: Result<Vec<_>, _> = source.parts.iter().map(|part| Segment::from_bytes(&part.bytes)).collect();
-        let segments = segments.map_err(|error| error.to_string())?;
+        known.extend(source.parts.iter().map(|part| (part.name.clone(), Arc::clone(&part.bytes))));
+        let names = source.stored.iter().map(|part| &part.name).chain(source.parts.iter().map(|part| &part.name));
+        let segments: Result<Vec<_>, String> = names
+            .filter(|name| is_ledgers(name))
+            .map(|name| {
+                let bytes = known.get(name).ok_or_else(|| format!("nobody has part {name}"))?;
+                Segment::from_bytes(bytes).map_err(|error| error.to_string())
+            })
+            .collect();
+        let segments = segments?;
         let mut ledger = Ledger::new(Limits::default(), Mono::default()).map_err(|errors| format!("{errors:?}"))?;
         ledger.restore(state.checkpoint, &segments, Mono::default()).map_err(|error| error.to_string())?;
         keys.extend(ledger.ids().into_iter().map(|id| id.key));
@@ -72,8 +85,8 @@ fn keys(state: &JobState) -> Result<BTreeSet<MessageKey>, String> {
 
 impl SimStore {
     fn durable(&self, state: &JobState) {
-        let keys = keys(state);
         let mut world = self.sim.lock();
+        let keys = keys(state, &mut world.parts);
         if world.now.dead {
             return;
         }
@@ -116,6 +129,10 @@ impl CheckpointStore for SimStore {
 
     fn next_id(&self) -> CheckpointId {
         self.inner.next_id()
+    }
+
+    fn keeps_parts(&self) -> bool {
+        self.inner.keeps_parts()
     }
 
     async fn save(&mut self, state: &JobState) -> Result<(), StoreError> {

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) lease: Duration,
     pub(crate) sinks: usize,
     pub(crate) restarts_differ: bool,
+    /// With `commit = log`.
+    pub(crate) log: Option<LogPlan>,
     rates: [u16; FAULTS.len()],
     pub(crate) slow_max: Duration,
     pub(crate) parked_max: Option<usize>,
@@ -29,6 +31,14 @@ pub(crate) struct Plan {
     pub(crate) sends: Vec<(Duration, u32)>,
     pub(crate) lives: Vec<Life>,
     pub(crate) quiet: Life,
+}
+
+/// The sizes of the source's own log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogPlan {
+    pub(crate) bytes_max: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) group_bytes: u64,
 }
 
 /// The service's throttle of who receives and does not delete.
@@ -131,7 +141,8 @@ impl Plan {
         let consumption = Consumption { undeleted: 1 + random.below(40), held };
         let consumption = has(Fault::Consumption).then_some(consumption);
         let mut jobs = fork(seed, 2);
-        let common = JobPlan::draw(&mut jobs, lease);
+        let mut common = JobPlan::draw(&mut jobs, lease);
+        let log = draw_log(seed, &mut common);
         let count = 1 + random.below(6);
         let slow_max = SECOND * one_of(&mut random, &[1, 5, 60]);
         let sinks = one_of(&mut random, &[1, 1, 2]);
@@ -145,7 +156,7 @@ impl Plan {
         }
         let quiet = Life::quiet(&common, lease);
         let restarts_differ = options.faults.has(Fault::Restart);
-        Self { seed, lease, sinks, restarts_differ, rates, slow_max, parked_max, consumption, sends, lives, quiet }
+        Self { seed, lease, sinks, restarts_differ, log, rates, slow_max, parked_max, consumption, sends, lives, quiet }
     }
 
     /// How often a fault hits, in calls out of a thousand.
@@ -172,6 +183,23 @@ fn draw_rates(random: &mut Random, options: &Options) -> [u16; FAULTS.len()] {
         rates[fault as usize] = if options.faults.has(fault) { u16::try_from(scaled).unwrap_or(u16::MAX) } else { 0 };
     }
     rates
+}
+
+/// One seed in three writes a log first.
+fn draw_log(seed: u64, job: &mut JobPlan) -> Option<LogPlan> {
+    let mut random = fork(seed, 7);
+    let log = LogPlan {
+        bytes_max: (100 << 10) * one_of(&mut random, &[1, 3, 20]),
+        segment_bytes: one_of(&mut random, &[1, 300, 2_000, 1 << 20]),
+        group_bytes: one_of(&mut random, &[1, 300, 1 << 20]),
+    };
+    if !random.chance(330) {
+        return None;
+    }
+    if random.chance(500) {
+        job.limits.checkpoint_max_messages = job.limits.undeleted_max;
+    }
+    Some(log)
 }
 
 fn draw_sends(seed: u64, span: Duration, options: &Options) -> Vec<(Duration, u32)> {

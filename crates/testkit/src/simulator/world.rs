@@ -3,7 +3,7 @@
 //! Everything happens in [`World::run_due`], one event after the other, in the order of time; what falls on one moment is
 //! ordered by the seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -27,6 +27,9 @@ use crate::random::Random;
 
 /// The service's clock at the beginning of a world.
 const BEGIN: i64 = 1_700_000_000_000;
+
+/// Where the source keeps its own log, if it does.
+pub(crate) const LOG: &str = "/log";
 
 /// Steps without any time passing that are called a busy loop: far above what 800 messages at one moment need.
 const STEPS_MAX: u64 = 300_000;
@@ -54,6 +57,8 @@ impl std::fmt::Debug for Sim {
 pub(crate) struct World {
     pub(crate) plan: Arc<Plan>,
     pub(crate) sabotage: Option<Sabotage>,
+    #[cfg(feature = "traps")]
+    pub(crate) trap: Option<headwater_ledger::Trap>,
     clock: ManualClock,
     disk: MemoryFs,
     pub(crate) service: Box<dyn Service>,
@@ -68,10 +73,14 @@ pub(crate) struct World {
     pub(crate) sink_stalls: Mono,
     pub(crate) store_stalls: Mono,
     handles: Vec<Handle>,
+    /// Messages that were found in the durable part of the source's own log.
+    logged: BTreeSet<MessageKey>,
     disk_full: bool,
     /// The widest bounds of any life so far: what is restored may be more than the bounds of now.
     bounds: Option<(Footprint, u32)>,
     pub(crate) books: Books,
+    /// The parts of saved states, by name.
+    pub(crate) parts: BTreeMap<String, Arc<[u8]>>,
     pub(crate) trace: Trace,
     pub(crate) figures: Figures,
     pub(crate) now: NowLife,
@@ -126,6 +135,8 @@ impl Sim {
         let plan = Arc::new(plan);
         let mut world = World {
             sabotage: options.sabotage,
+            #[cfg(feature = "traps")]
+            trap: options.trap,
             service: service(fork(seed, 4).draw(), ServerMs(BEGIN), plan.lease),
             events: BTreeMap::new(),
             next_event: 0,
@@ -139,8 +150,10 @@ impl Sim {
             store_stalls: Mono::default(),
             handles: Vec::new(),
             disk_full: false,
+            logged: BTreeSet::new(),
             bounds: None,
             books: Books::new(plan.sinks),
+            parts: BTreeMap::new(),
             trace: Trace::new(options.trace),
             figures: Figures::default(),
             now: NowLife::default(),
@@ -414,8 +427,42 @@ impl World {
         let Some(key) = self.calls.key_of(handle) else { return };
         self.figures.deleted += 1;
         self.books.deleted_now(key);
-        let early = invariants::nothing_early(&self.books, key);
+        self.judge_delete(key);
+    }
+
+    /// A message is deleted, or is to be: it must be safe.
+    pub(crate) fn judge_delete(&mut self, key: MessageKey) {
+        let logged = self.plan.log.is_some() && !self.books.is_committed(key) && self.is_logged(key);
+        let early = if logged { Ok(()) } else { invariants::nothing_early(&self.books, key) };
         self.violate(early);
+    }
+
+    /// Whether a message is in what a loss of power would leave of the source's own log.
+    pub(crate) fn is_logged(&mut self, key: MessageKey) -> bool {
+        if self.logged.contains(&key) {
+            return true;
+        }
+        let Some(id) = self.books.id(key) else { return false };
+        // As a record holds it: its length, its bytes.
+        let needle: Vec<u8> =
+            u32::try_from(id.len()).unwrap_or(0).to_le_bytes().into_iter().chain(id.bytes()).collect();
+        let files = self.disk.durable_files();
+        let mut log = files.iter().filter(|(path, _)| path.starts_with(LOG)).map(|(_, bytes)| bytes);
+        let found = log.any(|bytes| bytes.windows(needle.len()).any(|window| window == needle));
+        if found {
+            self.logged.insert(key);
+        }
+        found
+    }
+
+    /// After a restart every deleted message is shown, or in the source's own log.
+    pub(crate) fn judge_deleted(&mut self) {
+        let missing: Vec<MessageKey> = self.books.deleted_and_missing();
+        // What was in the log before is looked for again.
+        missing.iter().for_each(|key| _ = self.logged.remove(key));
+        let lost = missing.into_iter().find(|key| self.plan.log.is_none() || !self.is_logged(*key));
+        let found = invariants::deleted_is_safe(&self.books, lost);
+        self.violate(found);
     }
 
     /// Whether a call is denied now.
@@ -459,6 +506,10 @@ impl World {
         let (widest, undeleted) = self.bounds.get_or_insert((bound, 0));
         (widest.ids, widest.bytes) = (widest.ids.max(bound.ids), widest.bytes.max(bound.bytes));
         *undeleted = (*undeleted).max(config.limits.undeleted_max);
+        if config.log.is_some() {
+            // What is logged and not committed is limited by the bytes of the log alone.
+            (widest.ids, *undeleted) = (u64::MAX, u32::MAX);
+        }
     }
 
     /// Looks at the source from inside.
