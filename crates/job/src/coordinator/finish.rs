@@ -1,6 +1,7 @@
 //! The end of a run: the save on its way, a last checkpoint, deletes and releases, sinks closed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use headwater_core::Mono;
@@ -10,10 +11,26 @@ use super::{JobError, JobErrorKind, JobReport, Progress, Runner, Saving};
 impl Runner {
     /// The moment from which the end is counted.
     pub(super) fn note_stop(&mut self) {
+        self.note_stop_at(self.clock.now());
+    }
+
+    fn note_stop_at(&mut self, at: Mono) {
         if self.stopping.is_none() {
             let deleted = self.inputs.iter().map(|input| input.source.status().deleted);
-            self.stopping = Some((self.clock.now(), deleted.collect()));
+            self.stopping = Some((at, deleted.collect()));
         }
+    }
+
+    /// The time after a stop is over, and whoever hangs may not have noticed the stop yet: the end is counted from it all the
+    /// same.
+    pub(super) fn overdue(&mut self) -> JobError {
+        self.note_stop_at(self.clock.now() - self.work_time());
+        self.stuck()
+    }
+
+    /// What everything up to the last checkpoint may take after a stop.
+    fn work_time(&self) -> Duration {
+        self.options.drain_deadline - self.options.drain_deadline / 4
     }
 
     /// Until when polls may run out.
@@ -24,7 +41,7 @@ impl Runner {
     /// Ready when the job was stopped from outside, and everything up to its last checkpoint has had its time.
     pub(super) fn time_after_stop(&self) -> impl Future<Output = ()> + use<> {
         let (mut stop, clock) = (self.stop.clone(), Arc::clone(&self.clock));
-        let time = self.options.drain_deadline - self.options.drain_deadline / 4;
+        let time = self.work_time();
         async move {
             // The sender lives as long as the runner.
             let _ = stop.wait_for(|stop| *stop).await;
@@ -32,7 +49,7 @@ impl Runner {
         }
     }
 
-    pub(super) fn stuck(&self) -> JobError {
+    fn stuck(&self) -> JobError {
         let text = format!(
             "the last checkpoint was not taken within {:?} of the stop: the disk of the state or of a sink does not answer. \
              Nothing is lost: what is not committed is still in the queue, and the next run finds out what is",
@@ -135,4 +152,4 @@ impl Runner {
 }
 
 /// The pause before the last checkpoint is tried again. 1 s, as for those of the run.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(1);

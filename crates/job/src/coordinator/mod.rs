@@ -222,14 +222,14 @@ impl Runner {
         let restored = tokio::select! {
             biased;
             restored = self.restore() => restored,
-            () = limit => Err(self.stuck()),
+            () = limit => Err(self.overdue()),
         };
         restored?;
         let limit = self.time_after_stop();
         let outcome = tokio::select! {
             biased;
             outcome = self.work() => outcome,
-            () = limit => Err(self.stuck()),
+            () = limit => Err(self.overdue()),
         };
         self.finish(outcome).await
     }

@@ -199,6 +199,8 @@ fn config(life: &Life, store: &LocalStore) -> SourceConfig {
     config.pollers = job.pollers;
     config.delete_workers = job.delete_workers;
     config.objective = job.objective;
+    config.lease_policy = job.lease_policy;
+    config.extends_per_second = job.extends_per_second;
     config.wait = job.wait;
     config.batch_rows = job.batch_rows;
     config.batch_bytes = job.batch_bytes;

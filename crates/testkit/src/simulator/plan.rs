@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headwater_job::fs::Loss;
 use headwater_ledger::Limits;
-use headwater_queue_source::Objective;
+use headwater_queue_source::{LeasePolicy, Objective};
 
 use super::faults::{FAULTS, Fault};
 use super::options::Options;
@@ -82,6 +82,8 @@ pub(crate) struct JobPlan {
     pub(crate) pollers: usize,
     pub(crate) delete_workers: usize,
     pub(crate) objective: Objective,
+    pub(crate) lease_policy: LeasePolicy,
+    pub(crate) extends_per_second: u32,
     pub(crate) wait: Duration,
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
@@ -243,7 +245,7 @@ impl JobPlan {
         limits.bytes_max = (64 << 10) * one_of(random, &[1, 4, 32]);
         limits.checkpoint_max_messages = 1 + u32::try_from(random.below(u64::from(limits.undeleted_max))).unwrap_or(0);
         limits.checkpoint_max_bytes = one_of(random, &[8, 1_000, 64 << 10]);
-        limits.checkpoint_interval = lease / one_of(random, &[2, 3, 8]);
+        limits.checkpoint_interval = lease * one_of(random, &[1, 4, 4, 8, 24]) / 8;
         limits.ledger_max_ids = one_of(random, &[3, 20, 1_000, 1_000_000, 1_000_000]);
         limits.full_patience = SECOND * one_of(random, &[30, 600]);
         limits.grace = SECOND * one_of(random, &[0, 5, 60, 60]);
@@ -255,6 +257,8 @@ impl JobPlan {
             pollers: 1,
             delete_workers: 1,
             objective: Objective::default(),
+            lease_policy: one_of(random, &[LeasePolicy::Auto, LeasePolicy::Extend, LeasePolicy::Absorb]),
+            extends_per_second: one_of(random, &[5, 400]),
             wait: SECOND * one_of(random, &[0, 1, 5, 10, 30]),
             batch_rows: 8_192,
             batch_bytes: 1 << 20,
@@ -264,12 +268,26 @@ impl JobPlan {
             file_size: one_of(random, &["20b", "300b", "1MB"]),
             seed: 0,
         };
-        plan.vary(random);
+        plan.vary(random, lease);
         plan
     }
 
+    /// Makes of it what a source does not refuse at its start.
+    fn agree(&mut self, lease: Duration) {
+        let limits = &mut self.limits;
+        limits.checkpoint_max_messages = limits.checkpoint_max_messages.min(limits.undeleted_max);
+        let budget = f64::from(self.extends_per_second) * lease.as_secs_f64() / 2.0;
+        if f64::from(limits.undeleted_max) > budget {
+            self.lease_policy = LeasePolicy::Absorb;
+        }
+        // Only what is extended may be held for longer than half a lease.
+        if self.lease_policy == LeasePolicy::Absorb {
+            limits.checkpoint_interval = limits.checkpoint_interval.min(lease / 2);
+        }
+    }
+
     /// What a restart may change.
-    fn vary(&mut self, random: &mut Random) {
+    fn vary(&mut self, random: &mut Random, lease: Duration) {
         self.limits.batch_max = one_of(random, &[1, 3, 16, 16]);
         self.limits.delete_max = one_of(random, &[1, 3, 16, 16]);
         self.pollers = one_of(random, &[1, 1, 2, 4, 12]);
@@ -280,8 +298,8 @@ impl JobPlan {
         self.seed = random.draw();
         if random.chance(200) {
             self.limits.undeleted_max = one_of(random, &[3, 30, 300]);
-            self.limits.checkpoint_max_messages = self.limits.checkpoint_max_messages.min(self.limits.undeleted_max);
         }
+        self.agree(lease);
     }
 }
 
@@ -298,7 +316,7 @@ impl Life {
         let mut job = common.clone();
         let mut varied = fork(seed, 2_000 + number);
         if options.faults.has(Fault::Restart) {
-            job.vary(&mut varied);
+            job.vary(&mut varied, lease);
         }
         let longest = one_of(&mut random, &[2, 20, 120, 120, 600]);
         let length = between(&mut random, Duration::ZERO, SECOND * longest);

@@ -531,10 +531,11 @@ impl World {
 fn describe(job: &JobPlan) -> String {
     let limits = &job.limits;
     format!(
-        "{} pollers, batch {}, wait {:?}, undeleted {}, checkpoint {:?} or {} messages, ledger {}, grace {:?}/{}",
+        "{} pollers, batch {}, wait {:?}, leases {:?}, undeleted {}, checkpoint {:?} or {} messages, ledger {}, grace {:?}/{}",
         job.pollers,
         limits.batch_max,
         job.wait,
+        job.lease_policy,
         limits.undeleted_max,
         limits.checkpoint_interval,
         limits.checkpoint_max_messages,
