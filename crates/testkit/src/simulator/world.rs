@@ -68,6 +68,8 @@ pub(crate) struct World {
     ties: Random,
     luck: Random,
     server_skew: i64,
+    /// The latest that the service's clock has shown before a jump.
+    server_latest: ServerMs,
     wall_skew: i64,
     denied: BTreeMap<Call, Mono>,
     pub(crate) sink_stalls: Mono,
@@ -144,6 +146,7 @@ impl Sim {
             ties: fork(seed, 5),
             luck: fork(seed, 6),
             server_skew: 0,
+            server_latest: ServerMs(BEGIN),
             wall_skew: 0,
             denied: BTreeMap::new(),
             sink_stalls: Mono::default(),
@@ -369,6 +372,7 @@ impl World {
             Trouble::Deny(call, time) => _ = self.denied.insert(call, now + time),
             Trouble::ServerClock(by) => {
                 self.figures.hit(Fault::ServerClock);
+                self.server_latest = self.server_latest.max(self.server_now());
                 self.server_skew += by;
             }
             Trouble::WallClock(by) => {
@@ -494,10 +498,9 @@ impl World {
         self.denied.clear();
         self.make_room();
         (self.sink_stalls, self.store_stalls) = (Mono::default(), Mono::default());
-        // The service's clock never goes back: until ours has caught up with its jumps, its leases do not end.
-        let behind = self.server_skew.unsigned_abs();
-        self.server_skew = self.server_skew.max(0);
-        Duration::from_millis(behind)
+        // The service never goes back: until its clock has caught up with where it was before a jump, no lease ends.
+        let behind = self.server_latest.0.saturating_sub(self.server_now().0);
+        Duration::from_millis(u64::try_from(behind).unwrap_or(0))
     }
 
     /// Bounds of one more life.
