@@ -177,10 +177,16 @@ impl Books {
         self.number(key).map(|number| self.messages[number].id.as_str())
     }
 
-    /// The deleted messages of which a row is not shown.
+    /// The deleted messages of which a row is not shown, nor staged at the sink that does not show it.
     #[must_use]
-    pub fn deleted_and_missing(&self) -> Vec<MessageKey> {
-        let missing = self.deleted().filter(|number| self.missing_row(*number).is_some());
+    pub fn deleted_and_missing(&self, staged: &[BTreeSet<String>]) -> Vec<MessageKey> {
+        let is_safe = |row: &String| {
+            let sinks = self.shown.iter().enumerate();
+            let mut missing = sinks.filter(|(_, shown)| !shown.rows.contains_key(row));
+            missing.all(|(sink, _)| staged.get(sink).is_some_and(|staged| staged.contains(row)))
+        };
+        let missing =
+            self.deleted().filter(|number| !(0..self.messages[*number].rows).all(|n| is_safe(&row(*number, n))));
         missing.map(|number| MessageKey::of(&self.messages[number].id)).collect()
     }
 

@@ -31,8 +31,8 @@ pub fn nothing_early(books: &Books, key: MessageKey) -> Result<(), Violation> {
     })
 }
 
-/// `G1` as it must hold after a restart, whatever the disk lost: every row of a deleted message is shown (with `commit = log`:
-/// shown, or in the source's own log).
+/// `G1` as it must hold after every life, whatever the disk lost: every row of a deleted message is shown. (With `commit = log`:
+/// shown, or in the source's own log. After a failed sync: shown, or staged for the next life to show.)
 ///
 /// # Errors
 /// `lost` is a message of which that is not so.

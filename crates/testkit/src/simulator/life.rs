@@ -20,7 +20,7 @@ use headwater_queue_source::{LogConfig, QueueSource, SourceConfig, Watch};
 use super::client::{Disk, LifeClock, SimQueue};
 use super::faults::Fault;
 use super::invariants;
-use super::parts::{SimSink, SimStore, look, place};
+use super::parts::{SimSink, SimStore, look, place, staged};
 use super::plan::Life;
 use super::rows::{Everywhere, Lines, columns};
 use super::world::{LOG, NowLife, Sim, note};
@@ -288,7 +288,8 @@ pub(crate) fn bury(sim: &Arc<Sim>, life: &Life, ended: &Ended) {
     drop(world);
     let sinks = sim.lock().plan.sinks;
     (0..sinks).for_each(|sink| look(sim, sink));
-    sim.lock().judge_deleted();
+    let staged: Vec<_> = (0..sinks).filter(|_| gone.disk_failed).map(|sink| staged(sim, sink)).collect();
+    sim.lock().judge_deleted(&staged);
 }
 
 /// Whether something was done to this life that explains how it failed.

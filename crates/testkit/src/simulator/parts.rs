@@ -184,6 +184,14 @@ pub(crate) fn look(sim: &Sim, sink: usize) {
     world.violate(twice);
 }
 
+/// The rows that a sink keeps in hidden files.
+pub(crate) fn staged(sim: &Sim, sink: usize) -> BTreeSet<String> {
+    let dir = place(sink);
+    let listed = sim.disk.list(&dir).unwrap_or_default();
+    let hidden = listed.iter().filter(|entry| entry.name.starts_with('.'));
+    hidden.flat_map(|entry| rows(sim, &dir.join(&entry.name))).collect()
+}
+
 fn rows(sim: &Sim, path: &Path) -> Vec<String> {
     let bytes = headwater_core::fs::read(&sim.disk, path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()

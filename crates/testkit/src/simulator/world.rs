@@ -459,9 +459,10 @@ impl World {
         found
     }
 
-    /// After a restart every deleted message is shown, or in the source's own log.
-    pub(crate) fn judge_deleted(&mut self) {
-        let missing: Vec<MessageKey> = self.books.deleted_and_missing();
+    /// After a life every deleted message is shown, or in the source's own log. Where a directory could not be synced, what
+    /// was shown may have been taken back: it is `staged`, and the next life shows it again.
+    pub(crate) fn judge_deleted(&mut self, staged: &[BTreeSet<String>]) {
+        let missing: Vec<MessageKey> = self.books.deleted_and_missing(staged);
         // What was in the log before is looked for again.
         missing.iter().for_each(|key| _ = self.logged.remove(key));
         let lost = missing.into_iter().find(|key| self.plan.log.is_none() || !self.is_logged(*key));
