@@ -85,6 +85,8 @@ pub(crate) struct Calls {
 struct Open {
     asked: Asked,
     fate: Fate,
+    /// The answer has arrived: nothing is to come any more.
+    answered: bool,
     /// Its caller still waits.
     waited_for: bool,
     waker: Option<Waker>,
@@ -128,6 +130,12 @@ impl Calls {
         handles.iter().map(|handle| self.number_of(handle)).collect::<Vec<_>>().join(" ")
     }
 
+    /// Receives that somebody waits for.
+    pub(crate) fn receives(&self) -> u64 {
+        let waited_for = |open: &&Open| open.waited_for && matches!(open.asked, Asked::Receive(_));
+        self.open.values().filter(waited_for).count() as u64
+    }
+
     /// Takes what has arrived for a caller; else remembers whom to wake.
     pub(crate) fn poll(&mut self, call: u64, waker: &Waker) -> Option<Answer> {
         let open = self.open.get_mut(&call)?;
@@ -139,7 +147,9 @@ impl Calls {
 
     /// The caller is gone. What it asked for may happen all the same.
     pub(crate) fn leave(&mut self, call: u64) {
-        if let Some(open) = self.open.get_mut(&call) {
+        if self.open.get(&call).is_some_and(|open| open.answered) {
+            self.open.remove(&call);
+        } else if let Some(open) = self.open.get_mut(&call) {
             (open.waited_for, open.waker, open.here) = (false, None, None);
             // Half of the time the service notices that nobody waits any more, and does not keep the poll.
             if let Some(at) = self.parked.iter().position(|parked| *parked == call)
@@ -186,7 +196,7 @@ impl World {
     }
 
     fn open(&mut self, call: u64, asked: Asked, fate: Fate, coming: Option<Answer>) {
-        let open = Open { asked, fate, waited_for: true, waker: None, coming, here: None };
+        let open = Open { asked, fate, answered: false, waited_for: true, waker: None, coming, here: None };
         self.calls.open.insert(call, open);
     }
 
@@ -476,6 +486,7 @@ impl World {
             return;
         }
         open.here = open.coming.take();
+        open.answered = true;
         if let Some(waker) = open.waker.take() {
             waker.wake();
         }

@@ -99,6 +99,14 @@ pub fn bounded(counts: &Counts, bound: &Footprint, undeleted_max: u32) -> Result
     require(bytes <= bound.bytes, "G4", || format!("{bytes} bytes are held, at most {}: {counts:?}", bound.bytes))
 }
 
+/// `G4`: a permit is held by a receive that runs, and by nothing that has ended.
+///
+/// # Errors
+/// The ledger waits for answers that nobody waits for.
+pub fn no_leaked_permit(receives: u64, running: u64) -> Result<(), Violation> {
+    require(receives <= running, "G4", || format!("permits of {receives} receives are held, and {running} are running"))
+}
+
 /// `G4`: some permitted action is always enabled.
 ///
 /// # Errors

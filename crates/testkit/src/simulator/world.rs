@@ -526,7 +526,9 @@ impl World {
             found = invariants::counts_honestly(watch.deleted(), deleted);
         }
         if let (Ok(()), Some((bound, undeleted))) = (&found, &self.bounds) {
-            found = invariants::bounded(&watch.counts(), bound, *undeleted);
+            let counts = watch.counts();
+            found = invariants::bounded(&counts, bound, *undeleted)
+                .and_then(|()| invariants::no_leaked_permit(counts.receives, self.calls.receives()));
         }
         self.violate(found);
     }
