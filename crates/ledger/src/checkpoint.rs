@@ -310,8 +310,10 @@ impl Ledger {
         if last.checkpoint != id {
             return Err(CheckpointError::OtherCheckpoint { asked: id, found: last.checkpoint });
         }
-        let next_sequence =
-            last.sequence.checked_add(1).ok_or(SegmentError::Damaged("its sequence number is the last there is"))?;
+        // Half of all numbers are left for what is written from here on.
+        let next_sequence = Some(last.sequence).filter(|last| *last < u64::MAX / 2).map(|last| last + 1);
+        let next_sequence = next_sequence
+            .ok_or(SegmentError::Damaged("its sequence number is larger than any that was ever written"))?;
         self.note_retention(Duration::from_secs(last.retention_secs));
         self.last_barrier = Some(id);
         self.last_barrier_at = now;

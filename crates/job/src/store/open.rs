@@ -32,7 +32,7 @@ pub(super) fn open(
     });
     let used = used.chain([previous.last_id]).max().unwrap_or(0);
     let last_id = used.saturating_add(RESERVED_IDS);
-    let manifest = Manifest { epoch: previous.epoch + 1, last_id, identity, ..previous };
+    let manifest = Manifest { epoch: previous.epoch.saturating_add(1), last_id, identity, ..previous };
     dir.write(manifest::FILE, &manifest.encode())?;
     dir.sync()?;
     let kept = kept(&dir, &names, &manifest);
