@@ -65,7 +65,8 @@ pub(crate) async fn open(
         return Err(SourceError::new(SourceErrorKind::Configuration, errors.to_string()));
     };
     if let Leases::Absorbed(Some(why)) = &leases {
-        tracing::warn!(queue = %queue.identity(), "leases are not extended: {why}");
+        // What `auto` is there to decide; where absorbing does not do either, the start is refused.
+        tracing::info!(queue = %queue.identity(), "leases are not extended: {why}");
     }
     let shared = Shared::new(queue, clock, config, ledger, lease, leases);
     if shared.config.earlier_run == EarlierRun::Unclean {
