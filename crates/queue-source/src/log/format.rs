@@ -90,6 +90,10 @@ impl Header {
         if version == 0 || reserved != [0; 2] || sum != short_sum(&bytes[..HEADER - 4]) {
             return Err(BadHeader::Damaged("the checksum of its header does not match"));
         }
+        // Half of all numbers are left to count on from here.
+        if segment > u64::MAX / 2 || first_frame > u64::MAX / 2 {
+            return Err(BadHeader::Damaged("its numbers are larger than any that were ever written"));
+        }
         Ok(Self { log, segment, first_frame })
     }
 }
@@ -373,5 +377,7 @@ pub(super) fn scan(bytes: &[u8], header: Header, newest: bool) -> Result<Scan, D
     Ok(Scan { header, next_frame, end: at })
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
