@@ -128,9 +128,9 @@ async fn history(seed: u64) -> Result<Tally, String> {
         tally: Tally::default(),
     };
     for _ in 0..2 + world.random.below(4) {
-        world.live().await.map_err(|why| format!("{why}; at {:?}", world.clock.now()))?;
+        Box::pin(world.live()).await.map_err(|why| format!("{why}; at {:?}", world.clock.now()))?;
     }
-    world.finish().await?;
+    Box::pin(world.finish()).await?;
     Ok(world.tally)
 }
 
