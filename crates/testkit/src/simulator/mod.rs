@@ -87,15 +87,17 @@
 //! ```
 //!
 //! # Reading order
-//! [`Fault`] lists what can go wrong, [`invariants`] what must hold. Then `plan` (what a seed draws), `world` and `calls` (what
-//! happens outside), `client` (what the process sees of it), `life` (the process), `shrink`.
+//! [`Fault`] lists what can go wrong, [`invariants`] what must hold. Then `plan` (what a seed draws), `world`, `calls` and `fate`
+//! (what happens outside), `judge` (when it is looked at), `client` (what the process sees of it), `life` (the process), `shrink`.
 
 pub mod books;
 mod calls;
 mod client;
+mod fate;
 mod faults;
 mod figures;
 pub mod invariants;
+mod judge;
 mod life;
 mod options;
 mod parts;

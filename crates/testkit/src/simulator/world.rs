@@ -12,7 +12,7 @@ use headwater_core::{Clock, Handle, ManualClock, MessageKey, Mono, ServerMs, Wal
 use headwater_job::Stopper;
 use headwater_job::fs::MemoryFs;
 use headwater_ledger::Violation;
-use headwater_queue_source::{Footprint, SourceConfig, Watch};
+use headwater_queue_source::{Footprint, Watch};
 
 use super::books::{self, Books};
 use super::calls::{Asked, Calls};
@@ -60,7 +60,7 @@ pub(crate) struct World {
     #[cfg(feature = "traps")]
     pub(crate) trap: Option<headwater_ledger::Trap>,
     clock: ManualClock,
-    disk: MemoryFs,
+    pub(super) disk: MemoryFs,
     pub(crate) service: Box<dyn Service>,
     events: BTreeMap<(Mono, u64, u64), Happening>,
     next_event: u64,
@@ -76,10 +76,10 @@ pub(crate) struct World {
     pub(crate) store_stalls: Mono,
     handles: Vec<Handle>,
     /// Messages that were found in the durable part of the source's own log.
-    logged: BTreeSet<MessageKey>,
+    pub(super) logged: BTreeSet<MessageKey>,
     disk_full: bool,
     /// The widest bounds of any life so far: what is restored may be more than the bounds of now.
-    bounds: Option<(Footprint, u32)>,
+    pub(super) bounds: Option<(Footprint, u32)>,
     pub(crate) books: Books,
     /// The parts of saved states, by name.
     pub(crate) parts: BTreeMap<String, Arc<[u8]>>,
@@ -113,7 +113,7 @@ pub(crate) struct NowLife {
     pub(crate) stop_time: Duration,
     pub(crate) stop_by: Option<Mono>,
     /// Messages that the queue had deleted when it began.
-    deleted_before: u64,
+    pub(super) deleted_before: u64,
 }
 
 /// Something on its way.
@@ -434,42 +434,6 @@ impl World {
         self.judge_delete(key);
     }
 
-    /// A message is deleted, or is to be: it must be safe.
-    pub(crate) fn judge_delete(&mut self, key: MessageKey) {
-        let logged = self.plan.log.is_some() && !self.books.is_committed(key) && self.is_logged(key);
-        let early = if logged { Ok(()) } else { invariants::nothing_early(&self.books, key) };
-        self.violate(early);
-    }
-
-    /// Whether a message is in what a loss of power would leave of the source's own log.
-    pub(crate) fn is_logged(&mut self, key: MessageKey) -> bool {
-        if self.logged.contains(&key) {
-            return true;
-        }
-        let Some(id) = self.books.id(key) else { return false };
-        // As a record holds it: its length, its bytes.
-        let needle: Vec<u8> =
-            u32::try_from(id.len()).unwrap_or(0).to_le_bytes().into_iter().chain(id.bytes()).collect();
-        let files = self.disk.durable_files();
-        let mut log = files.iter().filter(|(path, _)| path.starts_with(LOG)).map(|(_, bytes)| bytes);
-        let found = log.any(|bytes| bytes.windows(needle.len()).any(|window| window == needle));
-        if found {
-            self.logged.insert(key);
-        }
-        found
-    }
-
-    /// After a life every deleted message is shown, or in the source's own log. Where a directory could not be synced, what
-    /// was shown may have been taken back: it is `staged`, and the next life shows it again.
-    pub(crate) fn judge_deleted(&mut self, staged: &[BTreeSet<String>]) {
-        let missing: Vec<MessageKey> = self.books.deleted_and_missing(staged);
-        // What was in the log before is looked for again.
-        missing.iter().for_each(|key| _ = self.logged.remove(key));
-        let lost = missing.into_iter().find(|key| self.plan.log.is_none() || !self.is_logged(*key));
-        let found = invariants::deleted_is_safe(&self.books, lost);
-        self.violate(found);
-    }
-
     /// Whether a call is denied now.
     pub(crate) fn is_denied(&mut self, asked: &Asked) -> bool {
         let now = self.mono();
@@ -502,35 +466,6 @@ impl World {
         // The service never goes back: until its clock has caught up with where it was before a jump, no lease ends.
         let behind = self.server_latest.0.saturating_sub(self.server_now().0);
         Duration::from_millis(u64::try_from(behind).unwrap_or(0))
-    }
-
-    /// Bounds of one more life.
-    pub(crate) fn widen(&mut self, config: &SourceConfig) {
-        let bound = config.bound();
-        let (widest, undeleted) = self.bounds.get_or_insert((bound, 0));
-        (widest.ids, widest.bytes) = (widest.ids.max(bound.ids), widest.bytes.max(bound.bytes));
-        *undeleted = (*undeleted).max(config.limits.undeleted_max);
-        if config.log.is_some() {
-            // What is logged and not committed is limited by the bytes of the log alone.
-            (widest.ids, *undeleted) = (u64::MAX, u32::MAX);
-        }
-    }
-
-    /// Looks at the source from inside.
-    pub(crate) fn judge_inside(&mut self) {
-        let Some(watch) = &self.now.watch else { return };
-        let mut found = watch.check();
-        let deleted = self.figures.deleted - self.now.deleted_before;
-        // A handle that was spoilt may be confirmed by a service that breaks its word.
-        if found.is_ok() && self.sabotage.is_none() {
-            found = invariants::counts_honestly(watch.deleted(), deleted);
-        }
-        if let (Ok(()), Some((bound, undeleted))) = (&found, &self.bounds) {
-            let counts = watch.counts();
-            found = invariants::bounded(&counts, bound, *undeleted)
-                .and_then(|()| invariants::no_leaked_permit(counts.receives, self.calls.receives()));
-        }
-        self.violate(found);
     }
 }
 
