@@ -255,3 +255,34 @@ impl Ledger {
         self.log_room_besides(0) == Some(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DeleteOutcome, Handle, Limits, MessageKey, ServerMs};
+
+    #[test]
+    fn a_message_of_the_log_that_is_known_without_a_handle_is_not_entered_again() {
+        let now = Mono::from_millis(0);
+        let mut ledger = Ledger::new(Limits::default(), now).unwrap();
+        let delivery = Delivery {
+            key: MessageKey(7),
+            handle: Handle::new("1-a"),
+            dequeue_count: 1,
+            next_visible: ServerMs(0),
+            enqueued: ServerMs(1),
+            lease_end: None,
+            bytes: 1,
+        };
+        let grant = ledger.begin_receive(now).unwrap();
+        ledger.screen(grant.ticket, std::slice::from_ref(&delivery));
+        ledger.hand_out(&[delivery.key]);
+        ledger.barrier(CheckpointId(1), now).unwrap();
+        ledger.commit(CheckpointId(1)).unwrap();
+        let batch = ledger.next_deletes(now).unwrap();
+        ledger.delete_done(batch.token, &[DeleteOutcome::Stale], now);
+        ledger.recall(&delivery, now);
+        ledger.recall_done();
+        assert_eq!((ledger.counts().unconfirmed, ledger.counts().ids(), ledger.check()), (1, 1, Ok(())));
+    }
+}
