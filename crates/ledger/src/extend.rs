@@ -117,6 +117,10 @@ impl Ledger {
     ) -> bool {
         let (used, mut rank) = used;
         let (handle, next_visible) = new;
+        #[cfg(feature = "traps")]
+        if self.limits.has_trap(crate::traps::Trap::OldHandleKept) {
+            return false;
+        }
         let current = self.entries.get(&key).and_then(|entry| entry.handle.as_ref());
         if current == Some(used) && handle == used {
             return self.update(key, |entry| (entry.lease_end, entry.attempts) = (end, 0)).is_some();

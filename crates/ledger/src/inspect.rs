@@ -109,6 +109,13 @@ impl Ledger {
         }
     }
 
+    /// How many ids wait for nothing but a delete call, and how many calls are running.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn delete_calls(&self) -> (usize, usize) {
+        (self.ready.len(), self.deleting.len())
+    }
+
     /// How many deleted ids a running receive may still carry, by its ticket.
     #[doc(hidden)]
     #[must_use]

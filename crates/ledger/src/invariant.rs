@@ -287,6 +287,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_documentation_lists_every_invariant() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/checkers.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let missing: Vec<_> =
+            INVARIANTS.iter().filter(|i| !page.contains(&format!("| `{}` | {} |", i.id, i.sentence))).collect();
+        assert!(missing.is_empty(), "not in docs/checkers.md as it stands here: {missing:?}");
+    }
+
+    #[test]
     fn every_invariant_has_an_id_of_its_own_and_a_sentence() {
         let ids: BTreeSet<_> = INVARIANTS.iter().map(|invariant| invariant.id).collect();
         assert_eq!(ids.len(), INVARIANTS.len());

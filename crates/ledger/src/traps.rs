@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::entry::{Entry, Stage};
-use crate::ids::{CheckpointId, MessageKey, Mono, ServerMs};
+use crate::ids::{MessageKey, Mono, ServerMs};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::segment::Stored;
@@ -71,15 +71,6 @@ impl Ledger {
         stored
     }
 
-    /// [`Trap::SkippedDeletedAtOnce`]: treats a message that was handed out as committed.
-    #[doc(hidden)]
-    pub fn commit_at_once(&mut self, key: MessageKey) {
-        let next = CheckpointId(self.last_barrier.map_or(1, |last| last.0 + 1));
-        self.open.retain(|other| *other != key);
-        self.update(key, |entry| entry.stage = Stage::Committed(next));
-        self.queue_delete(key);
-    }
-
     /// [`Trap::DuplicateDropped`], [`Trap::OldHandleKept`]: whether this delivery of a known id is passed over.
     pub(crate) fn is_dropped_by_trap(&self, key: MessageKey) -> bool {
         let known = self.entries.get(&key);
@@ -89,6 +80,9 @@ impl Ledger {
 
     /// [`Trap::RestoredForAMinute`]: notes what came with a restore.
     pub(crate) fn note_restored(&mut self, now: Mono) {
+        if !self.limits.has_trap(Trap::RestoredForAMinute) {
+            return;
+        }
         self.trapped.ids = self.ids().iter().map(|id| id.key).collect();
         self.trapped.at = Some(now);
     }

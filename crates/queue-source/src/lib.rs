@@ -73,6 +73,8 @@ mod seats;
 mod server_clock;
 mod source;
 mod state;
+#[cfg(feature = "traps")]
+mod traps;
 mod watch;
 
 pub use bound::Footprint;

@@ -189,12 +189,7 @@ impl QueueSource {
         let mut state = self.shared.lock();
         Self::hand_out_keys(self.log.is_some(), &mut state, &keys);
         #[cfg(feature = "traps")]
-        if self.shared.config.limits.has_trap(headwater_ledger::Trap::SkippedDeletedAtOnce) {
-            let start = self.shared.config.start_time;
-            let skipped = decoded.batch.messages().iter().filter(|m| m.meta.enqueued.map(|t| t.0) < start);
-            skipped.for_each(|m| state.ledger.commit_at_once(m.meta.key));
-            self.shared.deleters.notify_waiters();
-        }
+        crate::traps::delete_skipped(&self.shared, &state.ledger, decoded.batch.messages(), &mut self.deleters);
         if !keys.is_empty() {
             state.ages.handed_out(now);
         }

@@ -30,6 +30,20 @@ impl Watch {
         self.0.lock().ledger.check()
     }
 
+    /// Whether all is done that can be done without waiting; to be asked when no task can go on by itself.
+    ///
+    /// # Errors
+    /// Deletes that are ready and not sent: they wait for something else, such as the consumer.
+    pub fn check_idle(&self) -> Result<(), Violation> {
+        let state = self.0.lock();
+        let (ready, running) = state.ledger.delete_calls();
+        if state.deleting > 0 && ready > 0 && running == 0 {
+            let seen = format!("{ready} messages can be deleted, nothing is on its way, and no delete is sent");
+            return Err(Violation { id: "G4", seen });
+        }
+        Ok(())
+    }
+
     /// What the ledger holds.
     #[must_use]
     pub fn counts(&self) -> Counts {

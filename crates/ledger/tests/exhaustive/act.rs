@@ -1,164 +1,44 @@
-//! What can happen next in a world, and what it does.
+//! What an action does at the queue, on the wire and in the driver.
 
-use std::sync::Arc;
+use headwater_ledger::{DeleteOutcome, Delivery, ExtendOutcome, ServerMs, Ticket, Verdict};
 
-use headwater_ledger::{CheckpointId, DeleteOutcome, Delivery, ServerMs, Ticket, Verdict};
-
+use crate::action::{Action, places};
 use crate::broken::Broken;
-use crate::queue::Handle;
-use crate::store::{Content, File, Saved};
-use crate::world::{Delete, Fault, MINUTE, Phase, Receive, World, key, message, parse};
-
-/// One thing that happens. Numbers are places in the world's lists, `bits` stand for messages, or entries of a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Action {
-    // The queue and the wire.
-    Serve {
-        receive: u8,
-        bits: u8,
-    },
-    /// A receive begins and is answered at once.
-    Poll {
-        bits: u8,
-    },
-    DeleteArrives {
-        delete: u8,
-        lapsed: u8,
-    },
-    StrayDeleteArrives(u8),
-    // The driver.
-    Receive,
-    EndEmpty(u8),
-    Read(u8),
-    SendDelete,
-    ReportDelete(u8),
-    ReadLate,
-    // The checkpoint. What is handed out matters to the barrier alone, so it is handed out there.
-    Barrier {
-        hand_out: u8,
-    },
-    Save,
-    Name,
-    CommitSink,
-    CommitSource,
-    /// A minute passes, and nothing else.
-    Minute,
-    // Faults; the number says where.
-    Fails(Fault, u8),
-}
-
-fn places<T>(list: &[T], wanted: impl Fn(&T) -> bool) -> impl Iterator<Item = u8> {
-    (0..).zip(list).filter(move |(_, item)| wanted(item)).map(|(place, _)| place)
-}
+use crate::queue::{Handle, number};
+use crate::world::{Delete, Extend, MINUTE, Receive, World, key, message, parse, text};
 
 impl World {
-    /// Every action that can happen in this state.
-    pub(crate) fn enabled(&self) -> Vec<Action> {
-        let mut out = Vec::with_capacity(16);
-        self.checkpoint_actions(&mut out);
-        // Saving, naming and committing touch neither queue nor ledger, so they may be put off until what needs them: once
-        // begun they run to their end, with nothing but faults in between. (Not where one of them is broken.)
-        if self.rules.broken.is_some() || !matches!(self.phase, Phase::Saved | Phase::Named) {
-            self.queue_actions(&mut out);
-            self.driver_actions(&mut out);
-        }
-        self.faults(&mut out);
-        if self.minutes_left > 0 {
-            out.push(Action::Minute);
-        }
-        out
-    }
-
-    fn queue_actions(&self, out: &mut Vec<Action>) {
-        for receive in places(&self.receives, |r| r.answer.is_none()) {
-            let room = self.receives[usize::from(receive)].room;
-            out.extend(self.answers(room).map(|bits| Action::Serve { receive, bits }));
-        }
-        for delete in places(&self.deletes, |d| d.outcomes.is_none()) {
-            let entries = &self.deletes[usize::from(delete)].entries;
-            let good = places(entries, |handle| self.queue.good(*handle)).fold(0, |bits, i| bits | 1 << i);
-            let lapses = (0..1u8 << entries.len()).filter(|bits| bits & !good == 0);
-            out.extend(lapses.map(|lapsed| Action::DeleteArrives { delete, lapsed }));
-        }
-        out.extend(places(&self.strays, |handle| self.queue.good(*handle)).map(Action::StrayDeleteArrives));
-    }
-
-    /// What a receive may be answered, as bits.
-    fn answers(&self, room: usize) -> impl Iterator<Item = u8> {
-        let messages = self.rules.messages;
-        let deliverable = (0..messages).filter(|m| self.queue.deliverable(*m)).fold(0, |bits, m| bits | 1 << m);
-        // Messages are alike until they are delivered: the first delivered is message 0.
-        let alike = self.queue.messages[0].deliveries == 0;
-        let fits = move |bits: &u8| bits & !deliverable == 0 && bits.count_ones() as usize <= room;
-        (1..1 << messages).filter(fits).filter(move |bits| !alike || bits & 1 != 0)
-    }
-
-    fn driver_actions(&self, out: &mut Vec<Action>) {
-        if self.receives.len() < self.rules.receives && self.ledger.can_receive().is_ok() && !self.done() {
-            if self.rules.parked {
-                out.push(Action::Receive);
-            } else {
-                out.extend(self.answers(2).map(|bits| Action::Poll { bits }));
-            }
-        }
-        out.extend(places(&self.receives, |r| r.answer.is_none()).map(Action::EndEmpty));
-        out.extend(places(&self.receives, |r| r.answer.is_some()).map(Action::Read));
-        if self.ledger.ids().iter().any(|id| matches!(id.doing, "ready" | "retry")) {
-            out.push(Action::SendDelete);
-        }
-        out.extend(places(&self.deletes, |d| d.outcomes.is_some()).map(Action::ReportDelete));
-        if !self.late_answers.is_empty() {
-            out.push(Action::ReadLate);
-        }
-    }
-
-    fn checkpoint_actions(&self, out: &mut Vec<Action>) {
-        let rules = &self.rules;
-        match self.phase {
-            Phase::Idle if self.barriers_left > 0 => {
-                let dirty = self.ledger.dirty();
-                let chosen =
-                    (0..1 << rules.messages).filter(|bits| bits & !self.buffered == 0 && (*bits != 0 || dirty));
-                out.extend(chosen.map(|hand_out| Action::Barrier { hand_out }));
-            }
-            Phase::Cut => out.push(Action::Save),
-            Phase::Saved => out.push(Action::Name),
-            Phase::Idle | Phase::Named | Phase::Restored => {}
-        }
-        if rules.is(Broken::ManifestBeforeSave) && self.phase == Phase::Cut && self.store.manifest != self.checkpoint {
-            out.push(Action::Name);
-        }
-        let durable = matches!(self.phase, Phase::Named | Phase::Restored);
-        let early = rules.is(Broken::SinksBeforeManifest) && self.phase == Phase::Saved;
-        if (durable || early) && !self.files.is_empty() {
-            out.push(Action::CommitSink);
-        }
-        let early = rules.is(Broken::CommitAtSave) && self.phase == Phase::Saved;
-        let committed = self.files.is_empty() || rules.is(Broken::CommitBeforeSinks);
-        if durable && committed || early && self.ledger.committed_through() != self.checkpoint {
-            out.push(Action::CommitSource);
-        }
-    }
-
-    fn faults(&self, out: &mut Vec<Action>) {
-        let mut add = |fault, places: usize| {
-            if self.may_fail(fault) {
-                out.extend((0..places as u8).map(|place| Action::Fails(fault, place)));
-            }
-        };
-        add(Fault::Crash, usize::from(self.rules.crashes > 0));
-        add(Fault::SecondCrash, usize::from(self.rules.crashes > 1 && self.life > 0));
-        add(Fault::SaveLost, usize::from(self.phase == Phase::Cut));
-        add(Fault::SaveLate, usize::from(self.phase == Phase::Cut));
-        add(Fault::ManifestLost, usize::from(self.phase == Phase::Saved));
-        add(Fault::ManifestLate, usize::from(self.phase == Phase::Saved));
-        add(Fault::DeleteAnswerLost, self.deletes.len());
-        add(Fault::DeleteRefused, self.deletes.iter().filter(|d| d.outcomes.is_none()).map(|d| d.entries.len()).sum());
-        add(Fault::ReceiveLost, self.receives.len());
-    }
-
     /// Lets something happen, and checks what must hold after it.
     pub(crate) fn act(&mut self, action: Action) -> Result<(), String> {
+        match action {
+            Action::Minute => {
+                self.now = self.now + MINUTE;
+                self.minutes_left -= 1;
+            }
+            Action::Fails(fault, place) => {
+                self.faults_seen |= 1 << fault as u8;
+                self.fail(fault, place)?;
+            }
+            Action::Barrier { .. } | Action::Save | Action::Name | Action::CommitSink | Action::CommitSource => {
+                self.go_on_with_the_checkpoint(action)?;
+            }
+            _ => {
+                self.at_the_queue(action);
+                self.at_the_driver(action)?;
+            }
+        }
+        self.ledger.tick(self.now, None);
+        let mut known = 0_u32;
+        self.ledger.see_handles(&mut |key, _, _| known |= 1 << message(key));
+        (0..).zip(&mut self.newest).filter(|(m, _)| known & 1 << m == 0).for_each(|(_, newest)| *newest = 0);
+        let queue = &self.queue;
+        // The others change nothing when they arrive.
+        self.strays.retain(|handle| queue.good(*handle));
+        self.stray_extends.retain(|handle| queue.good(*handle));
+        self.check()
+    }
+
+    fn at_the_queue(&mut self, action: Action) {
         match action {
             Action::Serve { receive, bits } => self.serve(receive, bits),
             Action::Poll { bits } => {
@@ -174,6 +54,22 @@ impl World {
             Action::StrayDeleteArrives(i) => {
                 self.queue.delete(self.strays[usize::from(i)]);
             }
+            Action::ExtendArrives { extend, lapsed } => {
+                let extend = &mut self.extends[usize::from(extend)];
+                if lapsed {
+                    self.queue.lapse(extend.handle);
+                }
+                extend.outcome = Some(self.queue.extend(extend.handle));
+            }
+            Action::StrayExtendArrives(i) => {
+                self.queue.extend(self.stray_extends[usize::from(i)]);
+            }
+            _ => {}
+        }
+    }
+
+    fn at_the_driver(&mut self, action: Action) -> Result<(), String> {
+        match action {
             Action::Receive => self.receive(),
             Action::EndEmpty(i) | Action::Read(i) => self.read(i),
             Action::SendDelete => self.send_delete()?,
@@ -181,55 +77,52 @@ impl World {
                 let delete = self.deletes.remove(usize::from(i));
                 self.report(delete)?;
             }
-            Action::Minute => {
-                self.now = self.now + MINUTE;
-                self.minutes_left -= 1;
-            }
             Action::ReadLate => {
                 if let Ok(grant) = self.ledger.begin_receive(self.now) {
                     let answer = std::mem::take(&mut self.late_answers);
                     self.screen(grant.ticket, &answer);
                 }
             }
-            Action::Barrier { hand_out } => {
-                self.hand_out(hand_out);
-                self.barrier();
-            }
-            Action::Save => {
-                self.save();
-                self.phase = if self.store.manifest == self.checkpoint { Phase::Named } else { Phase::Saved };
-            }
-            Action::Name => {
-                self.name();
-                self.phase = if self.phase == Phase::Saved { Phase::Named } else { self.phase };
-            }
-            Action::CommitSink => {
-                let file = self.files.remove(0);
-                self.sink.commit(file)?;
-                self.phase = if self.phase == Phase::Restored { Phase::Named } else { self.phase };
-            }
-            Action::CommitSource => {
-                self.commit_source();
-                if matches!(self.phase, Phase::Named | Phase::Restored) {
-                    self.phase = Phase::Idle;
-                    self.taken = None;
+            Action::SendExtends => {
+                let now = self.now;
+                for extension in self.ledger.next_extends(now, usize::MAX) {
+                    let handle = parse(extension.handle.as_str());
+                    self.is_newest(handle, "extended")?;
+                    self.extends.push(Extend { handle, outcome: None });
                 }
             }
-            Action::Fails(fault, place) => {
-                self.faults_seen |= 1 << fault as u8;
-                self.fail(fault, place)?;
+            Action::ReportExtend(i) => {
+                let extend = self.extends.remove(usize::from(i));
+                self.report_extend(&extend);
             }
+            Action::GiveBack(m) => {
+                self.returns_left -= 1;
+                self.buffered &= !(1 << m);
+                self.returned[0] |= 1 << m;
+                self.ledger.hand_out(&[key(m)]);
+                assert!(self.ledger.retract(key(m)), "L11: {m} is in the open epoch and cannot be taken out of it");
+            }
+            Action::SendRelease(m) => {
+                self.returned[2] &= !(1 << m);
+                if let Some(release) = self.ledger.release(key(m)) {
+                    let handle = parse(release.handle.as_str());
+                    self.is_newest(handle, "released")?;
+                    self.releases.push(handle);
+                }
+            }
+            Action::EndRelease { release, visible } => {
+                let handle = self.releases.remove(usize::from(release));
+                if visible && self.queue.good(handle) {
+                    self.queue.lapse(handle);
+                }
+                self.ledger.release_done(key(handle.0));
+            }
+            _ => {}
         }
-        self.ledger.tick(self.now, None);
-        let mut known = 0_u32;
-        self.ledger.see_handles(&mut |key, _, _| known |= 1 << message(key));
-        (0..).zip(&mut self.newest).filter(|(m, _)| known & 1 << m == 0).for_each(|(_, newest)| *newest = 0);
-        let queue = &self.queue;
-        self.strays.retain(|handle| queue.good(*handle)); // The others change nothing when they arrive.
-        self.check()
+        Ok(())
     }
 
-    fn hand_out(&mut self, bits: u8) {
+    pub(crate) fn hand_out(&mut self, bits: u8) {
         self.buffered &= !bits;
         if !self.rules.is(Broken::RowsBeforeHandOut) && !self.rules.is(Broken::RowsDropped) {
             self.open_rows |= bits;
@@ -267,19 +160,16 @@ impl World {
     }
 
     fn screen(&mut self, ticket: Ticket, answer: &[Handle]) {
-        for (message, delivery) in answer {
-            let newest = &mut self.newest[usize::from(*message)];
-            *newest = (*newest).max(*delivery);
-        }
+        answer.iter().for_each(|handle| self.told(*handle));
         let deliveries: Vec<Delivery> = answer
             .iter()
-            .map(|(message, delivery)| Delivery {
-                key: key(*message),
-                handle: headwater_ledger::Handle::new(&format!("{message}.{delivery}")),
-                dequeue_count: u32::from(*delivery),
+            .map(|handle| Delivery {
+                key: key(handle.0),
+                handle: text(*handle),
+                dequeue_count: u32::from(handle.1 / 2),
                 next_visible: ServerMs(0),
                 enqueued: ServerMs(1),
-                lease_end: None,
+                lease_end: self.rules.extends.then_some(self.now),
                 bytes: 1,
             })
             .collect();
@@ -297,18 +187,44 @@ impl World {
         let Some(batch) = self.ledger.next_deletes(self.now) else { return Ok(()) };
         let mut entries = Vec::new();
         for (_, handle) in &batch.entries {
-            let (message, delivery) = parse(handle.as_str());
+            let (message, handle) = parse(handle.as_str());
             if !self.may_delete(message) {
                 return Err(format!("G1: a delete is sent for message {message}, which no committed checkpoint holds"));
             }
-            let newest = self.newest[usize::from(message)];
-            if delivery < newest {
-                return Err(format!("L8: message {message} is deleted with handle {delivery}, and {newest} was read"));
-            }
-            entries.push((message, if self.rules.is(Broken::OldestHandle) { 1 } else { delivery }));
+            self.is_newest((message, handle), "deleted")?;
+            let oldest = self.rules.is(Broken::OldestHandle);
+            entries.push((message, if oldest { number(1, false) } else { handle }));
         }
         self.deletes.push(Delete { token: batch.token, entries, outcomes: None });
         Ok(())
+    }
+
+    /// The ledger is told of a handle.
+    fn told(&mut self, (message, handle): Handle) {
+        let newest = &mut self.newest[usize::from(message)];
+        *newest = (*newest).max(handle);
+    }
+
+    /// L9: a call uses the newest handle that was read.
+    fn is_newest(&self, (message, handle): Handle, what: &str) -> Result<(), String> {
+        let newest = self.newest[usize::from(message)];
+        if handle < newest {
+            return Err(format!("L9: message {message} is {what} with handle {handle}, and {newest} was read"));
+        }
+        Ok(())
+    }
+
+    /// The answer to an extend call is read.
+    pub(crate) fn report_extend(&mut self, extend: &Extend) {
+        let outcome = match extend.outcome {
+            Some(Some(handle)) => {
+                self.told(handle);
+                ExtendOutcome::Extended { handle: text(handle), next_visible: ServerMs(0), lease_end: Some(self.now) }
+            }
+            Some(None) => ExtendOutcome::Gone,
+            None => ExtendOutcome::Failed,
+        };
+        self.ledger.extend_done(key(extend.handle.0), outcome, self.now);
     }
 
     /// The answer to a delete call is read.
@@ -319,14 +235,14 @@ impl World {
         for ((message, _), _) in confirmed {
             let held = self.ledger.ids().into_iter().find(|id| id.key == key(*message) && id.stage != "deleted");
             if let Some(held) = held {
-                return Err(format!("L9: the delete of message {message} is confirmed, and it is {}", held.stage));
+                return Err(format!("L10: the delete of message {message} is confirmed, and it is {}", held.stage));
             }
         }
         Ok(())
     }
 
     /// The queue carries out a delete call, and refuses one entry if told to.
-    fn execute(&mut self, delete: u8, refused: Option<usize>) {
+    pub(crate) fn execute(&mut self, delete: u8, refused: Option<usize>) {
         let entries = self.deletes[usize::from(delete)].entries.clone();
         let outcomes = entries.into_iter().enumerate().map(|(i, handle)| {
             if refused == Some(i) {
@@ -338,154 +254,5 @@ impl World {
             }
         });
         self.deletes[usize::from(delete)].outcomes = Some(outcomes.collect());
-    }
-
-    fn barrier(&mut self) {
-        let id = CheckpointId(self.ledger.last_checkpoint().map_or(1, |last| last.0 + 1));
-        let snapshot = self.ledger.barrier(id, self.now).unwrap();
-        let file = File { life: self.life, checkpoint: id, messages: std::mem::take(&mut self.open_rows) };
-        self.sink.stage(file);
-        if file.messages != 0 {
-            self.files.push(file);
-        }
-        let mut files = self.files.clone();
-        if self.rules.is(Broken::EarlierFilesUnlisted) {
-            files.retain(|listed| *listed == file);
-        }
-        let mut restored = self.rules.ledger();
-        restored.restore(id, &snapshot.segments, self.now).unwrap();
-        self.taken = Some(Arc::new(Saved { snapshot, files, content: Content::of(&restored) }));
-        self.chain.clone_from(&self.taken);
-        self.checkpoint = Some(id);
-        self.phase = Phase::Cut;
-        self.barriers_left = self.barriers_left.saturating_sub(1);
-        if self.rules.is(Broken::CommitAtBarrier) {
-            self.commit_source();
-        }
-    }
-
-    fn save(&mut self) {
-        if let (Some(id), Some(taken)) = (self.checkpoint, &self.taken) {
-            self.store.saved.insert(id, taken.clone());
-        }
-    }
-
-    fn name(&mut self) {
-        self.store.manifest = self.checkpoint;
-        if !self.rules.is(Broken::OlderRestored) {
-            // What no restart can reach any more says nothing about the future.
-            self.store.saved.retain(|id, _| Some(*id) >= self.checkpoint);
-        }
-    }
-
-    fn commit_source(&mut self) {
-        if let Some(id) = self.checkpoint {
-            self.ledger.commit(id).unwrap();
-        }
-    }
-
-    fn fail(&mut self, fault: Fault, place: u8) -> Result<(), String> {
-        match fault {
-            Fault::Crash | Fault::SecondCrash => return self.restart(),
-            Fault::SaveLost => self.abort(),
-            Fault::SaveLate => {
-                self.save();
-                self.abort();
-            }
-            Fault::ManifestLost => self.abort(),
-            Fault::ManifestLate => {
-                self.name();
-                self.abort();
-            }
-            Fault::DeleteAnswerLost => {
-                let delete = self.deletes.remove(usize::from(place));
-                let known = if self.rules.is(Broken::UnknownIsDeleted) {
-                    DeleteOutcome::Deleted
-                } else {
-                    DeleteOutcome::Unknown
-                };
-                self.ledger.delete_done(delete.token, &vec![known; delete.entries.len()], self.now);
-                if delete.outcomes.is_none() {
-                    self.strays.extend(delete.entries);
-                    self.strays.sort_unstable();
-                }
-            }
-            Fault::DeleteRefused => {
-                let waiting = (0..).zip(&self.deletes).filter(|(_, d)| d.outcomes.is_none());
-                let mut places = waiting.flat_map(|(j, d)| (0..d.entries.len()).map(move |i| (j, i)));
-                if let Some((j, i)) = places.nth(usize::from(place)) {
-                    self.execute(j, Some(i));
-                }
-            }
-            Fault::ReceiveLost => {
-                let receive = self.receives.remove(usize::from(place));
-                receive.ticket.into_iter().for_each(|ticket| self.ledger.abandon(ticket));
-                if self.rules.is(Broken::LateAnswerRead) {
-                    self.late_answers.extend(receive.answer.into_iter().flatten());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The running checkpoint is given up. What it staged is kept: it may be durable.
-    fn abort(&mut self) {
-        if let Some(id) = self.checkpoint {
-            if self.rules.is(Broken::CommitAfterFailedSave) {
-                self.commit_source();
-            }
-            self.ledger.abort(id, self.now);
-            if self.rules.is(Broken::StagedDiscarded) {
-                self.files.retain(|file| file.checkpoint != id);
-                self.sink.staged.retain(|file| file.checkpoint != id);
-            }
-        }
-        self.phase = Phase::Idle;
-        self.taken = None;
-        if !self.rules.is(Broken::OlderRestored) {
-            // A save that was given up will never be named.
-            let manifest = self.store.manifest;
-            self.store.saved.retain(|id, _| Some(*id) == manifest);
-        }
-    }
-
-    /// A crash at this moment, and the start after it: the manifest's checkpoint is restored, staged files it does not
-    /// list are removed.
-    fn restart(&mut self) -> Result<(), String> {
-        self.strays.extend(self.deletes.drain(..).filter(|d| d.outcomes.is_none()).flat_map(|d| d.entries));
-        self.strays.sort_unstable();
-        self.receives.clear();
-        self.late_answers.clear();
-        self.buffered = 0;
-        self.open_rows = 0;
-        self.taken = None;
-        self.life += 1;
-        self.ledger = self.rules.ledger();
-        self.chain = None;
-        self.newest.fill(0);
-        let mut id = self.store.manifest;
-        if self.rules.is(Broken::OlderRestored) {
-            id = self.store.saved.keys().copied().filter(|saved| Some(*saved) < id).max().or(id);
-        }
-        self.checkpoint = id;
-        self.files.clear();
-        self.phase = Phase::Idle;
-        if let Some(id) = id {
-            let Some(saved) = self.store.saved.get(&id) else {
-                return Err(format!("S1: the manifest names checkpoint {id}, which is not saved"));
-            };
-            self.ledger.restore(id, &saved.snapshot.segments, self.now).map_err(|e| format!("S2: {e}"))?;
-            self.files.clone_from(&saved.files);
-            self.chain = Some(Arc::clone(saved));
-            for row in &saved.content.rows {
-                self.newest[usize::from(row.message)] = row.delivery;
-            }
-            self.phase = Phase::Restored;
-        }
-        if self.rules.is(Broken::RestartSkipsSinks) {
-            self.files.clear();
-        }
-        self.sink.staged.retain(|file| self.files.contains(file));
-        Ok(())
     }
 }

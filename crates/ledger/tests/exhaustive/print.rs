@@ -1,7 +1,7 @@
 //! What makes two worlds one state: a fingerprint of all that can show later, under names that histories do not leave a mark
 //! on, and beside it the budget that the rest of the history may still spend.
 //!
-//! * Messages are alike: of the two ways to number them the one with the smaller fingerprint counts.
+//! * Messages are alike (in one shard): of the two ways to number them the one with the smaller fingerprint counts.
 //! * Of the deliveries of a message only their order matters, and which of them is still known to anybody.
 //! * Receives that may carry the same deleted ids are alike, and so are delete calls.
 //! * A file that is committed and listed nowhere any more is only the messages in it.
@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use headwater_ledger::{CheckpointId, MessageKey, Names};
 
-use crate::queue::Handle;
+use crate::queue::{Handle, number};
 use crate::store::{Content, File};
 use crate::world::{World, message, parse};
 
@@ -24,6 +24,7 @@ pub(crate) struct Budget {
     fault_count: u8,
     barriers: u8,
     minutes: u8,
+    returns: u8,
 }
 
 impl Budget {
@@ -35,6 +36,7 @@ impl Budget {
             && self.fault_count >= other.fault_count
             && self.barriers >= other.barriers
             && self.minutes >= other.minutes
+            && self.returns >= other.returns
     }
 }
 
@@ -42,17 +44,17 @@ impl Budget {
 struct Naming {
     /// The name of each message.
     messages: [u8; 2],
-    /// The deliveries of each message that somebody knows of, as bits.
+    /// The handles of each message that somebody knows of, as bits.
     known: [u32; 2],
 }
 
 impl Naming {
-    fn delivery(&self, (message, delivery): Handle) -> u8 {
-        (self.known[usize::from(message)] & ((2 << delivery) - 1)).count_ones() as u8
+    fn number(&self, (message, handle): Handle) -> u8 {
+        (self.known[usize::from(message)] & ((2 << handle) - 1)).count_ones() as u8
     }
 
     fn pair(&self, handle: Handle) -> [u8; 2] {
-        [self.messages[usize::from(handle.0)], self.delivery(handle)]
+        [self.messages[usize::from(handle.0)], self.number(handle)]
     }
 
     fn bits(&self, bits: u8) -> u8 {
@@ -72,16 +74,16 @@ impl Names for Naming {
     }
 
     fn handle(&self, _: MessageKey, handle: &headwater_ledger::Handle) -> u8 {
-        self.delivery(parse(handle.as_str()))
+        self.number(parse(handle.as_str()))
     }
 
     fn count(&self, key: MessageKey, dequeue_count: u32) -> u8 {
-        self.delivery((message(key), dequeue_count as u8))
+        self.number((message(key), number(dequeue_count as u8, false)))
     }
 }
 
-fn number(id: Option<CheckpointId>) -> u8 {
-    id.map_or(0, |c| c.0 as u8 + 1)
+fn id(checkpoint: Option<CheckpointId>) -> u8 {
+    checkpoint.map_or(0, |c| c.0 as u8 + 1)
 }
 
 impl World {
@@ -94,7 +96,8 @@ impl World {
             self.write(&naming, &mut out);
             (hash(&out), self.budget(messages))
         };
-        if self.rules.messages < 2 {
+        // Messages of two shards are not alike: one of them is in the shard whose base is written first.
+        if self.rules.messages < 2 || self.rules.shards > 1 {
             return under([0, 1]);
         }
         // What tells the messages apart at a glance saves the second fingerprint.
@@ -111,7 +114,7 @@ impl World {
     /// Something of a message that does not depend on what it is called.
     fn glance(&self, message: u8, known: &[u32; 2]) -> (bool, u32, bool, bool, usize, Option<u8>) {
         let state = &self.queue.messages[usize::from(message)];
-        let good = !state.deleted && !state.lapsed && known[usize::from(message)] & 1 << state.deliveries != 0;
+        let good = state.good().is_some_and(|good| known[usize::from(message)] & 1 << good != 0);
         let known = known[usize::from(message)].count_ones() << 1 | u32::from(good);
         let bit = |bits: u8| bits & 1 << message != 0;
         let rows = self.chain.iter().flat_map(|saved| &saved.content.rows);
@@ -128,15 +131,15 @@ impl World {
         let (barriers, minutes) = (self.barriers_left, self.minutes_left);
         let faults = self.faults_left();
         let fault_count = (self.rules.faults - self.faults_seen.count_ones()).min(faults.count_ones()) as u8;
-        Budget { deliveries, faults, fault_count, barriers, minutes }
+        Budget { deliveries, faults, fault_count, barriers, minutes, returns: self.returns_left }
     }
 
-    /// The deliveries of each message that somebody knows of.
+    /// The handles of each message that somebody knows of.
     fn known(&self) -> [u32; 2] {
         let mut known = [0_u32; 2];
-        let mut see = |(message, delivery): Handle| known[usize::from(message)] |= 1 << delivery & !1;
+        let mut see = |(message, handle): Handle| known[usize::from(message)] |= 1 << handle & !1;
         self.ledger.see_handles(&mut |key, count, handle| {
-            see((message(key), count as u8));
+            see((message(key), number(count as u8, false)));
             handle.map(|handle| parse(handle.as_str())).into_iter().for_each(&mut see);
         });
         self.receives.iter().flat_map(|r| r.answer.iter().flatten()).copied().for_each(&mut see);
@@ -148,7 +151,9 @@ impl World {
             .copied()
             .for_each(&mut see);
         (0..).zip(&self.newest).map(|(m, newest)| (m, *newest)).for_each(&mut see);
-        self.contents().flat_map(|c| &c.rows).for_each(|row| see((row.message, row.delivery)));
+        self.extends.iter().flat_map(|e| e.outcome.flatten().into_iter().chain([e.handle])).for_each(&mut see);
+        self.stray_extends.iter().chain(&self.releases).copied().for_each(&mut see);
+        self.contents().flat_map(|c| &c.rows).for_each(|row| see((row.message, row.handle)));
         known
     }
 
@@ -159,15 +164,17 @@ impl World {
     fn write(&self, names: &Naming, out: &mut Vec<u8>) {
         let mut messages = [[0; 3]; 2];
         for (m, state) in (0..).zip(&self.queue.messages) {
-            let good = !state.deleted && !state.lapsed && names.known[usize::from(m)] & 1 << state.deliveries != 0;
-            let newest = if good { names.delivery((m, state.deliveries)) } else { 0 };
-            let told = names.delivery((m, self.newest[usize::from(m)]));
+            let good = state.good().filter(|good| names.known[usize::from(m)] & 1 << *good != 0);
+            // Whether it can still be extended is in its number; a dead one that nobody knows of is nothing.
+            let newest = good.map_or(0, |good| 2 * names.number((m, good)) + good % 2);
+            let told = names.number((m, self.newest[usize::from(m)]));
             messages[usize::from(names.messages[usize::from(m)])] = [u8::from(state.deleted), newest, told];
         }
         out.extend(messages.concat());
         self.write_wire(names, out);
-        let place = [self.phase as u8, number(self.checkpoint), self.life, number(self.store.manifest)];
+        let place = [self.phase as u8, id(self.checkpoint), self.life, id(self.store.manifest)];
         out.extend([253, names.bits(self.buffered), names.bits(self.open_rows)]);
+        out.extend(self.returned.map(|bits| names.bits(bits)));
         out.extend(place);
         self.write_files(names, out);
         self.chain.iter().for_each(|saved| write_content(&saved.content, names, out));
@@ -193,9 +200,14 @@ impl World {
             entries.sort_unstable();
             calls.push(std::iter::once(251).chain(entries.into_iter().flat_map(|([m, d], o)| [m, d, o])).collect());
         }
+        for extend in &self.extends {
+            let [m, handle] = names.pair(extend.handle);
+            let outcome = extend.outcome.map_or(0, |new| new.map_or(1, |new| 2 + names.number(new)));
+            calls.push(vec![247, m, handle, extend.handle.1 % 2, outcome]);
+        }
         calls.sort_unstable();
         out.extend(calls.concat());
-        for list in [&self.strays, &self.late_answers] {
+        for list in [&self.strays, &self.stray_extends, &self.releases, &self.late_answers] {
             out.push(252);
             names.pairs(out, list);
         }
@@ -230,12 +242,12 @@ fn write_list(files: &[File], names: &Naming, out: &mut Vec<u8>) {
 
 fn write_content(content: &Content, names: &Naming, out: &mut Vec<u8>) {
     let row = |row: &crate::store::Row| {
-        let [message, delivery] = names.pair((row.message, row.delivery));
-        [message, row.stage, number(row.checkpoint), u8::from(row.live), delivery]
+        let [message, handle] = names.pair((row.message, row.handle));
+        [message, row.stage, id(row.checkpoint), u8::from(row.live), handle]
     };
     let mut rows: Vec<_> = content.rows.iter().map(row).collect();
     rows.sort_unstable();
-    out.extend([248, number(content.committed)]);
+    out.extend([248, id(content.committed)]);
     out.extend(rows.concat());
 }
 

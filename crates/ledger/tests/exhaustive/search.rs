@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::act::Action;
+use crate::action::Action;
 use crate::print::Budget;
 use crate::world::{Rules, World};
 

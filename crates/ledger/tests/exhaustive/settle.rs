@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater_ledger::ServerMs;
 
-use crate::act::Action;
+use crate::action::Action;
 use crate::world::{Phase, World};
 
 /// More than any fair run of these small worlds needs; a run that takes longer goes in circles.
@@ -39,7 +39,10 @@ impl World {
             Action::Read(_) | Action::ReadLate => 0,
             Action::ReportDelete(_) => 1,
             Action::DeleteArrives { lapsed: 0, .. } => 2,
-            Action::SendDelete => 3,
+            Action::ReportExtend(_) => 1,
+            Action::ExtendArrives { lapsed: false, .. } => 2,
+            Action::EndRelease { visible: true, .. } => 2,
+            Action::SendDelete | Action::SendRelease(_) => 3,
             Action::Save | Action::Name | Action::CommitSink | Action::CommitSource => 4,
             Action::Barrier { hand_out } if *hand_out == self.buffered && self.uncommitted() => 5,
             Action::Serve { bits, .. } | Action::Poll { bits } if self.idle() => 10 - bits.count_ones(),
@@ -50,6 +53,11 @@ impl World {
             Action::Serve { .. }
             | Action::Poll { .. }
             | Action::DeleteArrives { .. }
+            | Action::ExtendArrives { .. }
+            | Action::StrayExtendArrives(_)
+            | Action::SendExtends
+            | Action::GiveBack(_)
+            | Action::EndRelease { .. }
             | Action::StrayDeleteArrives(_)
             | Action::Barrier { .. }
             | Action::Receive
@@ -65,7 +73,7 @@ impl World {
     }
 
     fn uncommitted(&self) -> bool {
-        self.buffered != 0 || self.ledger.counts().uncommitted > 0
+        self.buffered != 0 || self.ledger.counts().uncommitted > 0 || self.returned[0] | self.returned[1] != 0
     }
 
     /// A full ledger may wait for ids whose message is gone for good: only the end of retention frees them.

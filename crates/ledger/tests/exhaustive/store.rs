@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use headwater_ledger::{CheckpointId, Ledger, Snapshot};
 
+use crate::queue::number;
 use crate::world::message;
 
 /// A file of rows: written by which life of the process, under which checkpoint, and the messages in it (one bit each).
@@ -38,8 +39,8 @@ pub(crate) struct Row {
     pub(crate) stage: u8,
     pub(crate) checkpoint: Option<CheckpointId>,
     pub(crate) live: bool,
-    /// The delivery that its handle, or the last handle it had, belongs to.
-    pub(crate) delivery: u8,
+    /// Its handle, or the last it had.
+    pub(crate) handle: u8,
 }
 
 impl Content {
@@ -49,7 +50,7 @@ impl Content {
             stage: id.stage.as_bytes()[0],
             checkpoint: id.checkpoint,
             live: id.handle.is_some(),
-            delivery: id.rank.0 as u8,
+            handle: number(id.rank.0 as u8, id.rank.1 > 0),
         });
         Self { committed: restored.committed_through(), rows: rows.collect() }
     }

@@ -31,7 +31,7 @@ mod found {
     use headwater_ledger::Trap;
 
     use crate::world::{FAULTS, Rules};
-    use crate::{FULL, ONE, TWO};
+    use crate::{FULL, LEASED, ONE, TWO};
 
     /// Every mistake in the ledger, a world that is large enough to see it, and the promise that the first history found breaks.
     pub(crate) fn table() -> Vec<(Trap, Rules, &'static str)> {
@@ -40,9 +40,10 @@ mod found {
         let slow = Rules { minutes: 1, faults: FAULTS.len() as u32, ..small };
         vec![
             (Trap::ForgottenAtAck, small, "G2"),
-            (Trap::DuplicateDropped, small, "L8"),
-            (Trap::OldHandleKept, small, "L8"),
-            (Trap::WholeBatchRetried, TWO, "L9"),
+            (Trap::DuplicateDropped, small, "L9"),
+            (Trap::OldHandleKept, small, "L9"),
+            (Trap::OldHandleKept, Rules { deliveries: 1, ..LEASED }, "L9"),
+            (Trap::WholeBatchRetried, TWO, "L10"),
             (Trap::ListedTwice, small, "L2"),
             (Trap::NeverPruned, small, "G4"),
             (Trap::RestoredForEver, FULL, "G3"),

@@ -32,9 +32,11 @@ pub(crate) enum Fault {
     ReceiveLost,
     /// A crash after the first, also in the middle of the start after it.
     SecondCrash,
+    ExtendAnswerLost,
+    ExtendRefused,
 }
 
-pub(crate) const FAULTS: [Fault; 9] = [
+pub(crate) const FAULTS: [Fault; 11] = [
     Fault::Crash,
     Fault::SaveLost,
     Fault::SaveLate,
@@ -44,6 +46,8 @@ pub(crate) const FAULTS: [Fault; 9] = [
     Fault::DeleteRefused,
     Fault::ReceiveLost,
     Fault::SecondCrash,
+    Fault::ExtendAnswerLost,
+    Fault::ExtendRefused,
 ];
 
 /// The size of a world, and what is broken in it.
@@ -64,8 +68,12 @@ pub(crate) struct Rules {
     pub(crate) shards: u32,
     /// `undeletedMax`: with 1, nothing more is received while one message is held.
     pub(crate) undeleted: u32,
+    /// Whether leases are extended.
+    pub(crate) extends: bool,
     /// How often a minute passes.
     pub(crate) minutes: u8,
+    /// How often the consumer gives a message back that it was handed.
+    pub(crate) returns: u8,
     /// What is broken about driver, store or sink.
     pub(crate) broken: Option<Broken>,
     /// The mistake that is switched on in the ledger itself.
@@ -90,6 +98,7 @@ impl Rules {
         limits.ledger_max_ids = self.ledger_ids;
         limits.deltas_max = u32::from(self.shards == 1);
         limits.shards = self.shards;
+        limits.extend_lease = self.extends.then_some(Duration::from_secs(1));
         trap::set(&mut limits, self.trap);
         Ledger::new(limits, START).unwrap()
     }
@@ -109,6 +118,13 @@ pub(crate) struct Delete {
     pub(crate) token: DeleteToken,
     pub(crate) entries: Vec<Handle>,
     pub(crate) outcomes: Option<Vec<DeleteOutcome>>,
+}
+
+/// An extend call: on its way to the queue, or answered (with the new handle, or that the old one is dead) and on its way back.
+#[derive(Clone)]
+pub(crate) struct Extend {
+    pub(crate) handle: Handle,
+    pub(crate) outcome: Option<Option<Handle>>,
 }
 
 /// How far the running checkpoint is.
@@ -131,19 +147,24 @@ pub(crate) struct World {
     pub(crate) queue: Queue,
     pub(crate) receives: Vec<Receive>,
     pub(crate) deletes: Vec<Delete>,
-    /// Delete requests nobody waits for any more, which may still arrive; and, if that is broken, late answers.
+    pub(crate) extends: Vec<Extend>,
+    /// Requests nobody waits for any more, which may still arrive; and, if that is broken, late answers.
     pub(crate) strays: Vec<Handle>,
+    pub(crate) stray_extends: Vec<Handle>,
     pub(crate) late_answers: Vec<Handle>,
     // The process.
     pub(crate) ledger: Ledger,
     pub(crate) now: Mono,
     /// The newest snapshot: its segments are in the ledger, for the next one.
     pub(crate) chain: Option<Arc<Saved>>,
-    /// Of each message that the ledger knows, the newest delivery that it was told of.
+    /// Of each message that the ledger knows, the newest handle that it was told of.
     pub(crate) newest: [u8; 2],
     /// Received and not handed out, as bits.
     pub(crate) buffered: u8,
     pub(crate) open_rows: u8,
+    /// Given back, as bits: since the last barrier, waiting for a commit, free to be made visible; and the calls that do so.
+    pub(crate) returned: [u8; 3],
+    pub(crate) releases: Vec<Handle>,
     pub(crate) phase: Phase,
     pub(crate) checkpoint: Option<CheckpointId>,
     pub(crate) taken: Option<Arc<Saved>>,
@@ -156,6 +177,7 @@ pub(crate) struct World {
     // What the rest of the history may still do.
     pub(crate) barriers_left: u8,
     pub(crate) minutes_left: u8,
+    pub(crate) returns_left: u8,
     pub(crate) faults_seen: u16,
 }
 
@@ -167,11 +189,15 @@ pub(crate) fn message(key: MessageKey) -> u8 {
     key.0 as u8 - 1
 }
 
-/// The message and the delivery that a handle's text names.
+pub(crate) fn text((message, handle): Handle) -> headwater_ledger::Handle {
+    headwater_ledger::Handle::new(&format!("{message}.{handle}"))
+}
+
+/// The message and the number that a handle's text names.
 pub(crate) fn parse(handle: &str) -> Handle {
     let number = |digits: &[u8]| digits.iter().fold(0, |number, digit| number * 10 + (digit - b'0'));
-    let (message, delivery) = handle.as_bytes().split_at(1);
-    (number(message), number(&delivery[1..]))
+    let (message, handle) = handle.as_bytes().split_at(1);
+    (number(message), number(&handle[1..]))
 }
 
 impl World {
@@ -181,7 +207,9 @@ impl World {
             queue: Queue::new(rules.messages, rules.deliveries),
             receives: Vec::new(),
             deletes: Vec::new(),
+            extends: Vec::new(),
             strays: Vec::new(),
+            stray_extends: Vec::new(),
             late_answers: Vec::new(),
             ledger: rules.ledger(),
             now: START,
@@ -189,6 +217,8 @@ impl World {
             newest: [0; 2],
             buffered: 0,
             open_rows: 0,
+            returned: [0; 3],
+            releases: Vec::new(),
             phase: Phase::Idle,
             checkpoint: None,
             taken: None,
@@ -198,6 +228,7 @@ impl World {
             sink: Sink::default(),
             barriers_left: rules.barriers,
             minutes_left: rules.minutes,
+            returns_left: rules.returns,
             faults_seen: 0,
         }
     }
@@ -228,6 +259,14 @@ impl World {
         if self.receives.is_empty() && self.ledger.counts().deleted > 0 {
             return Err("G4: a deleted id is remembered that no receive can carry any more".into());
         }
+        let running = |message: u8| {
+            let deletes = self.deletes.iter().flat_map(|delete| &delete.entries);
+            let extends = self.extends.iter().map(|extend| &extend.handle);
+            deletes.chain(extends).chain(&self.releases).filter(|handle| handle.0 == message).count()
+        };
+        if let Some(message) = (0..self.rules.messages).find(|message| running(*message) > 1) {
+            return Err(format!("L2: two calls are running for message {message}"));
+        }
         for (message, state) in (0..).zip(&self.queue.messages) {
             let times = self.sink.times(message);
             if times > 1 {
@@ -256,6 +295,9 @@ impl World {
         }
         if self.life >= self.rules.crashes {
             left &= !(1 << Fault::Crash as u16 | 1 << Fault::SecondCrash as u16);
+        }
+        if !self.rules.extends {
+            left &= !(1 << Fault::ExtendAnswerLost as u16 | 1 << Fault::ExtendRefused as u16);
         }
         if self.done() && self.deletes.is_empty() {
             left &= !(1 << Fault::DeleteAnswerLost as u16 | 1 << Fault::DeleteRefused as u16);

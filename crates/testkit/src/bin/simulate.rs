@@ -20,6 +20,7 @@ options
   --messages N     at most N messages in a history
   --lives N        at most N lives of the process before the quiet one at the end
   --cut MS         the trouble ends after so many virtual milliseconds
+  --skip-before MS the source skips what was sent in the first so many virtual milliseconds
   --rates PERCENT  how often faults happen, of what the seed draws (default 100)
   --only LIST      only these kinds of faults, with commas; `none` for none
   --without LIST   all but these kinds of faults
@@ -86,6 +87,7 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>, St
             "--messages" => read.options.messages = Some(small(value()?)?),
             "--lives" => read.options.lives = Some(small(value()?)?),
             "--cut" => read.options.cut = Some(Duration::from_millis(number(value()?)?)),
+            "--skip-before" => read.options.skip_before = Some(Duration::from_millis(number(value()?)?)),
             "--rates" => read.options.rates = u16::try_from(small(value()?)?).map_err(|error| error.to_string())?,
             "--only" => read.options.faults = value()?.parse()?,
             "--without" => {

@@ -60,7 +60,7 @@ impl World {
     /// Looks at the source from inside.
     pub(crate) fn judge_inside(&mut self) {
         let Some(watch) = &self.now.watch else { return };
-        let mut found = watch.check();
+        let mut found = watch.check().and_then(|()| watch.check_idle());
         let deleted = self.figures.deleted - self.now.deleted_before;
         // A handle that was spoilt may be confirmed by a service that breaks its word.
         if found.is_ok() && self.sabotage.is_none() {

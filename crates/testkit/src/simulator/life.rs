@@ -180,6 +180,7 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
         own.owner = format!("life {number}");
         config = config.commit_log(own);
     }
+    config.start_time = sim.lock().start_time();
     #[cfg(feature = "traps")]
     {
         config.limits.trap = sim.lock().trap;

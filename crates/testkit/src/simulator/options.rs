@@ -23,6 +23,8 @@ pub struct Options {
     pub trace: bool,
     /// A part that breaks its promise, to see whether it is seen.
     pub sabotage: Option<Sabotage>,
+    /// The source is told to skip what is sent in the first so much of the history; those messages have no rows.
+    pub skip_before: Option<Duration>,
     /// Test-only: a known mistake of the ledger or the source that is switched on.
     #[cfg(feature = "traps")]
     #[doc(hidden)]
@@ -39,6 +41,7 @@ impl Default for Options {
             cut: None,
             trace: false,
             sabotage: None,
+            skip_before: None,
             #[cfg(feature = "traps")]
             trap: None,
         }
@@ -65,6 +68,9 @@ impl fmt::Display for Options {
         }
         if let Some(sabotage) = self.sabotage {
             write!(f, " --break {}", sabotage.name())?;
+        }
+        if let Some(skip) = self.skip_before {
+            write!(f, " --skip-before {}", skip.as_millis())?;
         }
         Ok(())
     }

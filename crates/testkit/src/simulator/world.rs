@@ -57,6 +57,7 @@ impl std::fmt::Debug for Sim {
 pub(crate) struct World {
     pub(crate) plan: Arc<Plan>,
     pub(crate) sabotage: Option<Sabotage>,
+    pub(crate) skip_before: Option<Duration>,
     #[cfg(feature = "traps")]
     pub(crate) trap: Option<headwater_ledger::Trap>,
     clock: ManualClock,
@@ -137,6 +138,7 @@ impl Sim {
         let plan = Arc::new(plan);
         let mut world = World {
             sabotage: options.sabotage,
+            skip_before: options.skip_before,
             #[cfg(feature = "traps")]
             trap: options.trap,
             service: service(fork(seed, 4).draw(), ServerMs(BEGIN), plan.lease),
@@ -199,6 +201,11 @@ impl World {
     pub(crate) fn server_now(&self) -> ServerMs {
         let passed = i64::try_from(self.mono().0.as_millis()).unwrap_or(i64::MAX);
         ServerMs(BEGIN + passed + self.server_skew)
+    }
+
+    /// Messages sent before this time are skipped.
+    pub(crate) fn start_time(&self) -> Option<i64> {
+        self.skip_before.map(|skip| BEGIN + i64::try_from(skip.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// The process's wall clock.
@@ -304,7 +311,8 @@ impl World {
     fn send(&mut self, count: u32) {
         for _ in 0..count {
             let number = self.books.next_number();
-            let rows = u32::try_from(self.luck.below(4)).unwrap_or(0);
+            let skipped = self.start_time().is_some_and(|start| self.server_now().0 < start);
+            let rows = if skipped { 0 } else { u32::try_from(self.luck.below(4)).unwrap_or(0) };
             let lines: Vec<String> = (0..rows).map(|row| books::row(number, row)).collect();
             let now = self.server_now();
             let id = self.service.send(now, &lines.join("\n"));
