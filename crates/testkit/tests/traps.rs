@@ -21,7 +21,6 @@ const TABLE: &[(Trap, &str, bool)] = &[
     (Trap::ListedTwice, "L2", false),
     (Trap::NeverPruned, "G4", false),
     (Trap::UncommittedUncounted, "G4", false),
-    (Trap::NotExistIsDeleted, "G2", false),
     (Trap::OwnEpochLeftOut, "G1", false),
 ];
 
