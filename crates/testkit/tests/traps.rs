@@ -21,6 +21,7 @@ const TABLE: &[(Trap, &str, bool)] = &[
     (Trap::ListedTwice, "L2", false),
     (Trap::NeverPruned, "G4", false),
     (Trap::UncommittedUncounted, "G4", false),
+    (Trap::NotExistIsDeleted, "G5", false),
     (Trap::OwnEpochLeftOut, "G1", false),
 ];
 
