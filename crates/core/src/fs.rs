@@ -48,6 +48,12 @@ pub trait FileSystem: Send + Sync + Debug {
     /// `NotFound`, or why it cannot be removed.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// `NotFound`, `DirectoryNotEmpty`, or why it cannot be removed.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
     /// Makes the names in a directory durable.
     ///
     /// # Errors
@@ -182,7 +188,7 @@ pub fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
         // An earlier process may have made it and died before the next line: its name is made durable again. Where
         // the parent may not be read, it was not ours to make.
         Ok(_) => {
-            return match fs.sync_dir(parent) {
+            return match sync_name(fs, dir, parent) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
                 other => other,
             };
@@ -197,7 +203,20 @@ pub fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    fs.sync_dir(parent)
+    sync_name(fs, dir, parent)
+}
+
+/// Makes a directory's name durable. If that fails, the directory is taken back where nothing is in it yet: the next sync of
+/// its parent would say that all is well (the loss is reported once), and the name with all that was put there could be
+/// gone after a loss of power. Made anew, it is synced anew. One with something in it had a durable name before that was
+/// put there.
+fn sync_name(fs: &dyn FileSystem, dir: &Path, parent: &Path) -> io::Result<()> {
+    fs.sync_dir(parent).inspect_err(|error| {
+        if error.kind() != io::ErrorKind::PermissionDenied {
+            // Whether or not that works, the failure is what counts.
+            let _ = fs.remove_dir(dir);
+        }
+    })
 }
 
 /// Whether a failed file operation fails again until somebody mends what is wrong.

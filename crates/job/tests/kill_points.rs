@@ -73,6 +73,11 @@ impl FileSystem for Deadly {
         self.inner.remove(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.step();
+        self.inner.remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.step();
         self.inner.sync_dir(dir)

@@ -648,6 +648,24 @@ fn an_id_whose_save_failed_may_be_saved_again_with_other_content() {
     }
 }
 
+/// The sync of a directory fails, and the next one says that all is well: what was lost by then must not be built upon.
+#[test]
+fn a_directory_whose_name_may_be_lost_is_made_anew() {
+    for nth in 0..4 {
+        let fs = MemoryFs::new();
+        fs.fail(Fault::SyncDir, nth, ErrorKind::Other);
+        let first = open(&fs);
+        let second = first.or_else(|_| open(&fs)).expect("the disk failed once");
+        let mut store = second;
+        let saved = save(&mut store, 1).or_else(|_| save(&mut store, 2));
+        saved.expect("the disk failed once");
+        let newest_saved = newest(&mut store);
+        drop(store);
+        fs.restart(Loss::Unsynced);
+        assert_eq!(newest(&mut open(&fs).unwrap()), newest_saved, "sync {nth} of a directory failed");
+    }
+}
+
 #[tokio::test]
 async fn a_real_disk_keeps_it_private_and_locked() {
     let scratch = tempfile::tempdir().unwrap();

@@ -63,6 +63,10 @@ impl FileSystem for LocalFs {
         std::fs::remove_file(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        std::fs::remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         // Elsewhere a directory cannot be opened, and a rename is durable by itself or not at all.
         if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }

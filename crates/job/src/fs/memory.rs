@@ -225,6 +225,20 @@ impl FileSystem for MemoryFs {
         })
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change(Some(Fault::Remove), |disk| {
+            let at = disk.find(dir)?;
+            if !disk.dir(at)?.0.is_empty() {
+                return Err(ErrorKind::DirectoryNotEmpty.into());
+            }
+            let (parent, name) = disk.parent(dir)?;
+            let (now, unsynced) = disk.dir_mut(parent)?;
+            now.remove(&name);
+            unsynced.push(Change::Remove(name));
+            Ok(())
+        })
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change(None, |disk| {
             let failure = disk.due(Fault::SyncDir);

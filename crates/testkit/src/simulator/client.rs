@@ -247,6 +247,10 @@ impl FileSystem for Disk {
         self.change("remove", path, || self.sim.disk.remove(path))
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change("rmdir", dir, || self.sim.disk.remove_dir(dir))
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change("sync", dir, || if self.lies { Ok(()) } else { self.sim.disk.sync_dir(dir) })
     }
