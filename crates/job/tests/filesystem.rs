@@ -441,6 +441,35 @@ fn parquet_files_can_be_read_back() {
     }
 }
 
+/// The sync of a directory fails, the next one says that all is well, and then the power fails: rows of a commit that
+/// returned are there, and what an earlier run had shown was there all the time.
+#[test]
+fn names_that_may_be_lost_are_made_anew_and_nothing_shown_is_hidden() {
+    for shown_before in [false, true] {
+        for nth in 0.. {
+            let fs = MemoryFs::new();
+            let mut first = sink(&fs);
+            write(&mut *first, 0..3);
+            let staged = stage(&mut *first, 1).unwrap();
+            if shown_before {
+                commit(&mut *first, &staged).unwrap();
+            }
+            drop(first);
+            let mut second = sink(&fs);
+            fs.fail(Fault::SyncDir, nth, ErrorKind::Other);
+            if commit(&mut *second, &staged).is_ok() {
+                assert!(nth > 0, "a directory is synced");
+                break;
+            }
+            assert!(!shown_before || ids(&fs) == [0, 1, 2], "what was shown is hidden");
+            drop(second);
+            commit(&mut *sink(&fs), &staged).unwrap();
+            fs.restart(Loss::Unsynced);
+            assert_eq!(ids(&fs), [0, 1, 2], "sync {nth} of a directory failed, shown before: {shown_before}");
+        }
+    }
+}
+
 #[test]
 fn failures_name_the_path_and_the_way_out() {
     let fs = MemoryFs::new();

@@ -245,7 +245,10 @@ fn bounds_hold(ledger: &Ledger) -> Result<(), String> {
     require(counts.reserved_bytes <= limits.bytes_max, || format!("{} bytes reserved", counts.reserved_bytes))?;
     // What was received before a limit was reached may still pass it, one cap's worth at most.
     let most = |limit: u32, restored: u64| undeleted_max + u64::from(limit).max(restored);
-    let unconfirmed_max = most(limits.ledger_max_ids, ledger.restored.unconfirmed + ledger.restored.undeleted());
+    // A deleted id that comes back needs no permit: it only changes its place, and of those there are so many.
+    let ghosts = ledger.ghosts.min(u64::from(limits.grace_max_ids).max(ledger.restored.ids()));
+    let unconfirmed_max =
+        most(limits.ledger_max_ids, ledger.restored.unconfirmed + ledger.restored.undeleted()) + ghosts;
     require(counts.unconfirmed <= unconfirmed_max, || {
         format!("{} unconfirmed, {unconfirmed_max} allowed", counts.unconfirmed)
     })?;

@@ -65,6 +65,8 @@ pub struct Ledger {
     pub(crate) server_now: ServerMs,
     // What a restore brought, which may be more than the limits of this run allow.
     pub(crate) restored: Counts,
+    // How often a deleted id came back although its delete was confirmed.
+    pub(crate) ghosts: u64,
     #[cfg(feature = "traps")]
     pub(crate) trapped: crate::traps::Restored,
 }
@@ -206,6 +208,7 @@ impl Ledger {
             last_scan: now,
             server_now: ServerMs(0),
             restored: Counts::default(),
+            ghosts: 0,
             #[cfg(feature = "traps")]
             trapped: crate::traps::Restored::default(),
         })

@@ -47,7 +47,8 @@ pub struct Limits {
     pub hold_max: Duration,
     /// Committed ids whose delete is unconfirmed and that have no live handle, at which nothing new is received. 1,000,000: the
     /// service's default retention of four days with three deletes a second left unconfirmed. What was received before may
-    /// still join them, so there are at most `ledger_max_ids + undeleted_max - 1`.
+    /// still join them, so there are at most `ledger_max_ids + undeleted_max - 1`, and as many more as deleted ids come back, of
+    /// which at most `grace_max_ids` are remembered.
     pub ledger_max_ids: u32,
     /// How long the ledger may stay full without one id being freed before it reports a failure. 10 min.
     pub full_patience: Duration,

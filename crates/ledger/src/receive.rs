@@ -197,6 +197,7 @@ impl Ledger {
         }
         self.graves.raise(delivery.key);
         self.counts.deleted -= 1;
+        self.ghosts += 1;
         self.insert(delivery, rank, Stage::Committed(burial.checkpoint), began);
         Some(true)
     }

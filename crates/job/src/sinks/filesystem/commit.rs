@@ -117,7 +117,7 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
             // A reader may take away a directory with its files.
             Err(error) if error.kind() == io::ErrorKind::NotFound && renames.is_empty() => {}
             Err(error) => {
-                take_back(fs, epoch);
+                make_anew(fs, epoch);
                 return Err(failed("sync", &dir, error));
             }
         }
@@ -126,18 +126,29 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
 }
 
 /// SUBTLE: after a sync of a directory that failed, the next one says that all is well, and the renames are lost with the power
-/// all the same. So they are made anew by the next try: what was completed gets its staged name back. What cannot be renamed
-/// is what a reader has taken away, or the disk is past helping.
-fn take_back(fs: &dyn FileSystem, epoch: &Epoch) {
+/// all the same. So they are made anew, for the next sync to cover: of each completed file a copy is written under its staged
+/// name and takes the final one over. At no moment is a file hidden that an earlier run has shown, and deleted the messages of.
+/// Where not even a copy can be written, the file gets its staged name back, and the next try completes it.
+fn make_anew(fs: &dyn FileSystem, epoch: &Epoch) {
     for (staged, done) in &epoch.files {
         let dir = epoch.base.join(&staged.dir);
         let (from, to) = (dir.join(&staged.name), dir.join(done));
+        // What is not there is what a reader has taken away.
         if let (Ok(None), Ok(Some(_))) = (len(fs, &from), len(fs, &to))
-            && let Err(error) = fs.rename(&to, &from)
+            && let Err(error) = copy(fs, &to, &from).and_then(|()| fs.rename(&from, &to))
         {
-            tracing::warn!(%error, file = %to.display(), "a file whose directory could not be synced keeps its name");
+            tracing::warn!(%error, file = %to.display(), "a file whose directory could not be synced could not be written anew");
+            if let Err(error) = fs.rename(&to, &from) {
+                tracing::warn!(%error, file = %to.display(), "it keeps its name, which a loss of power may take");
+            }
         }
     }
+}
+
+fn copy(fs: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
+    let (mut input, mut output) = (fs.open(from)?, fs.create(to)?);
+    io::copy(&mut input, &mut output)?;
+    output.sync()
 }
 
 fn mark(fs: &dyn FileSystem, base: &Path, marker: &Path) -> Result<(), SinkError> {
