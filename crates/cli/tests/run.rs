@@ -157,11 +157,11 @@ async fn leases_are_extended_and_what_does_not_fit_or_is_denied_names_its_way_ou
     let run = |more: &str| {
         let options = format!(", 'leasePolicy' = 'extend'{more}");
         let script = job::to_print(dir.path(), &server.endpoint(), &options);
-        let mut command = headwater(["run", &script, "--until-idle", "1s", "--checkpoint-interval", "5s"]);
+        let mut command = headwater(["run", &script, "--until-idle", "3s", "--checkpoint-interval", "5s"]);
         Process::start(command.current_dir(dir.path())).finish()
     };
     run("").code(2).says(["leasePolicy", "undeletedMax to at most 400"]);
-    // An interval of two leases and a half.
+    // An interval of two leases and a half; idle after more than half a lease, at which the first extension is due.
     let few = ", 'undeletedMax' = '100'";
     assert_eq!(run(few).code(0).says(["leases are extended for up to 25 min"]).stdout.len(), 5);
     let receives = [Operation::ReceiveMessage, Operation::BatchReceiveMessage];

@@ -96,8 +96,11 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
             (Some(found), None) if found == staged.len => renames.push((from, to)),
             (Some(_), None) => return Err(changed(&from, epoch.checkpoint)),
             (None, Some(found)) if found == staged.len => {}
+            // An earlier process died while it made this name anew: that is begun again.
             (Some(_), Some(_)) if hash(fs, &to)? == (staged.len, staged.hash) => {
                 fs.remove(&from).map_err(|error| failed("remove", &from, error))?;
+                copy(fs, &to, &from).map_err(|error| failed("write", &from, error))?;
+                renames.push((from, to));
             }
             (_, Some(_)) => return Err(occupied(&to, epoch.checkpoint)),
             (None, None) if begun => {}
