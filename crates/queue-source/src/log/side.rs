@@ -30,6 +30,9 @@ pub(crate) struct LogSide {
     segments: Vec<Scan>,
     /// The newest checkpoint that is noted as committed.
     committed: Option<CheckpointId>,
+    /// The newest one that this process has noted. What an earlier one has is noted again: its sync may have failed, and the
+    /// next sync of the directory would say that all is well.
+    noted: Option<CheckpointId>,
     accept_loss: bool,
     /// Until the writing task has it.
     writer: Option<Writer>,
@@ -54,6 +57,7 @@ impl LogSide {
             fresh,
             segments,
             committed,
+            noted: None,
             accept_loss,
             writer: Some(writer),
             active: false,
@@ -301,12 +305,13 @@ impl LogSide {
     /// Notes durably that a checkpoint is committed, before anything is removed for its sake.
     pub(crate) async fn note_committed(&mut self, id: CheckpointId) -> Result<(), SourceError> {
         // A state from before there was a log says nothing of it.
-        if self.committed >= Some(id) || self.sealed.range(..=id).next().is_none() {
+        if self.committed > Some(id) || self.noted >= Some(id) || self.sealed.range(..=id).next().is_none() {
             return Ok(());
         }
         let log = self.id;
         self.dir.run(move |dir| dir.note_committed(log, id)).await?;
         self.committed = Some(id);
+        self.noted = Some(id);
         Ok(())
     }
 
