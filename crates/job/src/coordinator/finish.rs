@@ -24,7 +24,12 @@ impl Runner {
     /// The time after a stop is over, and whoever hangs may not have noticed the stop yet: the end is counted from it all the
     /// same.
     pub(super) fn overdue(&mut self) -> JobError {
-        self.note_stop_at(self.clock.now() - self.work_time());
+        let at = self.clock.now() - self.work_time();
+        self.note_stop_at(at);
+        // It may have been noticed late, after a start that hung.
+        if let Some((stopped, _)) = &mut self.stopping {
+            *stopped = (*stopped).min(at);
+        }
         self.stuck()
     }
 

@@ -218,14 +218,14 @@ impl Runner {
     /// # Errors
     /// Why it failed. Rows that were not committed are not lost: their messages are still in the queue.
     pub async fn run(mut self) -> Result<JobReport, JobError> {
-        let limit = self.time_after_stop();
+        // One for both: a stop in the middle of a start that hangs counts from then.
+        let mut limit = std::pin::pin!(self.time_after_stop());
         let restored = tokio::select! {
             biased;
             restored = self.restore() => restored,
-            () = limit => Err(self.overdue()),
+            () = &mut limit => Err(self.overdue()),
         };
         restored?;
-        let limit = self.time_after_stop();
         let outcome = tokio::select! {
             biased;
             outcome = self.work() => outcome,
