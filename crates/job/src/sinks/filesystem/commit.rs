@@ -92,15 +92,22 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
     for (staged, done) in &epoch.files {
         let dir = epoch.base.join(&staged.dir);
         let (from, to) = (dir.join(&staged.name), dir.join(done));
+        // An earlier process died while it made this name anew: that is begun again.
+        let again = dir.join(Names::again(&staged.name));
+        let interrupted = len(fs, &again)?.is_some();
+        if interrupted {
+            fs.remove(&again).map_err(|error| failed("remove", &again, error))?;
+        }
         match (len(fs, &from)?, len(fs, &to)?) {
             (Some(found), None) if found == staged.len => renames.push((from, to)),
             (Some(_), None) => return Err(changed(&from, epoch.checkpoint)),
+            (None, Some(found)) if found == staged.len && interrupted => {
+                copy(fs, &to, &again).map_err(|error| failed("write", &again, error))?;
+                renames.push((again, to));
+            }
             (None, Some(found)) if found == staged.len => {}
-            // An earlier process died while it made this name anew: that is begun again.
             (Some(_), Some(_)) if hash(fs, &to)? == (staged.len, staged.hash) => {
                 fs.remove(&from).map_err(|error| failed("remove", &from, error))?;
-                copy(fs, &to, &from).map_err(|error| failed("write", &from, error))?;
-                renames.push((from, to));
             }
             (_, Some(_)) => return Err(occupied(&to, epoch.checkpoint)),
             (None, None) if begun => {}
@@ -129,16 +136,17 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
 }
 
 /// SUBTLE: after a sync of a directory that failed, the next one says that all is well, and the renames are lost with the power
-/// all the same. So they are made anew, for the next sync to cover: of each completed file a copy is written under its staged
-/// name and takes the final one over. At no moment is a file hidden that an earlier run has shown, and deleted the messages of.
-/// Where not even a copy can be written, the file gets its staged name back, and the next try completes it.
+/// all the same. So they are made anew, for the next sync to cover: a copy is written of each completed file, under a name of
+/// its own, and takes the final one over. At no moment is a file hidden that an earlier run has shown, and deleted the messages
+/// of; nor is the staged name touched, which is the file's only durable one until then. Where not even a copy can be written,
+/// the file gets its staged name back, and the next try completes it.
 fn make_anew(fs: &dyn FileSystem, epoch: &Epoch) {
     for (staged, done) in &epoch.files {
         let dir = epoch.base.join(&staged.dir);
-        let (from, to) = (dir.join(&staged.name), dir.join(done));
+        let (from, to, again) = (dir.join(&staged.name), dir.join(done), dir.join(Names::again(&staged.name)));
         // What is not there is what a reader has taken away.
         if let (Ok(None), Ok(Some(_))) = (len(fs, &from), len(fs, &to))
-            && let Err(error) = copy(fs, &to, &from).and_then(|()| fs.rename(&from, &to))
+            && let Err(error) = copy(fs, &to, &again).and_then(|()| fs.rename(&again, &to))
         {
             tracing::warn!(%error, file = %to.display(), "a file whose directory could not be synced could not be written anew");
             if let Err(error) = fs.rename(&to, &from) {
@@ -201,7 +209,10 @@ pub(super) fn recover(fs: &dyn FileSystem, base: &Path, names: &Names, pending: 
     let mut listed: BTreeSet<PathBuf> = BTreeSet::new();
     for epoch in pending {
         listed.insert(epoch.base.join(&epoch.marker));
-        listed.extend(epoch.files.iter().map(|(staged, _)| epoch.base.join(&staged.dir).join(&staged.name)));
+        for (staged, _) in &epoch.files {
+            let dir = epoch.base.join(&staged.dir);
+            listed.extend([dir.join(&staged.name), dir.join(Names::again(&staged.name))]);
+        }
     }
     in_every_dir(fs, base, |dir, files| {
         let left = |name: &&String| names.is_staged(name) || names.is_marker(name);

@@ -37,6 +37,11 @@ impl Names {
         format!("{MARKER}{}-{}", self.owner, checkpoint.0)
     }
 
+    /// The copy by which a finished file gets its name anew, by the name under which it was staged.
+    pub(super) fn again(staged: &str) -> String {
+        format!("{}-again{STAGED_END}", staged.strip_suffix(STAGED_END).unwrap_or(staged))
+    }
+
     pub(super) fn is_staged(&self, name: &str) -> bool {
         self.own(name, STAGED).is_some_and(|rest| rest.ends_with(STAGED_END))
     }
@@ -66,6 +71,7 @@ mod tests {
         let (staged, done, marker) = (names.staged(3), names.done(CheckpointId(7), 0), names.marker(CheckpointId(7)));
         assert!(done.starts_with("part-00ff-") && done.ends_with("-00000007-000.csv"), "{done}");
         assert!(names.is_staged(&staged) && !names.is_staged(&done) && !names.is_staged(&marker));
+        assert!(names.is_staged(&Names::again(&staged)) && Names::again(&staged) != staged);
         assert!(names.is_marker(&marker) && !names.is_marker(&staged));
         assert_eq!([&done, &staged, &marker].map(|name| names.shown(name)), [Some(CheckpointId(7)), None, None]);
         for other in [Names::new("00fe", "out", "csv"), Names::new("00ff", "other", "csv")] {
