@@ -278,7 +278,9 @@ fn extensions_are_scheduled(ledger: &Ledger) -> Result<(), String> {
 fn something_is_enabled(ledger: &Ledger) -> Result<(), String> {
     let counts = &ledger.counts;
     let call = ledger.can_receive().is_ok() || counts.buffered > 0 || ledger.deletes_pending();
-    let call = call || !ledger.log.waiting.is_empty();
+    // What waits in the log is handed out; what is committed of it is removed by its owner.
+    let removal = ledger.log.used > 0 && ledger.log.uncommitted().messages == 0;
+    let call = call || !ledger.log.waiting.is_empty() || removal;
     let answer = counts.receives > 0 || ledger.in_flight.is_some() || !ledger.extending.is_empty();
     let releasing = ledger.entries.values().any(|entry| entry.operation == Operation::Release);
     let enabled = call || answer || releasing || ledger.next_deadline().is_some();

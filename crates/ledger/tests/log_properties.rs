@@ -310,6 +310,10 @@ impl World {
         if let Some((snapshot, ..)) = &self.saved {
             let id = snapshot.checkpoint;
             self.ledger.commit(id).unwrap();
+            // As after any commit: what is behind its position goes, which may be what a full log waits for.
+            self.removed = self.removed.max(self.next);
+            let used = self.used();
+            self.ledger.note_log_used(used);
         }
     }
 
