@@ -1,0 +1,143 @@
+//! The whole path, in CPU time: receive, XML, base64, decode to Arrow, deduplicate, checkpoint, delete; beside a client that
+//! receives, deletes and throws everything away.
+//!
+//! `cargo bench --bench whole_path`, or `… -- 'json 300 B'` for some of the kinds. The server is a process of its own on the
+//! first core; each client is a process of its own, in the first table on the second core alone. The clients take turns
+//! (five rounds, medians), so that a busy machine hurts both alike. The difference is what a message costs beyond being moved.
+
+#[path = "whole_path/bodies.rs"]
+mod bodies;
+#[path = "whole_path/canned.rs"]
+mod canned;
+#[path = "whole_path/connector.rs"]
+mod connector;
+#[path = "whole_path/discard.rs"]
+mod discard;
+#[path = "whole_path/sample.rs"]
+mod sample;
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use bodies::{KINDS, Kind};
+use sample::Sample;
+
+const ROUNDS: usize = 5;
+const CLIENTS: [&str; 2] = ["discard", "connector"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--serve", kind] => Ok(canned::serve(&Kind::find(kind).ok_or("no such kind")?)?),
+        ["--client", client, cores, address, kind] => {
+            let sample = client_process(client, cores.parse()?, address, &Kind::find(kind).ok_or("no such kind")?)?;
+            println!("{} {}", sample.cpu, sample.rate);
+            Ok(())
+        }
+        _ => compare(&words),
+    }
+}
+
+/// Runs every kind that was asked for, on one core and on two.
+fn compare(wanted: &[&str]) -> Result<(), Box<dyn Error>> {
+    let kinds = KINDS.iter().filter(|kind| wanted.is_empty() || wanted.iter().any(|part| kind.name.contains(part)));
+    let kinds: Vec<&Kind> = kinds.collect();
+    println!("CPU microseconds a message, medians of {ROUNDS} rounds, one core for the client:");
+    println!("{:<18} {:>9} {:>10} {:>8} {:>7}", "", "discard", "connector", "added", "ratio");
+    for kind in &kinds {
+        let [discard, connector] = medians(kind, 1)?;
+        let (d, c) = (discard.cpu, connector.cpu);
+        println!("{:<18} {d:>9.2} {c:>10.2} {:>8.2} {:>7.2}", kind.name, c - d, d / c);
+    }
+    println!("\nMessages a second, two cores for the client (and the server on the same two):");
+    println!("{:<18} {:>9} {:>10} {:>7}", "", "discard", "connector", "ratio");
+    for kind in &kinds {
+        let [discard, connector] = medians(kind, 2)?;
+        let (d, c) = (discard.rate, connector.rate);
+        println!("{:<18} {d:>9.0} {c:>10.0} {:>7.2}", kind.name, c / d);
+    }
+    Ok(())
+}
+
+/// Each client's median over the rounds.
+fn medians(kind: &Kind, cores: usize) -> Result<[Sample; 2], Box<dyn Error>> {
+    let server = Server::start(kind, cores)?;
+    let mut samples = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (client, samples) in CLIENTS.iter().zip(&mut samples) {
+            samples.push(measure(client, cores, &server.address, kind)?);
+        }
+    }
+    Ok(samples.map(|mut samples| {
+        samples.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+        let cpu = samples[ROUNDS / 2].cpu;
+        samples.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+        Sample { cpu, rate: samples[ROUNDS / 2].rate }
+    }))
+}
+
+fn measure(client: &str, cores: usize, address: &str, kind: &Kind) -> Result<Sample, Box<dyn Error>> {
+    let arguments = ["--client", client, &cores.to_string(), address, kind.name];
+    let out = Command::new(std::env::current_exe()?).args(arguments).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8(out.stdout)?;
+    let mut numbers = text.split_whitespace().map(str::parse::<f64>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(cpu)), Some(Ok(rate))) => Ok(Sample { cpu, rate }),
+        _ => Err(format!("{client} on {} failed", kind.name).into()),
+    }
+}
+
+/// One client, in its own process.
+fn client_process(client: &str, cores: usize, address: &str, kind: &Kind) -> Result<Sample, Box<dyn Error>> {
+    if cores == 1 {
+        pin(1)?;
+    }
+    let mut runtime = match cores {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    match client {
+        "discard" => runtime.block_on(discard::run(address, kind.messages)),
+        _ => runtime.block_on(connector::run(address, kind, kind.messages)),
+    }
+}
+
+fn pin(core: usize) -> Result<(), Box<dyn Error>> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// The canned server, killed when dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(kind: &Kind, cores: usize) -> Result<Self, Box<dyn Error>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--serve", kind.name]).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        if cores == 1 {
+            let mut set = CpuSet::new();
+            set.set(0);
+            sched_setaffinity(rustix::process::Pid::from_raw(i32::try_from(child.id())?), &set)?;
+        }
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut address)?;
+        Ok(Self { child, address: address.trim().to_owned() })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
