@@ -36,8 +36,9 @@
 //!
 //! # Reading order
 //! [`Source`], [`Queue`], [`Batch`], then [`Sink`], [`Plan`], [`CheckpointStore`], [`SourceFactory`], [`Clock`],
-//! [`fs`].
+//! [`Alarm`], [`fs`].
 
+mod alarm;
 mod bad;
 mod batch;
 mod clock;
@@ -55,6 +56,7 @@ mod sink;
 mod source;
 mod store;
 
+pub use alarm::{Alarm, Until};
 pub use bad::BadRecord;
 pub use batch::{Batch, MessageMeta, MessageRows};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, WallMs};
