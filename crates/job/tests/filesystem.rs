@@ -470,6 +470,57 @@ fn names_that_may_be_lost_are_made_anew_and_nothing_shown_is_hidden() {
     }
 }
 
+/// Commits in a process that dies before its operation number `dies`, counted from here. Whether it came to its end before. In the
+/// first one the sync of the directory fails after the file got its name.
+fn commit_and_die(fs: &MemoryFs, staged: &Committable, first: bool, dies: u64) -> bool {
+    let mut sink = sink(fs);
+    if first {
+        // The sync before it is of the marker's name.
+        fs.fail(Fault::SyncDir, 1, ErrorKind::Other);
+    }
+    fs.crash_before(fs.operations() + dies);
+    let ended = block_on(sink.recover(std::slice::from_ref(staged))).is_ok() && commit(&mut *sink, staged).is_ok();
+    let ended = ended || !fs.crashed();
+    drop(sink);
+    fs.restart(Loss::Nothing);
+    ended
+}
+
+/// The same sync fails in a process, which dies at each of its operations in turn, at once after that sync too. The next one
+/// makes the name anew, and dies at each of its operations; the one after it finds what was left, whole or not, and begins again.
+#[test]
+fn making_a_name_anew_is_begun_again_whenever_the_process_died() {
+    let mut left_behind = 0;
+    for first_dies in 0.. {
+        let mut first_ended = false;
+        for second_dies in 0.. {
+            let fs = MemoryFs::new();
+            let mut first = sink(&fs);
+            write(&mut *first, 0..3);
+            let staged = stage(&mut *first, 1).unwrap();
+            drop(first);
+            first_ended = commit_and_die(&fs, &staged, true, first_dies);
+            let second_ended = commit_and_die(&fs, &staged, false, second_dies);
+            left_behind += hidden(&fs, "-again").len();
+            let what = format!("before operation {first_dies}, and then before operation {second_dies}");
+            let mut third = sink(&fs);
+            block_on(third.recover(std::slice::from_ref(&staged))).unwrap();
+            commit(&mut *third, &staged).unwrap();
+            let left = [hidden(&fs, ".inprogress"), hidden(&fs, "-trying")].concat();
+            assert!(left.is_empty(), "{what}: {left:?}");
+            fs.restart(Loss::Unsynced);
+            assert_eq!(ids(&fs), [0, 1, 2], "{what}");
+            if second_ended {
+                break;
+            }
+        }
+        if first_ended {
+            break;
+        }
+    }
+    assert!(left_behind > 5, "copies that were not whole, or had not taken the name over: {left_behind}");
+}
+
 #[test]
 fn failures_name_the_path_and_the_way_out() {
     let fs = MemoryFs::new();

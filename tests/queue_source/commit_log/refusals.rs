@@ -49,6 +49,27 @@ async fn an_older_state_than_was_committed_is_refused() {
     }
 }
 
+/// The sync of the directory fails when the checkpoint is noted, the process ends with that, and the next sync says that all is well:
+/// what the first process has noted is in no durable name, and the second one notes it again.
+#[tokio::test]
+async fn what_an_earlier_process_noted_as_committed_is_noted_again() {
+    let disk = Disk::new();
+    let mut source = disk.source().await;
+    disk.deliver(&mut source, &["a"]).await;
+    let older = source.checkpoint(CheckpointId(1)).await.expect("a checkpoint");
+    source.commit(CheckpointId(1)).await.expect("a commit");
+    disk.deliver(&mut source, &["b"]).await;
+    let state = source.checkpoint(CheckpointId(2)).await.expect("a checkpoint");
+    disk.fs.fail(Fault::SyncDir, 0, ErrorKind::Other);
+    source.commit(CheckpointId(2)).await.expect_err("the note is not durable");
+    disk.kill(source).await;
+    let source = disk.restored(disk.config(), 2, &state).await;
+    drop(source);
+    settle().await;
+    disk.fs.restart(Loss::Unsynced);
+    refused(&disk, disk.config(), Some((1, &older)), &["checkpoint 2 was committed with it", "older"]).await;
+}
+
 #[tokio::test]
 async fn a_log_without_a_state_is_refused_once_something_was_committed_with_it() {
     let disk = Disk::new();

@@ -340,8 +340,8 @@ impl Source for LedgerSource {
         self.stopped = true;
     }
 
-    async fn drain(&mut self, _deadline: Duration) -> Result<DrainReport, SourceError> {
-        self.called("drain");
+    async fn drain(&mut self, deadline: Duration) -> Result<DrainReport, SourceError> {
+        self.called(format!("drain {deadline:?}"));
         let before = self.totals.deleted;
         self.delete_what_may_be();
         let released = self.ledger.release_all();

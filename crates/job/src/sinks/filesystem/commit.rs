@@ -79,29 +79,38 @@ impl Epoch {
         Ok(Self { checkpoint: committable.checkpoint, base, marker, files })
     }
 
+    /// The file that says that a try has renamed files and may not have synced their names.
+    fn trying(&self) -> PathBuf {
+        self.base.join(Names::trying(&self.marker))
+    }
+
     fn dirs(&self) -> BTreeSet<PathBuf> {
         self.files.iter().map(|(staged, _)| self.base.join(&staged.dir)).collect()
     }
 }
 
 /// Makes an epoch's files visible, durably. Repeating it changes nothing.
+///
+/// SUBTLE: after a sync of a directory that failed, the next one says that all is well, and the renames are lost with the power
+/// all the same. Whether one failed, only the process knows that made it, and it may have died at once. So a try that renames
+/// leaves a file that says so until its syncs are done, and the next try that finds it makes the names **anew**, for its own
+/// syncs to cover: of each finished file a copy is written, under a name of its own, and takes the final one over. At no moment
+/// is a file hidden that an earlier run has shown, and deleted the messages of; nor is the staged name touched, which may be the
+/// file's only durable one. The file that says so need not be durable: with the power, names that were not synced are gone too.
 pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError> {
     let marker = epoch.base.join(&epoch.marker);
     let begun = len(fs, &marker)?.is_some();
+    let trying = epoch.trying();
+    let tried = len(fs, &trying)?.is_some();
     let mut renames = Vec::new();
     for (staged, done) in &epoch.files {
         let dir = epoch.base.join(&staged.dir);
         let (from, to) = (dir.join(&staged.name), dir.join(done));
-        // An earlier process died while it made this name anew: that is begun again.
-        let again = dir.join(Names::again(&staged.name));
-        let interrupted = len(fs, &again)?.is_some();
-        if interrupted {
-            fs.remove(&again).map_err(|error| failed("remove", &again, error))?;
-        }
         match (len(fs, &from)?, len(fs, &to)?) {
             (Some(found), None) if found == staged.len => renames.push((from, to)),
             (Some(_), None) => return Err(changed(&from, epoch.checkpoint)),
-            (None, Some(found)) if found == staged.len && interrupted => {
+            (None, Some(found)) if found == staged.len && tried => {
+                let again = dir.join(Names::again(&staged.name));
                 copy(fs, &to, &again).map_err(|error| failed("write", &again, error))?;
                 renames.push((again, to));
             }
@@ -117,6 +126,9 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
     if !renames.is_empty() && !begun {
         mark(fs, &epoch.base, &marker)?;
     }
+    if !renames.is_empty() && !tried {
+        fs.create(&trying).map_err(|error| failed("write", &trying, error))?;
+    }
     for (from, to) in &renames {
         fs.rename(from, to).map_err(|error| failed("complete", to, error))?;
     }
@@ -126,37 +138,21 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
             Ok(()) => {}
             // A reader may take away a directory with its files.
             Err(error) if error.kind() == io::ErrorKind::NotFound && renames.is_empty() => {}
-            Err(error) => {
-                make_anew(fs, epoch);
-                return Err(failed("sync", &dir, error));
-            }
+            Err(error) => return Err(failed("sync", &dir, error)),
         }
+    }
+    if tried || !renames.is_empty() {
+        fs.remove(&trying).map_err(|error| failed("remove", &trying, error))?;
     }
     Ok(())
 }
 
-/// SUBTLE: after a sync of a directory that failed, the next one says that all is well, and the renames are lost with the power
-/// all the same. So they are made anew, for the next sync to cover: a copy is written of each completed file, under a name of
-/// its own, and takes the final one over. At no moment is a file hidden that an earlier run has shown, and deleted the messages
-/// of; nor is the staged name touched, which is the file's only durable one until then. Where not even a copy can be written,
-/// the file gets its staged name back, and the next try completes it.
-fn make_anew(fs: &dyn FileSystem, epoch: &Epoch) {
-    for (staged, done) in &epoch.files {
-        let dir = epoch.base.join(&staged.dir);
-        let (from, to, again) = (dir.join(&staged.name), dir.join(done), dir.join(Names::again(&staged.name)));
-        // What is not there is what a reader has taken away.
-        if let (Ok(None), Ok(Some(_))) = (len(fs, &from), len(fs, &to))
-            && let Err(error) = copy(fs, &to, &again).and_then(|()| fs.rename(&again, &to))
-        {
-            tracing::warn!(%error, file = %to.display(), "a file whose directory could not be synced could not be written anew");
-            if let Err(error) = fs.rename(&to, &from) {
-                tracing::warn!(%error, file = %to.display(), "it keeps its name, which a loss of power may take");
-            }
-        }
-    }
-}
-
+/// Copies a file. One that an interrupted try has left is begun again.
 fn copy(fs: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
+    match fs.remove(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let (mut input, mut output) = (fs.open(from)?, fs.create(to)?);
     io::copy(&mut input, &mut output)?;
     output.sync()
@@ -208,7 +204,7 @@ impl Markers {
 pub(super) fn recover(fs: &dyn FileSystem, base: &Path, names: &Names, pending: &[Epoch]) -> Result<(), SinkError> {
     let mut listed: BTreeSet<PathBuf> = BTreeSet::new();
     for epoch in pending {
-        listed.insert(epoch.base.join(&epoch.marker));
+        listed.extend([epoch.base.join(&epoch.marker), epoch.trying()]);
         for (staged, _) in &epoch.files {
             let dir = epoch.base.join(&staged.dir);
             listed.extend([dir.join(&staged.name), dir.join(Names::again(&staged.name))]);

@@ -42,6 +42,11 @@ impl Names {
         format!("{}-again{STAGED_END}", staged.strip_suffix(STAGED_END).unwrap_or(staged))
     }
 
+    /// The file that says that a commit renames files and has not synced their names, by its marker.
+    pub(super) fn trying(marker: &str) -> String {
+        format!("{marker}-trying")
+    }
+
     pub(super) fn is_staged(&self, name: &str) -> bool {
         self.own(name, STAGED).is_some_and(|rest| rest.ends_with(STAGED_END))
     }
@@ -73,6 +78,7 @@ mod tests {
         assert!(names.is_staged(&staged) && !names.is_staged(&done) && !names.is_staged(&marker));
         assert!(names.is_staged(&Names::again(&staged)) && Names::again(&staged) != staged);
         assert!(names.is_marker(&marker) && !names.is_marker(&staged));
+        assert!(names.is_marker(&Names::trying(&marker)) && Names::trying(&marker) != marker);
         assert_eq!([&done, &staged, &marker].map(|name| names.shown(name)), [Some(CheckpointId(7)), None, None]);
         for other in [Names::new("00fe", "out", "csv"), Names::new("00ff", "other", "csv")] {
             assert!(!other.is_staged(&staged) && !other.is_marker(&marker) && other.shown(&done).is_none());
