@@ -52,6 +52,7 @@ scripts! {
     forget_older_receive
     forget_retention
     full_ledger
+    ghosts
     handle_order
     handle_order_without_counts
     ids_and_epochs
