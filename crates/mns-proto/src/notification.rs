@@ -8,6 +8,7 @@
 mod json;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 
@@ -92,11 +93,11 @@ impl<'a> Notification<'a> {
     }
 
     /// Whether a body may be a notification in JSON: it begins with `{` and has the names that nothing else has. Then
-    /// [`Notification::from_json`] and [`Notification::is_complete`] tell. Costs a search through a body that begins with
-    /// `{`, next to nothing for another.
+    /// [`Notification::from_json`] and [`Notification::is_complete`] tell. Costs a search through the first and the last
+    /// 4 KiB of a body that begins with `{`, next to nothing for another.
     pub fn resembles_json(body: &[u8]) -> bool {
         let first = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().first();
-        first == Some(&b'{') && [r#""TopicName""#, r#""MessageMD5""#].iter().all(|name| has(body, name))
+        first == Some(&b'{') && OWN_NAMES.iter().all(|name| is_near_an_end(body, name))
     }
 
     /// Whether the names of all the fields that a topic writes are in a body that
@@ -178,6 +179,23 @@ fn is_root(tag: &Tag<'_>) -> bool {
 
 fn starts(text: &str) -> Option<char> {
     text.strip_prefix('\u{feff}').unwrap_or(text).trim_start().chars().next()
+}
+
+/// How far from an end of a notification a field other than its text begins at most. Together they are under 1 KiB (an owner
+/// of 16 digits, names of up to 255 characters, an id and an MD5 of 32, a time, a tag of 16); the rest is room for what may come.
+const FIELDS_WITHIN: usize = 4_096;
+
+/// Names in a notification that nothing else has.
+static OWN_NAMES: LazyLock<[memmem::Finder<'static>; 2]> =
+    LazyLock::new(|| [r#""TopicName""#, r#""MessageMD5""#].map(memmem::Finder::new));
+
+/// Whether a name begins so near to one end of a body that it may be that of a field: a body of 64 KiB is mostly text.
+fn is_near_an_end(body: &[u8], name: &memmem::Finder<'_>) -> bool {
+    let within = FIELDS_WITHIN + name.needle().len() - 1;
+    if body.len() <= 2 * within {
+        return name.find(body).is_some();
+    }
+    name.find(&body[..within]).is_some() || name.find(&body[body.len() - within..]).is_some()
 }
 
 fn has(body: &[u8], name: &str) -> bool {

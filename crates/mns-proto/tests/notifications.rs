@@ -100,6 +100,23 @@ fn json_is_told_by_its_fields() {
     }
 }
 
+/// Wherever the text stands among the fields, and however long it is.
+#[test]
+fn the_fields_are_found_around_a_text_of_any_length() {
+    let fields = [r#""TopicName":"t""#, r#""MessageMD5":"x""#, r#""PublishTime":7"#];
+    for length in [0, 3_000, 4_096, 8_150, 8_210, 60_000] {
+        let text = format!(r#""Message":"{}""#, "a".repeat(length));
+        for place in 0..=fields.len() {
+            let mut all = fields.to_vec();
+            all.insert(place, &text);
+            let body = format!("{{{}}}", all.join(","));
+            assert!(Notification::resembles_json(body.as_bytes()), "{length} at {place}");
+        }
+        let own = format!(r#"{{"a":"{0}","TopicName":"t","MessageMD5":"x","b":"{0}"}}"#, "a".repeat(length));
+        assert_eq!(Notification::resembles_json(own.as_bytes()), length < 4_096, "{length}");
+    }
+}
+
 #[test]
 fn debug_shows_no_text() {
     let shown = format!("{:?}", Notification::from_json("{\"Message\":\"secret\",\"TopicName\":\"t\"}").unwrap());
