@@ -58,7 +58,7 @@ async fn run(server: &ServerHandle, pollers: usize, messages: usize) -> Result<R
         let due = match source.next().await?.ok_or("the source has ended")? {
             Event::Batch(batch) => {
                 for message in batch.messages() {
-                    if !seen.insert(Arc::clone(&message.meta.id)) {
+                    if !seen.insert(message.meta.id.detached()) {
                         return Err(format!("message {} was handed out twice", message.meta.id).into());
                     }
                 }

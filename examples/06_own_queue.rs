@@ -60,7 +60,7 @@ impl VecQueue {
             slot.deliveries += 1;
             slot.leased_until = now + LEASE;
             slot.handle = format!("{}/{}", slot.id, slot.deliveries);
-            let mut message = Message::new(&slot.id, Handle::new(&slot.handle), slot.body.clone().into());
+            let mut message = Message::new(slot.id.as_str(), Handle::new(&slot.handle), slot.body.clone().into());
             message.dequeue_count = slot.deliveries;
             message
         };

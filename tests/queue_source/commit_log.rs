@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use headwater::job::fs::{Fault, Loss, MemoryFs};
 use headwater_core::{
-    BadRecord, Batch, CheckpointId, DeleteOutcome, Event, MessageMeta, Queue, Source, SourceError, SourceErrorKind,
-    SourceState,
+    BadRecord, Batch, CheckpointId, DeleteOutcome, Event, MessageMeta, Queue, SharedStr, Source, SourceError,
+    SourceErrorKind, SourceState,
 };
 use headwater_queue_source::{BadRecords, LogConfig, QueueSource, SkippedByTime, SourceConfig};
 use headwater_testkit::{Operation, QueueEvent, pass, settle};
@@ -127,8 +127,8 @@ async fn batch(disk: &Disk, source: &mut QueueSource) -> Batch {
     }
 }
 
-fn first(batch: &Batch) -> Arc<MessageMeta> {
-    Arc::clone(&batch.messages()[0].meta)
+fn first(batch: &Batch) -> MessageMeta {
+    batch.messages()[0].meta.clone()
 }
 
 #[tokio::test]
@@ -323,7 +323,7 @@ async fn a_full_log_goes_on_screening_for_what_is_not_deleted_for_certain() {
     pass(&disk.world.clock, SECOND * 40).await;
     assert_eq!(
         disk.world.queue.remaining(),
-        [] as [Arc<str>; 0],
+        [] as [SharedStr; 0],
         "a stale delete, then found and deleted by its new handle"
     );
 }
@@ -380,7 +380,7 @@ async fn a_failed_sync_ends_the_source_and_deletes_nothing_for_it() {
     let error = disk.world.failure(&mut source, SECOND).await;
     assert_eq!(error.kind, SourceErrorKind::Failed);
     assert!(error.to_string().contains("cannot sync `/log/segment-"), "{error}");
-    assert_eq!(disk.world.queue.remaining(), [Arc::clone(&lost)]);
+    assert_eq!(disk.world.queue.remaining(), std::slice::from_ref(&lost));
     drop(source);
     settle().await;
     // The next sync of the same file would say that all is well; what is read back then is written anew.
@@ -497,7 +497,7 @@ async fn metadata_comes_out_of_the_log_as_it_went_in() {
     let before = first(&batch(&disk, &mut source).await);
     disk.kill(source).await;
     let mut source = disk.source().await;
-    assert_eq!(*first(&batch(&disk, &mut source).await), *before);
+    assert_eq!(first(&batch(&disk, &mut source).await), before);
     assert_eq!(before.priority, Some(3));
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use headwater::job::fs::MemoryFs;
 use headwater_core::{
     Capabilities, DeleteOutcome, Description, Extended, Handle, Queue, QueueError, QueueIdentity, ReceiveRequest,
-    Received,
+    Received, SharedStr,
 };
 
 /// See the module.
@@ -17,10 +17,10 @@ pub(crate) struct Watch {
     inner: Arc<dyn Queue>,
     fs: MemoryFs,
     /// The message of every handle that was given out.
-    ids: Mutex<HashMap<Handle, Arc<str>>>,
+    ids: Mutex<HashMap<Handle, SharedStr>>,
     /// Messages that were seen in what a loss of power leaves of the log.
-    durable: Mutex<BTreeSet<Arc<str>>>,
-    early: Mutex<Vec<Arc<str>>>,
+    durable: Mutex<BTreeSet<SharedStr>>,
+    early: Mutex<Vec<SharedStr>>,
 }
 
 impl Watch {
@@ -30,7 +30,7 @@ impl Watch {
     }
 
     /// Messages of which a delete was asked for before they were durable.
-    pub(crate) fn early(&self) -> Vec<Arc<str>> {
+    pub(crate) fn early(&self) -> Vec<SharedStr> {
         self.early.lock().expect("a list").clone()
     }
 
@@ -48,9 +48,9 @@ impl Watch {
             // As a record holds it: its length, its bytes.
             let needle: Vec<u8> = (id.len() as u32).to_le_bytes().into_iter().chain(id.bytes()).collect();
             if log.iter().any(|bytes| bytes.windows(needle.len()).any(|window| window == needle)) {
-                durable.insert(Arc::clone(id));
+                durable.insert(id.clone());
             } else {
-                self.early.lock().expect("a list").push(Arc::clone(id));
+                self.early.lock().expect("a list").push(id.clone());
             }
         }
     }
@@ -73,7 +73,7 @@ impl Queue for Watch {
     async fn receive(&self, request: ReceiveRequest) -> Result<Received, QueueError> {
         let received = self.inner.receive(request).await?;
         let mut ids = self.ids.lock().expect("ids");
-        ids.extend(received.messages.iter().map(|message| (message.handle.clone(), Arc::clone(&message.id))));
+        ids.extend(received.messages.iter().map(|message| (message.handle.clone(), message.id.clone())));
         drop(ids);
         Ok(received)
     }

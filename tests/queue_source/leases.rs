@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use headwater_core::{
-    Capabilities, CheckpointId, Clock, DueReason, Event, Queue, QueueErrorKind, Source, SourceError, SourceErrorKind,
+    Capabilities, CheckpointId, Clock, DueReason, Event, Queue, QueueErrorKind, SharedStr, Source, SourceError,
+    SourceErrorKind,
 };
 use headwater_queue_source::{LeasePolicy, QueueSource, SourceConfig};
 use headwater_testkit::{MemoryQueueOptions, Operation, QueueEvent, pass, settle};
@@ -28,7 +29,7 @@ fn world(lease: Duration) -> World {
 }
 
 /// How often each message was delivered.
-fn deliveries(world: &World) -> BTreeMap<Arc<str>, u64> {
+fn deliveries(world: &World) -> BTreeMap<SharedStr, u64> {
     let mut times = BTreeMap::new();
     for entry in world.queue.journal() {
         if let QueueEvent::Received(ids) = entry.event {

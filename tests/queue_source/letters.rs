@@ -68,8 +68,8 @@ async fn batch(world: &World, source: &mut QueueSource) -> Batch {
     }
 }
 
-fn first(batch: &Batch) -> Arc<MessageMeta> {
-    Arc::clone(&batch.messages()[0].meta)
+fn first(batch: &Batch) -> MessageMeta {
+    batch.messages()[0].meta.clone()
 }
 
 /// Lets the source take up what is there, although it makes no row.
@@ -331,7 +331,7 @@ async fn dropped_checkpoints_and_commits_go_on_where_they_were() {
     go.store(true, Ordering::SeqCst);
     source.commit(CheckpointId(1)).await.expect("the same commit");
     settle().await;
-    assert_eq!((ids(&fs), world.queue.deleted()), (vec![early.to_string()], vec![Arc::clone(&early)]));
+    assert_eq!((ids(&fs), world.queue.deleted()), (vec![early.to_string()], vec![early.clone()]));
     for _ in 0..2 {
         go.store(true, Ordering::SeqCst);
         let _ = source.checkpoint(CheckpointId(2)).await.expect("a checkpoint");

@@ -58,7 +58,7 @@ mod store;
 
 pub use alarm::{Alarm, Until};
 pub use bad::BadRecord;
-pub use batch::{Batch, MessageMeta, MessageRows};
+pub use batch::{Batch, MessageMeta, MessageRef, MessageRows};
 pub use clock::{Clock, ManualClock, Sleep, SystemClock, WallMs};
 pub use delivery::Delivery;
 pub use duration::parse_duration;
@@ -72,7 +72,7 @@ pub use options::{OptionError, OptionErrors, Options, nearest};
 pub use plan::{BadRow, PassThrough, Plan, PlanError, PlanOutput, Processed};
 pub use queue::{
     Capabilities, DeleteOutcome, Description, Extended, Handle, Message, Property, Queue, QueueError, QueueErrorKind,
-    QueueIdentity, ReceiveRequest, Received, ServerMs,
+    QueueIdentity, ReceiveRequest, Received, ServerMs, SharedStr,
 };
 #[cfg(feature = "serde")]
 pub use records::{

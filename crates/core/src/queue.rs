@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-pub use headwater_ledger::{DeleteOutcome, Handle, ServerMs};
+pub use headwater_ledger::{DeleteOutcome, Handle, ServerMs, SharedStr};
 
 /// A message queue with leases: receive, delete, extend, and a word on what it can do.
 ///
@@ -182,7 +182,7 @@ impl Received {
 #[non_exhaustive]
 pub struct Message {
     /// The id it keeps over redeliveries.
-    pub id: Arc<str>,
+    pub id: SharedStr,
     /// What deletes or extends this delivery.
     pub handle: Handle,
     /// The body as the queue gave it, before any decoding.
@@ -219,9 +219,9 @@ impl fmt::Debug for Message {
 impl Message {
     /// A message with nothing but its id, handle and body.
     #[must_use]
-    pub fn new(id: &str, handle: Handle, body: Bytes) -> Self {
+    pub fn new(id: impl Into<SharedStr>, handle: Handle, body: Bytes) -> Self {
         Self {
-            id: Arc::from(id),
+            id: id.into(),
             handle,
             body,
             dequeue_count: 0,

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
-use std::sync::Arc;
 use std::time::Duration;
+
+use crate::text::SharedStr;
 
 /// What identifies a message for its whole life: a 128-bit hash (XXH3, unseeded, so stable across restarts) of the
 /// queue's message id.
@@ -29,13 +30,13 @@ impl fmt::Debug for MessageKey {
 
 /// A receipt handle: what a queue wants back in order to delete or extend one delivery. Opaque; cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Handle(pub Arc<str>);
+pub struct Handle(pub SharedStr);
 
 impl Handle {
-    /// Wraps the handle's text.
+    /// Wraps a copy of the handle's text. A queue with many handles in one answer may wrap slices of one [`SharedStr`] instead.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(Arc::from(text))
+        Self(SharedStr::from(text))
     }
 
     /// The handle's text.

@@ -80,6 +80,7 @@ mod parts;
 mod receive;
 mod replay;
 mod segment;
+mod text;
 #[cfg(feature = "traps")]
 mod traps;
 mod unconfirmed;
@@ -97,6 +98,7 @@ pub use limits::{LimitError, Limits, LogLimits};
 pub use log::LogCounts;
 pub use receive::{Blocked, Delivery, Grant, Verdict};
 pub use segment::{SEGMENT_VERSION, Segment, SegmentError};
+pub use text::SharedStr;
 #[cfg(feature = "traps")]
 #[doc(hidden)]
 pub use traps::Trap;

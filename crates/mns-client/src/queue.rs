@@ -145,7 +145,7 @@ fn message(received: headwater_mns_proto::Received<'_>) -> Message {
     let from = received.message;
     // Copied, so that a message kept for long does not keep the whole answer it came with.
     let body = Bytes::copy_from_slice(from.body.as_bytes());
-    let mut message = Message::new(&from.id, Handle::new(&received.receipt_handle), body);
+    let mut message = Message::new(&*from.id, Handle::new(&received.receipt_handle), body);
     message.dequeue_count = from.dequeue_count;
     message.enqueued = server_ms(from.enqueue_time);
     message.first_dequeued = server_ms(from.first_dequeue_time);

@@ -64,9 +64,9 @@ impl Bad {
         self.total
     }
 
-    /// A message is handed out, good or bad.
-    pub(crate) fn handed_out(&mut self, now: Mono) {
-        self.window.count(now, 1, 0);
+    /// Messages are handed out, good or bad.
+    pub(crate) fn handed_out(&mut self, messages: u64, now: Mono) {
+        self.window.count(now, messages, 0);
     }
 
     /// Something is wrong with a message that the policy does not fail for. The error if there are too many by now.
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn meta(n: u64) -> MessageMeta {
-        let message = Message::new(&format!("m{n}"), Handle::new("h"), Bytes::new());
+        let message = Message::new(format!("m{n}"), Handle::new("h"), Bytes::new());
         MessageMeta::of(&message, &Arc::from("q"), WallMs(0))
     }
 
@@ -237,7 +237,7 @@ mod tests {
         let mut state = Bad::new(config.bad_records_window);
         (0..of).find(|n| {
             let now = Mono(pause * u32::try_from(*n).unwrap());
-            state.handed_out(now);
+            state.handed_out(1, now);
             bad(*n) && state.found(config, &meta(*n), &[BadRecord::new("is bad")], None, now).is_some()
         })
     }

@@ -155,7 +155,7 @@ impl Decoding {
                 None => Ok(self.decoder.decode_absent()),
             };
             if let Some(fields) = opened.fields {
-                Arc::make_mut(&mut inbound.meta).envelope = Some(Box::new(fields));
+                inbound.meta.envelope = Some(Box::new(fields));
             }
             decoded
         });

@@ -167,7 +167,7 @@ mod tests {
         message.dequeue_count = 3;
         message.enqueued = Some(ServerMs(17));
         message.properties = vec![Property { name: "k".into(), value: "v".into() }];
-        let meta = Arc::new(MessageMeta::of(&message, &Arc::from("q"), WallMs(18)));
+        let meta = MessageMeta::of(&message, &Arc::from("q"), WallMs(18));
         DeadLetter { meta, body: message.body, reason: Reason::Rejected, wrong: errors.len(), errors, rows: 2 }
     }
 

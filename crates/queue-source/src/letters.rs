@@ -6,12 +6,12 @@
 //! a later checkpoint would cover messages whose letters are nowhere.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use headwater_core::{
-    BadRecord, CheckpointId, Delivery, MessageMeta, Sink, SinkError, SourceError, SourceErrorKind, StatePart,
+    BadRecord, CheckpointId, Delivery, MessageMeta, MessageRef, Sink, SinkError, SourceError, SourceErrorKind,
+    StatePart,
 };
 use headwater_ledger::MessageKey;
 
@@ -64,7 +64,7 @@ impl Reason {
 /// One message that cannot be processed.
 #[derive(Debug)]
 pub(crate) struct DeadLetter {
-    pub(crate) meta: Arc<MessageMeta>,
+    pub(crate) meta: MessageMeta,
     pub(crate) body: Bytes,
     pub(crate) reason: Reason,
     /// The first of what is wrong, and how much there is in all.
@@ -77,7 +77,7 @@ pub(crate) struct DeadLetter {
 /// A message of the open epoch, which may still be rejected.
 #[derive(Debug)]
 struct Held {
-    meta: Arc<MessageMeta>,
+    meta: MessageRef,
     body: Bytes,
     rows: usize,
     letter: Option<u64>,
@@ -162,7 +162,7 @@ impl Letters {
     }
 
     /// A message was handed out in the open epoch.
-    pub(crate) fn hold(&mut self, meta: Arc<MessageMeta>, body: Bytes, rows: usize) {
+    pub(crate) fn hold(&mut self, meta: MessageRef, body: Bytes, rows: usize) {
         self.held_bytes += body.len() as u64;
         self.held.insert(meta.key, Held { meta, body, rows, letter: None });
     }
@@ -174,7 +174,7 @@ impl Letters {
         let letter = self.open.entry(number).or_insert_with(|| {
             self.next += 1;
             self.letter_bytes += held.body.len() as u64;
-            let (meta, body, rows) = (Arc::clone(&held.meta), held.body.clone(), held.rows);
+            let (meta, body, rows) = (held.meta.detached(), held.body.clone(), held.rows);
             DeadLetter { meta, body, reason, errors: Vec::new(), wrong: 0, rows }
         });
         letter.wrong += wrong.len();

@@ -306,7 +306,7 @@ mod tests {
         message.dequeue_count = 2;
         message.enqueued = Some(headwater_core::ServerMs(1_642_865_171_557));
         message.properties = vec![headwater_core::Property { name: "k".into(), value: "v".into() }];
-        let meta = Arc::new(MessageMeta::of(&message, &Arc::from("q"), headwater_core::WallMs(7)));
+        let meta = MessageMeta::of(&message, &Arc::from("q"), headwater_core::WallMs(7));
         let rows = [MessageRows { meta, rows: 0..2 }];
         for (field, column) in resolve(&columns).unwrap().iter().zip(&columns) {
             let array = field.array(&rows);

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{
-    Message, MessageMeta, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind, WallMs,
-};
+use headwater_core::{Message, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind};
 use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
 
 use crate::config::SkippedByTime;
@@ -157,12 +155,16 @@ fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, rec
         learn_lease(shared, &mut state, &received.messages);
     }
     let (mut duplicates, mut lapsed, mut fresh) = (0, 0, 0);
-    for (message, verdict) in received.messages.into_iter().zip(verdicts) {
+    for ((message, delivery), verdict) in received.messages.into_iter().zip(&deliveries).zip(verdicts) {
+        let key = delivery.key;
         match verdict {
             Verdict::Fresh if shared.config.log.is_some() => {
-                fresh += u64::from(to_log(shared, &mut state, message, wall))
+                fresh += u64::from(to_log(shared, &mut state, Incoming { key, message, received: wall }))
             }
-            Verdict::Fresh => state.inbox.push_back(inbound(shared, message, wall)),
+            Verdict::Fresh => {
+                let (_, meta, body) = message.into_parts(key, &shared.queue_name, wall);
+                state.inbox.push_back(Inbound { meta, body, place: None });
+            }
             Verdict::Duplicate => duplicates += 1,
             _ => lapsed += 1,
         }
@@ -210,21 +212,18 @@ fn judge(request: &ReceiveRequest, waited: Duration, got: u32) -> Outcome {
     }
 }
 
-fn inbound(shared: &Shared, message: Message, wall: WallMs) -> Inbound {
-    Inbound { meta: Arc::new(MessageMeta::of(&message, &shared.queue_name, wall)), body: message.body, place: None }
-}
-
 /// Passes a fresh message on to the source's own log, and says so; or leaves it in the queue, if it is to be skipped that way:
 /// what is logged is deleted.
-fn to_log(shared: &Shared, state: &mut State, message: Message, received: WallMs) -> bool {
+fn to_log(shared: &Shared, state: &mut State, incoming: Incoming) -> bool {
     let config = &shared.config;
-    let early = config.start_time.is_some_and(|start| message.enqueued.is_some_and(|enqueued| enqueued.0 < start));
+    let enqueued = incoming.message.enqueued;
+    let early = config.start_time.is_some_and(|start| enqueued.is_some_and(|enqueued| enqueued.0 < start));
     if early && config.skipped_by_time == SkippedByTime::Leave {
         shared.meter.skipped_by_time.increment(1);
-        state.ledger.leave(MessageKey::of(&message.id));
+        state.ledger.leave(incoming.key);
         return false;
     }
-    state.log.incoming.push_back(Incoming { message, received });
+    state.log.incoming.push_back(incoming);
     true
 }
 

@@ -1,7 +1,6 @@
 //! Messages that are bad, or unwanted: as decoding found them, and as the consumer says.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{BadRecord, CheckpointId, MessageMeta, SourceError, SourceErrorKind};
@@ -17,10 +16,13 @@ impl QueueSource {
     /// if that is too much.
     pub(crate) fn note(&mut self, decoded: &Decoded, now: Mono) -> Option<SourceError> {
         let config = &self.shared.config;
-        for (message, body) in decoded.batch.messages().iter().zip(&decoded.bodies) {
-            self.bad.handed_out(now);
-            if let Some(letters) = &mut self.letters {
-                letters.hold(Arc::clone(&message.meta), body.clone(), message.rows.len());
+        let messages = decoded.batch.messages();
+        self.bad.handed_out(messages.len() as u64, now);
+        if let Some(letters) = &mut self.letters {
+            for (at, (message, body)) in messages.iter().zip(&decoded.bodies).enumerate() {
+                if let Some(meta) = decoded.batch.message(at) {
+                    letters.hold(meta, body.clone(), message.rows.len());
+                }
             }
         }
         let mut exceeded = None;

@@ -22,7 +22,7 @@ use crate::server_clock::ServerClock;
 /// A fresh message on its way from a receive to the decoder: the ledger holds it as buffered.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    pub(crate) meta: Arc<MessageMeta>,
+    pub(crate) meta: MessageMeta,
     pub(crate) body: Bytes,
     /// Where its record lies in the source's own log, if there is one.
     pub(crate) place: Option<Place>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use headwater_core::{
     Capabilities, Clock, DeleteOutcome, Description, Extended, Handle, Message, Queue, QueueError, QueueErrorKind,
-    QueueIdentity, ReceiveRequest, Received,
+    QueueIdentity, ReceiveRequest, Received, SharedStr,
 };
 
 use crate::random::Random;
@@ -133,7 +133,7 @@ struct State {
     /// Newest deliveries, oldest first, with the newest handle known.
     recent: VecDeque<Message>,
     /// Deliveries that the wrapped queue does not know of and does not count.
-    extra: BTreeMap<Arc<str>, u32>,
+    extra: BTreeMap<SharedStr, u32>,
 }
 
 /// What becomes of one call; drawn before it begins.
@@ -252,7 +252,7 @@ impl<Q: Queue> Faulty<Q> {
 
     /// Makes the service deliver a leased message once more: a new handle, the old one dead, one delivery more.
     async fn duplicate(&self, random: &mut Random, received: &mut Received) {
-        let carried: Vec<Arc<str>> = received.messages.iter().map(|message| Arc::clone(&message.id)).collect();
+        let carried: Vec<SharedStr> = received.messages.iter().map(|message| message.id.clone()).collect();
         let Some(mut message) = self.lock().pick_recent(random, &carried) else { return };
         let lease = self.inner.describe().await.ok().and_then(|description| description.lease);
         // A dead handle means that there is no lease to violate.
@@ -261,7 +261,7 @@ impl<Q: Queue> Faulty<Q> {
         message.next_visible = extended.next_visible;
         message.dequeue_count += u32::from(message.dequeue_count > 0);
         let mut state = self.lock();
-        *state.extra.entry(Arc::clone(&message.id)).or_default() += 1;
+        *state.extra.entry(message.id.clone()).or_default() += 1;
         state.counts.duplicates += 1;
         state.remember(&message);
         received.messages.push(message);
@@ -301,7 +301,7 @@ impl State {
         Fate { random, before, after, refusal, answer }
     }
 
-    fn pick_recent(&self, random: &mut Random, except: &[Arc<str>]) -> Option<Message> {
+    fn pick_recent(&self, random: &mut Random, except: &[SharedStr]) -> Option<Message> {
         let at = usize::try_from(random.below(self.recent.len() as u64)).ok()?;
         self.recent.get(at).filter(|message| !except.contains(&message.id)).cloned()
     }

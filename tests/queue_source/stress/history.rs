@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow_array::cast::AsArray;
 use futures::FutureExt;
 use headwater::job::fs::{Loss, MemoryFs};
-use headwater_core::{Batch, Clock, Event, ManualClock, MessageKey, Queue, Source, SourceError};
+use headwater_core::{Batch, Clock, Event, ManualClock, MessageKey, Queue, SharedStr, Source, SourceError};
 use headwater_queue_source::QueueSource;
 use headwater_testkit::{Entry, FaultRates, Faulty, MemoryQueue, Operation, QueueEvent, Random, pass, settle};
 
@@ -100,10 +100,10 @@ struct World {
     options: Options,
     outside: Outside,
     /// The rows of every message sent, by its id.
-    sent: BTreeMap<Arc<str>, Vec<String>>,
+    sent: BTreeMap<SharedStr, Vec<String>>,
     /// The disk that dead letters go to, and the messages that belong there.
     fs: MemoryFs,
-    bad: BTreeSet<Arc<str>>,
+    bad: BTreeSet<SharedStr>,
     deleted_seen: usize,
     denied: bool,
     quiet: bool,
@@ -211,7 +211,7 @@ impl World {
             }
             let id = self.queue.send(lines.join("\n"));
             if bad && self.options.dead_letters() {
-                self.bad.insert(Arc::clone(&id));
+                self.bad.insert(id.clone());
             }
             self.sent.insert(id, rows);
         }

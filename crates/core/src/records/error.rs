@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::batch::{Batch, MessageMeta};
+use crate::queue::SharedStr;
 use crate::source::SourceError;
 use crate::store::StoreError;
 
@@ -13,7 +14,7 @@ pub struct RecordError(Box<Inner>);
 
 #[derive(Clone, Debug)]
 struct Inner {
-    message: Option<Arc<MessageMeta>>,
+    message: Option<MessageMeta>,
     row: usize,
     column: String,
     cause: Arc<serde_arrow::Error>,
@@ -24,13 +25,13 @@ impl RecordError {
     pub(super) fn new(batch: &Batch, at: usize, column: String, cause: &Arc<serde_arrow::Error>) -> Self {
         let message = batch.messages().iter().find(|message| message.rows.contains(&at));
         let row = at - message.map_or(0, |message| message.rows.start);
-        let message = message.map(|message| Arc::clone(&message.meta));
+        let message = message.map(|message| message.meta.detached());
         Self(Box::new(Inner { message, row, column, cause: Arc::clone(cause) }))
     }
 
     /// The message it came from; every row of a well-formed batch has one.
     #[must_use]
-    pub fn message(&self) -> Option<&Arc<MessageMeta>> {
+    pub fn message(&self) -> Option<&MessageMeta> {
         self.0.message.as_ref()
     }
 
@@ -76,7 +77,7 @@ pub enum CutError {
     )]
     InsideMessage {
         /// The message's id.
-        message: Arc<str>,
+        message: SharedStr,
         /// Its rows that were not returned yet.
         rows_left: usize,
     },

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 pub use self::error::{CutError, RecordError, StreamError};
 pub use self::schema::{SchemaError, row_type_of};
 use crate::bad::BadRecord;
-use crate::batch::{Batch, MessageMeta};
+use crate::batch::{Batch, MessageMeta, MessageRef};
 use crate::source::{CheckpointId, DrainReport, DueReason, Event, Source, SourceError, SourceState, SourceStatus};
 use crate::store::{CheckpointStore, StoreError};
 
@@ -96,7 +96,7 @@ pub struct Record<T> {
     /// The value.
     pub value: T,
     /// The message.
-    pub message: Arc<MessageMeta>,
+    pub message: MessageRef,
     /// The row within the message, from 0.
     pub row: usize,
     /// Whether it is the message's last row, so that a checkpoint can be taken.
@@ -269,13 +269,10 @@ impl<T> Open<T> {
         let row = self.rows.pop_front()?;
         let at = self.at;
         self.at += 1;
-        let message = self.batch.messages().get(self.message_at(at))?;
-        Some(row.map(|value| Record {
-            value,
-            message: Arc::clone(&message.meta),
-            row: at - message.rows.start,
-            last: at + 1 == message.rows.end,
-        }))
+        let of = self.message_at(at);
+        let (rows, message) = (&self.batch.messages().get(of)?.rows, self.batch.message(of)?);
+        let (row_of_it, last) = (at - rows.start, at + 1 == rows.end);
+        Some(row.map(|value| Record { value, message, row: row_of_it, last }))
     }
 
     /// Drops the rest of the message that is being returned, if it is this one.
@@ -300,7 +297,7 @@ impl<T> Open<T> {
         let first = self.message_at(self.at);
         match self.batch.messages().get(first) {
             Some(message) if message.rows.start < self.at => Err(CutError::InsideMessage {
-                message: Arc::clone(&message.meta.id),
+                message: message.meta.id.detached(),
                 rows_left: message.rows.end - self.at,
             }),
             _ => Ok(self.batch.messages()[first..].iter().map(|message| message.meta.key).collect()),

@@ -82,8 +82,8 @@ fn batch(columns: &str, messages: &[(&str, &str)]) -> Event {
     let mut rows = Vec::new();
     for (id, body) in messages {
         decoder.decode(body.as_bytes(), OnBadRow::Fail).unwrap();
-        let message = Message::new(id, Handle::new("h"), bytes::Bytes::new());
-        let meta = Arc::new(MessageMeta::of(&message, &Arc::from("q"), WallMs(0)));
+        let message = Message::new(*id, Handle::new("h"), bytes::Bytes::new());
+        let meta = MessageMeta::of(&message, &Arc::from("q"), WallMs(0));
         rows.push(MessageRows { meta, rows: from..decoder.rows() });
         from = decoder.rows();
     }

@@ -99,7 +99,7 @@ impl TestQueue {
             stored.visible_at = now + LEASE;
             stored.deliveries += 1;
             let mut message =
-                Message::new(id, Handle::new(&format!("{id}/{}", stored.deliveries)), bytes::Bytes::new());
+                Message::new(id.as_str(), Handle::new(&format!("{id}/{}", stored.deliveries)), bytes::Bytes::new());
             message.dequeue_count = stored.deliveries;
             out.push((message, stored.rows.clone()));
         }
@@ -227,7 +227,7 @@ impl LedgerSource {
         for (message, own) in taken {
             let start = rows.len();
             rows.extend(own);
-            let meta = Arc::new(MessageMeta::of(&message, &Arc::from(self.queue.name), WallMs(0)));
+            let meta = MessageMeta::of(&message, &Arc::from(self.queue.name), WallMs(0));
             messages.push(MessageRows { meta, rows: start..rows.len() });
         }
         self.totals.rows += rows.len() as u64;

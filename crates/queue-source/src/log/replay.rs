@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use headwater_core::{MessageMeta, SourceError};
+use headwater_core::SourceError;
 use headwater_ledger::{Delivery, MessageKey};
 
 use super::dir::{LogDir, damaged};
@@ -159,8 +159,9 @@ impl Replay {
             let (start, end) = (offset(place.start), offset(place.end));
             if let Ok((Record::Message(logged), _)) = record(&self.loaded.bytes, start, end) {
                 let message = logged.message();
-                let meta = Arc::new(MessageMeta::of(&message, queue, logged.received));
-                out.push(Inbound { meta, body: message.body, place: Some(place) });
+                let key = MessageKey::of(&message.id);
+                let (_, meta, body) = message.into_parts(key, queue, logged.received);
+                out.push(Inbound { meta, body, place: Some(place) });
             }
         }
         self.left = self.left.saturating_sub(out.len() as u64);

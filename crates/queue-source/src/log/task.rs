@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use headwater_core::{Message, MessageMeta, WallMs};
+use headwater_core::{Message, WallMs};
 use headwater_ledger::{MessageKey, Mono};
 
 use super::format::FrameBuilder;
@@ -14,6 +14,7 @@ use crate::state::{Inbound, Shared};
 /// A fresh message on its way into the log: the ledger holds it as buffered.
 #[derive(Debug)]
 pub(crate) struct Incoming {
+    pub(crate) key: MessageKey,
     pub(crate) message: Message,
     pub(crate) received: WallMs,
 }
@@ -131,9 +132,9 @@ impl Task {
         let shared = &self.shared;
         let at =
             |offset: usize| Position { segment: written.start.segment, offset: written.start.offset + offset as u64 };
-        let inbound = messages.into_iter().map(|(Incoming { message, received }, (start, end))| {
-            let meta = Arc::new(MessageMeta::of(&message, &shared.queue_name, received));
-            Inbound { meta, body: message.body, place: Some(Place { start: at(start), end: at(end) }) }
+        let inbound = messages.into_iter().map(|(Incoming { key, message, received }, (start, end))| {
+            let (_, meta, body) = message.into_parts(key, &shared.queue_name, received);
+            Inbound { meta, body, place: Some(Place { start: at(start), end: at(end) }) }
         });
         let inbound: Vec<_> = inbound.collect();
         let weighed: Vec<(MessageKey, u64)> =

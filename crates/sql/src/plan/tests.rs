@@ -104,7 +104,7 @@ fn batch(columns: &RowType, json: &str) -> Batch {
     decoder.decode(json.as_bytes()).expect("JSON");
     let records = decoder.flush().expect("JSON").expect("rows");
     let message = headwater_core::Message::new("m", headwater_core::Handle::new("h"), bytes::Bytes::new());
-    let meta = Arc::new(headwater_core::MessageMeta::of(&message, &Arc::from("q"), WallMs(0)));
+    let meta = headwater_core::MessageMeta::of(&message, &Arc::from("q"), WallMs(0));
     let rows = 0..records.num_rows();
     Batch::new(records, vec![headwater_core::MessageRows { meta, rows }])
 }

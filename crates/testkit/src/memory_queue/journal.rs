@@ -1,10 +1,9 @@
 //! What was asked of a [`MemoryQueue`](crate::MemoryQueue) and what it answered, in order.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{DeleteOutcome, Mono};
+use headwater_core::{DeleteOutcome, Mono, SharedStr};
 
 /// Entries kept; the oldest go first. 100,000 is about 10 MB and longer than any trace a person reads.
 const JOURNAL_MAX: usize = 100_000;
@@ -23,7 +22,7 @@ pub struct Entry {
 #[non_exhaustive]
 pub enum QueueEvent {
     /// A message was sent.
-    Sent(Arc<str>),
+    Sent(SharedStr),
     /// A receive began.
     ReceiveBegan {
         /// The most messages it takes.
@@ -32,20 +31,20 @@ pub enum QueueEvent {
         wait: Duration,
     },
     /// A receive was answered with these messages, possibly none.
-    Received(Vec<Arc<str>>),
+    Received(Vec<SharedStr>),
     /// A receive was dropped by its caller before it was answered. It leased nothing.
     ReceiveDropped,
     /// A delete was answered: the message that each handle was issued for, if any, and its outcome.
-    Deleted(Vec<(Option<Arc<str>>, DeleteOutcome)>),
+    Deleted(Vec<(Option<SharedStr>, DeleteOutcome)>),
     /// A lease was set anew.
     Extended {
         /// The message.
-        id: Arc<str>,
+        id: SharedStr,
         /// Its new lease.
         lease: Duration,
     },
     /// An extend named a dead handle; the message it was issued for, if any.
-    ExtendRefused(Option<Arc<str>>),
+    ExtendRefused(Option<SharedStr>),
     /// The attributes were read.
     Described,
     /// A call was refused as a whole.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::future::{poll_fn, select};
 use headwater_core::{
     Capabilities, Clock, DeleteOutcome, Description, Extended, Handle, Queue, QueueError, QueueErrorKind,
-    QueueIdentity, ReceiveRequest, Received, ServerMs,
+    QueueIdentity, ReceiveRequest, Received, ServerMs, SharedStr,
 };
 
 pub use self::journal::{Entry, Operation, QueueEvent};
@@ -124,7 +124,7 @@ impl MemoryQueue {
     ///
     /// # Panics
     /// When the body is larger than the queue takes: the test is wrong.
-    pub fn send(&self, body: impl Into<Bytes>) -> Arc<str> {
+    pub fn send(&self, body: impl Into<Bytes>) -> SharedStr {
         self.send_message(Outgoing { body: body.into(), ..Outgoing::default() })
     }
 
@@ -132,13 +132,13 @@ impl MemoryQueue {
     ///
     /// # Panics
     /// When the body is larger than the queue takes: the test is wrong.
-    pub fn send_message(&self, outgoing: Outgoing) -> Arc<str> {
+    pub fn send_message(&self, outgoing: Outgoing) -> SharedStr {
         let max = self.shared.options.capabilities.max_message_bytes;
         assert!(outgoing.body.len() as u64 <= max, "a body of {} bytes; the limit is {max}", outgoing.body.len());
         let now = self.shared.now();
         self.shared.change(now, |inner| {
             let id = inner.state.send(outgoing, now);
-            inner.journal.note(now.mono, QueueEvent::Sent(Arc::clone(&id)));
+            inner.journal.note(now.mono, QueueEvent::Sent(id.clone()));
             id
         })
     }
@@ -170,31 +170,31 @@ impl MemoryQueue {
 
     /// Messages that a receive would get now, oldest send first.
     #[must_use]
-    pub fn visible(&self) -> Vec<Arc<str>> {
+    pub fn visible(&self) -> Vec<SharedStr> {
         self.look(State::visible)
     }
 
     /// Messages under a running lease, oldest send first.
     #[must_use]
-    pub fn leased(&self) -> Vec<Arc<str>> {
+    pub fn leased(&self) -> Vec<SharedStr> {
         self.look(State::leased)
     }
 
     /// Messages neither deleted nor expired, oldest send first.
     #[must_use]
-    pub fn remaining(&self) -> Vec<Arc<str>> {
+    pub fn remaining(&self) -> Vec<SharedStr> {
         self.look(State::remaining)
     }
 
     /// Messages deleted by their handles, in the order of their deletes.
     #[must_use]
-    pub fn deleted(&self) -> Vec<Arc<str>> {
+    pub fn deleted(&self) -> Vec<SharedStr> {
         self.look(State::deleted)
     }
 
     /// Messages dropped because their retention was over.
     #[must_use]
-    pub fn expired(&self) -> Vec<Arc<str>> {
+    pub fn expired(&self) -> Vec<SharedStr> {
         self.look(State::expired)
     }
 
@@ -367,7 +367,7 @@ impl Queue for MemoryQueue {
                 let mut inner = shared.caught_up(now);
                 let messages = inner.state.lease(request.max, now);
                 if !messages.is_empty() || now.mono >= deadline {
-                    let ids = messages.iter().map(|message| Arc::clone(&message.id)).collect();
+                    let ids = messages.iter().map(|message| message.id.clone()).collect();
                     inner.journal.note(now.mono, QueueEvent::Received(ids));
                     parked.answered = true;
                     return Ok(Received::new(messages, Some(now.server)));
@@ -477,7 +477,7 @@ mod tests {
         for answer in refused {
             assert_eq!(answer.unwrap_err().kind, QueueErrorKind::Refused);
         }
-        assert_eq!(queue.deleted(), Vec::<Arc<str>>::new());
+        assert_eq!(queue.deleted(), Vec::<SharedStr>::new());
         queue.deny(Operation::Delete);
         assert_eq!(delete(std::slice::from_ref(&handle)).unwrap_err().kind, QueueErrorKind::Denied);
         queue.allow(Operation::Delete);
@@ -499,7 +499,7 @@ mod tests {
         let late = queue.send_message(Outgoing { body: "b".into(), delay: SECOND, ..Outgoing::default() });
         assert_eq!((queue.visible().len(), queue.leased().len()), (0, 0));
         clock.advance(SECOND);
-        assert_eq!(queue.visible(), [Arc::clone(&late)]);
+        assert_eq!(queue.visible(), [late.clone()]);
         clock.advance(MemoryQueueOptions::default().retention);
         assert_eq!((queue.remaining().len(), queue.expired()), (0, vec![late]));
     }
@@ -513,12 +513,12 @@ mod tests {
         block_on(queue.delete(&[handle])).unwrap();
         let events: Vec<_> = queue.journal().into_iter().map(|entry| entry.event).collect();
         let expected = [
-            QueueEvent::Sent(Arc::clone(&id)),
+            QueueEvent::Sent(id.clone()),
             QueueEvent::ReceiveBegan { max: 16, wait: Duration::ZERO },
-            QueueEvent::Received(vec![Arc::clone(&id)]),
+            QueueEvent::Received(vec![id.clone()]),
             QueueEvent::ReceiveBegan { max: 1, wait: SECOND },
             QueueEvent::ReceiveDropped,
-            QueueEvent::Deleted(vec![(Some(Arc::clone(&id)), DeleteOutcome::Deleted)]),
+            QueueEvent::Deleted(vec![(Some(id.clone()), DeleteOutcome::Deleted)]),
         ];
         assert_eq!((events, queue.most_leased()), (expected.to_vec(), 1));
     }

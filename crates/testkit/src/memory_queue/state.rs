@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_core::{DeleteOutcome, Extended, Handle, Message, Mono, Property, ServerMs};
+use headwater_core::{DeleteOutcome, Extended, Handle, Message, Mono, Property, ServerMs, SharedStr};
 
 use crate::random::Random;
 
@@ -40,7 +40,7 @@ impl Now {
 /// One message that was neither deleted nor dropped by retention.
 #[derive(Debug)]
 struct Stored {
-    id: Arc<str>,
+    id: SharedStr,
     sent: Outgoing,
     enqueued: ServerMs,
     expires: Mono,
@@ -64,9 +64,9 @@ pub(super) struct State {
     visible: BTreeSet<u64>,
     hidden: BTreeSet<(Mono, u64)>,
     expiring: BTreeSet<(Mono, u64)>,
-    issued: BTreeMap<Handle, (u64, Arc<str>)>,
-    deleted: Vec<Arc<str>>,
-    expired: Vec<Arc<str>>,
+    issued: BTreeMap<Handle, (u64, SharedStr)>,
+    deleted: Vec<SharedStr>,
+    expired: Vec<SharedStr>,
     leased: usize,
     most_leased: usize,
 }
@@ -111,10 +111,10 @@ impl State {
         self.hidden.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn send(&mut self, outgoing: Outgoing, now: Now) -> Arc<str> {
+    pub(super) fn send(&mut self, outgoing: Outgoing, now: Now) -> SharedStr {
         let number = self.next;
         self.next += 1;
-        let id: Arc<str> = Arc::from(format!("{:016X}{number:016X}", self.names.draw()));
+        let id: SharedStr = format!("{:016X}{number:016X}", self.names.draw()).into();
         let expires = now.mono + self.retention;
         self.expiring.insert((expires, number));
         let hidden_until = (!outgoing.delay.is_zero()).then(|| now.mono + outgoing.delay);
@@ -123,7 +123,7 @@ impl State {
             None => _ = self.visible.insert(number),
         }
         let stored = Stored {
-            id: Arc::clone(&id),
+            id: id.clone(),
             sent: outgoing,
             enqueued: now.server,
             expires,
@@ -149,7 +149,7 @@ impl State {
         let handle = self.set_lease(number, lease, now)?;
         let stored = self.messages.get_mut(&number)?;
         stored.dequeue_count += 1;
-        let mut message = Message::new(&stored.id, handle, stored.sent.body.clone());
+        let mut message = Message::new(stored.id.clone(), handle, stored.sent.body.clone());
         message.dequeue_count = stored.dequeue_count;
         message.enqueued = Some(stored.enqueued);
         message.first_dequeued = Some(*stored.first_dequeued.get_or_insert(now.server));
@@ -175,7 +175,7 @@ impl State {
             self.leased += 1;
         }
         self.hidden.insert((until, number));
-        self.issued.insert(handle.clone(), (number, Arc::clone(&stored.id)));
+        self.issued.insert(handle.clone(), (number, stored.id.clone()));
         Some(handle)
     }
 
@@ -201,8 +201,8 @@ impl State {
     }
 
     /// The message a handle was issued for, dead or alive.
-    pub(super) fn issued_for(&self, handle: &Handle) -> Option<Arc<str>> {
-        self.issued.get(handle).map(|(_, id)| Arc::clone(id))
+    pub(super) fn issued_for(&self, handle: &Handle) -> Option<SharedStr> {
+        self.issued.get(handle).map(|(_, id)| id.clone())
     }
 
     /// Ends a lease or a delay at once.
@@ -249,23 +249,23 @@ impl State {
         Some(stored)
     }
 
-    pub(super) fn visible(&self) -> Vec<Arc<str>> {
-        self.visible.iter().filter_map(|number| self.messages.get(number)).map(|m| Arc::clone(&m.id)).collect()
+    pub(super) fn visible(&self) -> Vec<SharedStr> {
+        self.visible.iter().filter_map(|number| self.messages.get(number)).map(|m| m.id.clone()).collect()
     }
 
-    pub(super) fn leased(&self) -> Vec<Arc<str>> {
-        self.messages.values().filter(|stored| stored.handle.is_some()).map(|m| Arc::clone(&m.id)).collect()
+    pub(super) fn leased(&self) -> Vec<SharedStr> {
+        self.messages.values().filter(|stored| stored.handle.is_some()).map(|m| m.id.clone()).collect()
     }
 
-    pub(super) fn remaining(&self) -> Vec<Arc<str>> {
-        self.messages.values().map(|stored| Arc::clone(&stored.id)).collect()
+    pub(super) fn remaining(&self) -> Vec<SharedStr> {
+        self.messages.values().map(|stored| stored.id.clone()).collect()
     }
 
-    pub(super) fn deleted(&self) -> Vec<Arc<str>> {
+    pub(super) fn deleted(&self) -> Vec<SharedStr> {
         self.deleted.clone()
     }
 
-    pub(super) fn expired(&self) -> Vec<Arc<str>> {
+    pub(super) fn expired(&self) -> Vec<SharedStr> {
         self.expired.clone()
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use headwater_core::{DeleteOutcome, Extended, Handle, Message, Queue, QueueError, ReceiveRequest, Received};
+use headwater_core::{
+    DeleteOutcome, Extended, Handle, Message, Queue, QueueError, ReceiveRequest, Received, SharedStr,
+};
 
 use super::harness::{QueueHarness, QueueSettings, TestQueue};
 use crate::trial::{Halt, ensure};
@@ -162,11 +164,11 @@ impl Bench {
 }
 
 /// Messages by their ids; fails when one came twice.
-pub(super) fn by_id(messages: Vec<Message>) -> Result<BTreeMap<Arc<str>, Message>, Halt> {
+pub(super) fn by_id(messages: Vec<Message>) -> Result<BTreeMap<SharedStr, Message>, Halt> {
     let mut all = BTreeMap::new();
     for message in messages {
-        let id = Arc::clone(&message.id);
-        ensure!(all.insert(Arc::clone(&id), message).is_none(), "{id} came twice within its lease");
+        let id = message.id.clone();
+        ensure!(all.insert(id.clone(), message).is_none(), "{id} came twice within its lease");
     }
     Ok(all)
 }

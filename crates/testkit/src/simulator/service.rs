@@ -126,7 +126,7 @@ impl Service for MnsService {
         let message = |delivery: headwater_mns_server::state::Delivery| {
             let from = delivery.message;
             let body = Bytes::copy_from_slice(from.content.body.as_bytes());
-            let mut message = Message::new(&from.id.to_string(), Handle::new(&delivery.handle), body);
+            let mut message = Message::new(from.id.to_string(), Handle::new(&delivery.handle), body);
             message.dequeue_count = from.dequeue_count;
             message.enqueued = server(from.enqueued);
             message.first_dequeued = server(from.first_dequeued);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::lock::Mutex as AsyncMutex;
 use headwater_core::{
     Capabilities, Clock, DeleteOutcome, Description, Extended, Handle, ManualClock, Message, Queue, QueueError,
-    QueueErrorKind, QueueIdentity, ReceiveRequest, Received, ServerMs,
+    QueueErrorKind, QueueIdentity, ReceiveRequest, Received, ServerMs, SharedStr,
 };
 use headwater_testkit::{MemoryQueue, settle};
 
@@ -87,10 +87,10 @@ pub(crate) struct Broken {
 struct Memory {
     denied: bool,
     /// The newest and the first handle of each message, and the message of each handle.
-    newest: BTreeMap<Arc<str>, Handle>,
-    first: BTreeMap<Arc<str>, Handle>,
-    owner: BTreeMap<Handle, Arc<str>>,
-    extends: BTreeMap<Arc<str>, u32>,
+    newest: BTreeMap<SharedStr, Handle>,
+    first: BTreeMap<SharedStr, Handle>,
+    owner: BTreeMap<Handle, SharedStr>,
+    extends: BTreeMap<SharedStr, u32>,
     last: Option<Message>,
 }
 
@@ -151,9 +151,9 @@ impl Broken {
 
     fn note(&self, message: &Message) {
         let mut memory = self.memory();
-        memory.newest.insert(Arc::clone(&message.id), message.handle.clone());
-        memory.first.entry(Arc::clone(&message.id)).or_insert_with(|| message.handle.clone());
-        memory.owner.insert(message.handle.clone(), Arc::clone(&message.id));
+        memory.newest.insert(message.id.clone(), message.handle.clone());
+        memory.first.entry(message.id.clone()).or_insert_with(|| message.handle.clone());
+        memory.owner.insert(message.handle.clone(), message.id.clone());
     }
 
     /// A message as the flaw shows it; `None` if the flaw hides it.
@@ -167,7 +167,7 @@ impl Broken {
         message.body = self.body(&message);
         match self.flaw {
             Flaw::ChangesIds if message.dequeue_count > 1 => message.id = format!("{}-again", message.id).into(),
-            Flaw::IdIsTheBody => message.id = String::from_utf8_lossy(&message.body).into(),
+            Flaw::IdIsTheBody => message.id = String::from_utf8_lossy(&message.body).into_owned().into(),
             Flaw::CountStands => message.dequeue_count = 1,
             Flaw::ExtendCounts => {
                 message.dequeue_count += self.memory().extends.get(&message.id).copied().unwrap_or(0);
@@ -379,8 +379,8 @@ impl Queue for Broken {
         };
         if let Some(id) = owner {
             let mut memory = self.memory();
-            *memory.extends.entry(Arc::clone(&id)).or_default() += 1;
-            memory.owner.insert(extended.handle.clone(), Arc::clone(&id));
+            *memory.extends.entry(id.clone()).or_default() += 1;
+            memory.owner.insert(extended.handle.clone(), id.clone());
             memory.newest.insert(id, extended.handle.clone());
         }
         if matches!(self.flaw, Flaw::ExtendReturnsTheOldHandle | Flaw::OldHandlesLive) {

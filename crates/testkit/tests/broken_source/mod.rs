@@ -246,12 +246,12 @@ fn one_message(batch: &Batch, id: &str) -> Batch {
     let message = batch.messages().iter().find(|message| &*message.meta.id == id).expect("a message of the batch");
     let rows = message.rows.clone();
     let records = batch.records().slice(rows.start, rows.len());
-    Batch::new(records, vec![MessageRows { meta: Arc::clone(&message.meta), rows: 0..rows.len() }])
+    Batch::new(records, vec![MessageRows { meta: message.meta.clone(), rows: 0..rows.len() }])
 }
 
 fn one_row(batch: &Batch, row: usize) -> Batch {
     let message = batch.messages().iter().find(|message| message.rows.contains(&row)).expect("a message of the row");
-    Batch::new(batch.records().slice(row, 1), vec![MessageRows { meta: Arc::clone(&message.meta), rows: 0..1 }])
+    Batch::new(batch.records().slice(row, 1), vec![MessageRows { meta: message.meta.clone(), rows: 0..1 }])
 }
 
 #[async_trait]

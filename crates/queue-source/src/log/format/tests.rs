@@ -5,8 +5,7 @@ use super::*;
 const LOG: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
 
 fn message(n: u64) -> Message {
-    let mut message =
-        Message::new(&format!("id-{n}"), Handle::new(&format!("handle-{n}=")), Bytes::from(vec![b'x'; 9]));
+    let mut message = Message::new(format!("id-{n}"), Handle::new(&format!("handle-{n}=")), Bytes::from(vec![b'x'; 9]));
     message.dequeue_count = 2;
     message.enqueued = Some(ServerMs(1_700_000_000_000));
     message
