@@ -1,5 +1,5 @@
 //! Decoding speed of the formats: bodies to Arrow arrays, beside what everybody can measure, Python's `json.loads`.
-//! `cargo bench --bench decode`, or `cargo bench --bench decode -- json_flat` for some of the inputs.
+//! `cargo bench -p headwater-benches --bench decode`, or `cargo bench -p headwater-benches --bench decode -- json_flat` for some of the inputs.
 //!
 //! Everything is counted in CPU time, and the yardstick runs between the samples, so that a busy machine hurts both
 //! alike. A row costs what decoding its body and building its part of the arrays costs, in batches as the queue source
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Writes the input files with the generator, and checks that they are what they always were.
 fn generate() -> Result<PathBuf, Box<dyn Error>> {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("decode");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/decode/gen_perf.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/decode/gen_perf.py");
     let out = Command::new("python3").arg(script).arg(&dir).output().map_err(|e| format!("python3: {e}"))?;
     let said = String::from_utf8_lossy(&out.stdout);
     if !out.status.success() || !GENERATED.iter().all(|sum| said.contains(sum)) {

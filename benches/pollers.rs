@@ -1,6 +1,6 @@
 //! How throughput grows with `pollers`: the local server with 20 ms of latency, receives of 16, deletes on, an exactly-once loop with durable
 //! checkpoints, one process. Every run ends with each message handed out once and the queue empty, or the bench fails.
-//! `cargo bench --bench pollers`.
+//! `cargo bench -p headwater-benches --bench pollers`.
 
 use std::collections::HashSet;
 use std::error::Error;

@@ -1,5 +1,5 @@
 //! From SendMessage to the row on `print`, over loopback, idle, one message at a time.
-//! `cargo bench --profile dev --bench print_latency` (or without `--profile dev`, after a release build).
+//! `cargo bench -p headwater-benches --profile dev --bench print_latency` (or without `--profile dev`, after a release build).
 
 use std::error::Error;
 use std::io::Write;

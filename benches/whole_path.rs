@@ -1,7 +1,7 @@
 //! The whole path, in CPU time: receive, XML, base64, decode to Arrow, deduplicate, checkpoint, delete; beside a client that
 //! receives, deletes and throws everything away.
 //!
-//! `cargo bench --bench whole_path`, or `… -- 'json 300 B'` for some of the kinds. The server is a process of its own on the
+//! `cargo bench -p headwater-benches --bench whole_path`, or `… -- 'json 300 B'` for some of the kinds. The server is a process of its own on the
 //! first core; each client is a process of its own, in the first table on the second core alone. The clients take turns
 //! (five rounds, medians), so that a busy machine hurts both alike. The difference is what a message costs beyond being moved.
 
