@@ -240,10 +240,7 @@ async fn a_letter_that_cannot_be_written_fails_the_source_and_nothing_is_deleted
         take_up(&world, &mut source).await;
         fs.fail(fault, 0, std::io::ErrorKind::StorageFull);
         let error = source.checkpoint(CheckpointId(1)).await.expect_err("a failure");
-        assert!(
-            error.to_string().contains("directory /dead") && error.to_string().contains("stay in the queue"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("directory /dead") && error.to_string().contains("come again"), "{error}");
         assert_eq!(world.failure(&mut source, SECOND).await.to_string(), error.to_string());
         for id in [1, 2] {
             assert!(source.checkpoint(CheckpointId(id)).await.is_err(), "it would cover a letter that is nowhere");

@@ -379,6 +379,29 @@ fn a_stop_takes_a_last_checkpoint_and_drains() {
     assert!(progress.lock().unwrap().iter().any(|event| matches!(event, Progress::Stopping { reason: "stopped", .. })));
 }
 
+/// A process that starts after a clean end and dies at once leaves an unclean one, to which nothing is known to be committed: by then a
+/// reader may have taken the output away, with its directory.
+#[test]
+fn the_state_of_a_clean_end_has_nothing_to_commit_again() {
+    let fs = MemoryFs::new();
+    let queue = TestQueue::new("a", &fs, 0);
+    fill(&queue, 0);
+    let job = unsteady(&fs, &queue, &[], RunOptions::default());
+    let stopper = job.runner.stopper();
+    // The rest of an answer is handed out while the checkpoint of the stop is saved: the last one lists it.
+    let runner = job.runner.observed(move |event| {
+        if matches!(event, Progress::Rows { .. }) {
+            stopper.stop();
+        }
+    });
+    drive(&queue.clock, &fs, runner.run()).unwrap().unwrap();
+    assert!(!rows(&fs).is_empty());
+    drop(store(&fs).unwrap()); // it dies at once
+    let mut next = store(&fs).unwrap();
+    let newest = drive(&queue.clock, &fs, next.newest()).unwrap().unwrap().unwrap();
+    assert_eq!((next.earlier_run(), newest.pending), (EarlierRun::Unclean, Vec::new()));
+}
+
 #[test]
 fn a_removed_sink_with_something_to_commit_is_refused_and_works_when_put_back() {
     let fs = MemoryFs::new();

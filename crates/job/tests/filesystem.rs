@@ -106,6 +106,29 @@ fn rows_are_visible_with_their_commit_and_not_before() {
     assert!(hidden(&fs, ".inprogress").is_empty());
 }
 
+/// A reader takes the finished file away, and the next process dies with rows in a file of its own before a checkpoint lists that: the
+/// one after it must not take this file for the first one, whose rows have the same length.
+#[test]
+fn a_file_of_an_epoch_that_died_is_never_taken_for_one_that_a_reader_took_away() {
+    let fs = MemoryFs::new();
+    let mut first = sink(&fs);
+    write(&mut *first, 0..3);
+    let staged = stage(&mut *first, 1).unwrap();
+    commit(&mut *first, &staged).unwrap();
+    let own = std::slice::from_ref(&staged);
+    let mut second = sink(&fs);
+    block_on(second.recover(own)).unwrap();
+    commit(&mut *second, &staged).unwrap();
+    visible(&fs).keys().for_each(|taken| fs.remove(taken).unwrap());
+    write(&mut *second, 3..6);
+    let _ = stage(&mut *second, 2).unwrap(); // its checkpoint is never saved
+    let mut third = sink(&fs);
+    block_on(third.recover(own)).unwrap();
+    commit(&mut *third, &staged).unwrap();
+    assert_eq!(ids(&fs), [0; 0], "rows of no durable epoch are shown");
+    assert!(hidden(&fs, ".inprogress").is_empty(), "what the second left is in no checkpoint");
+}
+
 /// Writes and commits epochs until the power fails; what a store would hold then: the newest checkpoint whose save
 /// returned, with what it lists, and the one that was being saved.
 fn run_until_crash(fs: &MemoryFs, request: &SinkRequest) -> (u64, Option<Committable>) {

@@ -325,7 +325,7 @@ impl Letters {
                 }
                 Err(error) => {
                     let text = format!(
-                        "dead letters cannot be put into {}: {error}. Nothing is lost: their messages stay in the queue",
+                        "dead letters cannot be put into {}: {error}. Nothing is lost: their messages come again",
                         self.place
                     );
                     let kind = if error.is_denied() { SourceErrorKind::Denied } else { SourceErrorKind::Failed };

@@ -48,7 +48,7 @@ pub enum JobError {
     /// Checkpoints could not be saved, too often in a row.
     #[error(
         "{failures} checkpoints in a row could not be saved: mend what the cause names and start again. Nothing is lost: \
-         what they covered is still in the queue"
+         what they covered comes again"
     )]
     Saves {
         /// How many in a row.

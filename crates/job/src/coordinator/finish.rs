@@ -57,7 +57,7 @@ impl Runner {
     fn stuck(&self) -> JobError {
         let text = format!(
             "the last checkpoint was not taken within {:?} of the stop: the disk of the state or of a sink does not answer. \
-             Nothing is lost: what is not committed is still in the queue, and the next run finds out what is",
+             Nothing is lost: what is not committed comes again, and the next run finds out what is",
             self.options.drain_deadline
         );
         JobError::new(JobErrorKind::Failed, text)
@@ -104,18 +104,24 @@ impl Runner {
         self.saved(taken, result).await
     }
 
-    /// Takes checkpoints until one is saved. A failed one is repeated after a pause, as often as during the run.
+    /// Takes checkpoints until one is saved, and then one more if that lists output: the state of a clean end has nothing to be committed
+    /// again, for by then readers may have taken all of it away. A failed one is repeated after a pause, as often as during the run.
     async fn last_checkpoint(&mut self) -> Result<(), JobError> {
+        let mut saved = false;
         loop {
             let Saving { taken, done } = self.begin("stop").await?;
+            let lists_output = !self.pending.is_empty();
             let (store, result) = done.await;
             self.store = Some(store);
             let failed = result.is_err();
             self.saved(taken, result).await?;
-            if !failed {
+            if failed {
+                self.clock.sleep(RETRY).await;
+            } else if saved || !lists_output {
                 return Ok(());
+            } else {
+                saved = true;
             }
-            self.clock.sleep(RETRY).await;
         }
     }
 

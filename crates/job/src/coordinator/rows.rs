@@ -43,8 +43,8 @@ impl Runner {
         if *bad_rows == BadRows::Fail {
             let text = format!(
                 "table `{table}`: message {id} (delivered {tries} times), row {row} of it: `{expression}` for `{sink}` fails: \
-                 {cause}. Nothing is lost: the message stays in the queue. Mend the expression (TRY_CAST gives NULL instead of \
-                 failing), or set `badRecords` to `skip` or `dead-letter`"
+                 {cause}. Nothing is lost: the message comes again. Mend the expression (TRY_CAST gives NULL instead of \
+                 failing, COALESCE another value instead of NULL), or set `badRecords` to `skip` or `dead-letter`"
             );
             return Err(JobError::new(JobErrorKind::BadData, text));
         }

@@ -107,7 +107,10 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
         let dir = epoch.base.join(&staged.dir);
         let (from, to) = (dir.join(&staged.name), dir.join(done));
         match (len(fs, &from)?, len(fs, &to)?) {
-            (Some(found), None) if found == staged.len => renames.push((from, to)),
+            // Where a commit has begun before, a reader may have taken the finished file away; then this one is another.
+            (Some(found), None) if found == staged.len && (!begun || hash(fs, &from)? == (found, staged.hash)) => {
+                renames.push((from, to));
+            }
             (Some(_), None) => return Err(changed(&from, epoch.checkpoint)),
             (None, Some(found)) if found == staged.len && tried => {
                 let again = dir.join(Names::again(&staged.name));

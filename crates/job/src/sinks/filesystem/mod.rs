@@ -64,6 +64,10 @@ impl Sink for Filesystem {
 
     async fn recover(&mut self, pending: &[Committable]) -> Result<(), SinkError> {
         let pending = pending.iter().map(Epoch::decode).collect::<Result<Vec<_>, _>>()?;
+        // Also of files that have been completed and may be gone: a name that a checkpoint lists stands for one content.
+        let listed =
+            pending.iter().flat_map(|epoch| &epoch.files).filter_map(|(staged, _)| self.names.number(&staged.name));
+        self.next_number = listed.map(|number| number.saturating_add(1)).max().unwrap_or(0).max(self.next_number);
         let (base, names) = (self.base.clone(), self.names.clone());
         run(&self.fs, move |fs| commit::recover(fs, &base, &names, &pending)).await
     }

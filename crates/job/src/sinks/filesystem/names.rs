@@ -55,6 +55,11 @@ impl Names {
         self.own(name, MARKER).is_some()
     }
 
+    /// The number of a staged file of this sink.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.own(name, STAGED)?.strip_suffix(STAGED_END)?.parse().ok()
+    }
+
     /// The checkpoint that a finished file of this sink came with.
     pub(super) fn shown(&self, name: &str) -> Option<CheckpointId> {
         let checkpoint = self.own(name, DONE)?.split('-').next()?;
@@ -80,6 +85,7 @@ mod tests {
         assert!(names.is_marker(&marker) && !names.is_marker(&staged));
         assert!(names.is_marker(&Names::trying(&marker)) && Names::trying(&marker) != marker);
         assert_eq!([&done, &staged, &marker].map(|name| names.shown(name)), [Some(CheckpointId(7)), None, None]);
+        assert_eq!([&staged, &Names::again(&staged), &done].map(|name| names.number(name)), [Some(3), None, None]);
         for other in [Names::new("00fe", "out", "csv"), Names::new("00ff", "other", "csv")] {
             assert!(!other.is_staged(&staged) && !other.is_marker(&marker) && other.shown(&done).is_none());
             assert_ne!(other.done(CheckpointId(7), 0), done);

@@ -11,6 +11,9 @@ use arrow_select::take::take_record_batch;
 use headwater_core::SinkError;
 use headwater_formats::{LogicalType, RowType};
 
+/// Bytes of a directory's name at most: the limit of every usual file system.
+const DIR_NAME_MAX: usize = 255;
+
 /// Which columns make the directories.
 #[derive(Clone, Debug)]
 pub(super) struct Partitions {
@@ -52,6 +55,10 @@ impl Partitions {
                 dir.push('=');
                 let value = text(records.column(*at), row);
                 escape(value.as_deref().filter(|text| !text.is_empty()).unwrap_or(&self.default_name), &mut dir);
+                let long = dir.rsplit('/').next().map_or(0, str::len);
+                if long > DIR_NAME_MAX {
+                    return Err(too_long(name, long));
+                }
             }
             let row = u32::try_from(row).map_err(|_| SinkError::new("a batch of more than 4 billion rows"))?;
             match rows.get_mut(&dir) {
@@ -70,6 +77,13 @@ impl Partitions {
             })
             .collect()
     }
+}
+
+fn too_long(column: &str, bytes: usize) -> SinkError {
+    SinkError::new(format!(
+        "a value of the partition column `{column}` makes a directory's name of {bytes} bytes, and file systems take \
+         {DIR_NAME_MAX}: shorten it in the SELECT (SUBSTRING, or a hash such as MD5), or leave such rows out with a WHERE"
+    ))
 }
 
 fn text(column: &ArrayRef, row: usize) -> Option<String> {
@@ -127,5 +141,20 @@ mod tests {
         assert_eq!(dirs, [("dt=2024-01-01/a b=..%2Fx", 2), ("dt=2024-01-01/a b=none", 1), ("dt=none/a b=none", 1)]);
         assert_eq!(split[0].1.num_columns(), 1);
         assert_eq!(partitions.written(&columns).to_string(), "`id` BIGINT");
+    }
+    #[test]
+    fn a_value_that_names_no_directory_is_refused_with_its_column() {
+        let columns: RowType = "id BIGINT, name STRING".parse().unwrap();
+        let partitions = Partitions::new(&columns, &["name".into()], "none");
+        let split = |name: String| {
+            let ids = Arc::new(Int64Array::from(vec![1]));
+            partitions.split(
+                &RecordBatch::try_new(columns.to_arrow(), vec![ids, Arc::new(StringArray::from(vec![name]))]).unwrap(),
+            )
+        };
+        assert_eq!(split("x".repeat(250)).unwrap()[0].0.len(), 255);
+        let error = split("x".repeat(251)).unwrap_err().to_string();
+        assert!(error.contains("`name`") && error.contains("256 bytes") && error.contains("SUBSTRING"), "{error}");
+        assert!(split("/".repeat(84)).is_err(), "as it is escaped");
     }
 }
