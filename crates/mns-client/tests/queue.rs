@@ -103,6 +103,8 @@ async fn a_delete_without_a_clear_answer_is_unknown() {
         || Step::SayAndClose(b"HTTP/1.1 404 X\r\ncontent-length: 90\r\n\r\n<Errors>".to_vec()),
         || Step::Say(raw(404, "", "<Errors><Error>")),
         || Step::Say(raw(200, "", "<Errors>")),
+        || Step::Say(raw(404, "", "<Errors></Errors>")),
+        || Step::Say(raw(500, "", "<Errors/>")),
         || Step::Close,
     ] {
         // Tried four times, over one connection or four.

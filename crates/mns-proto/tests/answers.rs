@@ -322,6 +322,11 @@ fn root_and_code_decide_whatever_the_status() {
         let failures = answer::batch_deleted(status, entry.as_bytes()).unwrap();
         assert_eq!(failures[0].receipt_handle, "h");
         assert_eq!(failures[0].class(), ErrorClass::Gone);
+        for none in ["<Errors/>", "<Errors></Errors>", "<Errors><Other/></Errors>"] {
+            // Something failed, and nothing says what.
+            let failure = answer::batch_deleted(status, none.as_bytes()).unwrap_err();
+            assert_eq!(failure.class(Operation::BatchDeleteMessage), ErrorClass::Unreadable, "{status} {none}");
+        }
     }
     assert!(answer::batch_deleted(200, b"<Errors><Error><ErrorCode>X</ErrorCode></Error></Errors>").is_err());
     assert!(answer::done(404, b"").is_err());

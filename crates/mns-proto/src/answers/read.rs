@@ -98,7 +98,8 @@ pub fn queue_created(status: u16, body: &[u8]) -> Result<QueueCreation, Failure>
     Ok(if status == 201 { QueueCreation::Created } else { QueueCreation::Existed })
 }
 
-/// Reads the answer to a batch delete: the entries that failed. All others are deleted; an empty list means all.
+/// Reads the answer to a batch delete: the entries that failed. All others are deleted; an empty list means all, which only an
+/// answer without a body says.
 ///
 /// # Errors
 /// [`Failure`] if the request failed as a whole, or if it cannot be told which entries failed.
@@ -106,10 +107,15 @@ pub fn batch_deleted(status: u16, body: &[u8]) -> Result<Vec<DeleteFailure>, Fai
     if is_success(status) && is_blank(body) {
         return Ok(Vec::new());
     }
-    document(status, body, MAX_SHORT_RESPONSE, |root, cursor| match root {
+    let failures = document(status, body, MAX_SHORT_RESPONSE, |root, cursor| match root {
         "Errors" => list(cursor, "Error", read_delete_failure).map(Some),
         _ => Ok(None),
-    })
+    })?;
+    if failures.is_empty() {
+        // Something failed, and this does not say what: to take it for "all are deleted" could forget one that comes back.
+        return Err(Failure::Unreadable { status, cause: "<Errors> without an <Error>".to_owned() });
+    }
+    Ok(failures)
 }
 
 /// Reads the answer to a change of visibility.
