@@ -4,6 +4,7 @@ mod drive;
 mod live;
 mod prepare;
 mod watch;
+mod watchdog;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use headwater_mns_proto::Operation;
+use headwater_mns_proto::{NewMessage, Operation};
 use headwater_mns_server::{Faults, ServerHandle};
 use support::{Finished, Process, headwater, job, write};
 use tempfile::TempDir;
@@ -278,6 +278,29 @@ async fn a_second_signal_ends_it_in_every_stage_and_loses_and_repeats_nothing() 
         mend();
         world.finish(20).await;
         println!("second signal during {stage:?}: {} written and {deleted} deleted at that moment", written.len());
+    }
+}
+
+/// Nobody reads the rows: the job is stuck in the middle of printing, and sees no signal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_does_not_read_holds_up_no_end() {
+    for (time, signals, code) in [("1s", 1, 1), ("10 min", 2, 130)] {
+        let world = World::new(600, "1s").await;
+        let text = "x".repeat(4_000);
+        let bodies = (0..64).map(|id| NewMessage::new(format!("{{\"id\": {id}, \"text\": \"{text}\"}}")));
+        world.server.put(job::QUEUE, bodies).expect("the queue is there");
+        let script = job::source(&world.server.endpoint(), "").replace("`id` BIGINT", "`id` BIGINT, `text` STRING")
+            + "CREATE TABLE shown (`id` BIGINT, `text` STRING) WITH ('connector' = 'print');
+               INSERT INTO shown SELECT id, text FROM src;";
+        write(world.dir.path(), "job.sql", &script);
+        let mut process = Process::start_unread(&mut world.command(&["--drain-timeout", time]));
+        process.log("the job starts");
+        world.received().await;
+        for signal in 0..signals {
+            process.signal(["TERM", "INT"][signal]);
+        }
+        process.finish().code(code).says(["did not end within", "does not read"]);
+        assert_eq!(job::left(&world.server), 64, "nothing was committed");
     }
 }
 

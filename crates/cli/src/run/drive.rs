@@ -13,6 +13,7 @@ use headwater::job::{
 use headwater_core::{Clock, EarlierRun, Sink, Source, SourceRequest};
 
 use super::prepare::Prepared;
+use super::watchdog::Watchdog;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Stop};
 use crate::signals::Signals;
@@ -52,6 +53,8 @@ impl Drive {
         signals: &mut Signals,
         observer: impl FnMut(&Progress) + Send + 'static,
     ) -> Result<Ending, Stop> {
+        let _watchdog = Watchdog::start(Arc::clone(&self.clock), self.drain_deadline)
+            .map_err(|e| Failure::because(Exit::Failed, "cannot listen for signals", &e))?;
         // Opening asks queues for their attributes, for as long as they do not answer.
         let opened = tokio::select! {
             biased;

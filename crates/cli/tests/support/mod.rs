@@ -6,7 +6,7 @@ pub(crate) mod job;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(crate) struct Process {
     lines: [Receiver<String>; 2],
     seen: [Vec<String>; 2],
     readers: Vec<JoinHandle<()>>,
+    /// Standard output that nobody reads.
+    unread: Option<ChildStdout>,
 }
 
 /// How a process ended.
@@ -62,12 +64,21 @@ pub(crate) fn run_with_input<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>,
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
+        let mut process = Self::start_unread(command);
+        let (out, out_lines) = channel();
+        let stdout = process.unread.take().expect("nobody has read it");
+        process.readers.push(reader(stdout, out));
+        process.lines[0] = out_lines;
+        process
+    }
+
+    /// Nobody reads its standard output: once the pipe is full, it cannot write.
+    pub(crate) fn start_unread(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let (out, out_lines) = channel();
         let (err, err_lines) = channel();
-        let readers = vec![reader(stdout, out), reader(stderr, err)];
-        Self { child, lines: [out_lines, err_lines], seen: Default::default(), readers }
+        let readers = vec![reader(stderr, err)];
+        Self { child, lines: [channel().1, err_lines], seen: Default::default(), readers, unread: Some(stdout) }
     }
 
     pub(crate) fn id(&self) -> u32 {
