@@ -1,6 +1,7 @@
 //! A simulated disk: it keeps only what was synced, tears what was not, fails and fills up when told to.
 
 mod disk;
+mod picture;
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, ErrorKind, Read, Write};
@@ -36,6 +37,9 @@ pub enum Loss {
     /// Each unsynced name survives or not, each unsynced content survives, is torn, or is filled with zeros; the seed
     /// says which.
     Seeded(u64),
+    /// Each unsynced name and each unsynced content survives whole, or is lost whole: bit `n`, from the lowest, says so of the
+    /// `n`-th of them ([`MemoryFs::unsynced`]).
+    Chosen(u64),
 }
 
 /// A kind of operation that can be made to fail.
@@ -93,8 +97,8 @@ impl MemoryFs {
         disk.faults.clear();
         disk.locks.clear();
         let mut dice = match loss {
-            Loss::Seeded(seed) => Dice(seed),
-            _ => Dice(0),
+            Loss::Seeded(seed) | Loss::Chosen(seed) => Dice(seed),
+            Loss::Nothing | Loss::Unsynced => Dice(0),
         };
         for node in &mut disk.nodes {
             node.lose(loss, &mut dice);

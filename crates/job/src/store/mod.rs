@@ -119,7 +119,14 @@ pub struct LocalStore {
 
 impl fmt::Debug for LocalStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalStore").field("path", &self.path).field("lineage", &self.lineage).finish_non_exhaustive()
+        let mut out = f.debug_struct("LocalStore");
+        out.field("path", &self.path).field("lineage", &self.lineage).field("next_id", &self.next_id);
+        // All that it remembers, but not while a save runs: that may wait for a disk.
+        if let Ok(inner) = self.inner.try_lock() {
+            out.field("manifest", &inner.manifest).field("durable", &inner.durable).field("kept", &inner.kept);
+            out.field("earlier_run", &inner.earlier_run).field("settled", &inner.settled);
+        }
+        out.finish_non_exhaustive()
     }
 }
 
@@ -141,6 +148,7 @@ struct Inner {
     _lock: Box<dyn Lock>,
 }
 
+#[derive(Debug)]
 struct Kept {
     file: String,
     segments: Vec<String>,

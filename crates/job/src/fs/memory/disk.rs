@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Fault, Loss};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     pub(super) nodes: Vec<Node>,
     // What the power has gone off and on how often: handles and locks from before are dead.
@@ -18,7 +18,7 @@ pub(super) struct Disk {
     pub(super) locks: BTreeMap<PathBuf, String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Node {
     Dir { now: BTreeMap<String, usize>, durable: BTreeMap<String, usize>, unsynced: Vec<Change> },
     File { now: Vec<u8>, durable: Vec<u8>, lost: bool },
@@ -151,7 +151,11 @@ impl Node {
             (_, Loss::Nothing) => {}
             (Self::Dir { now, durable, unsynced }, _) => {
                 for change in std::mem::take(unsynced) {
-                    if loss != Loss::Unsynced && dice.roll(2) == 0 {
+                    let survives = match loss {
+                        Loss::Chosen(_) => dice.bit(),
+                        _ => loss != Loss::Unsynced && dice.roll(2) == 0,
+                    };
+                    if survives {
                         change.apply(durable);
                     }
                 }
@@ -159,7 +163,12 @@ impl Node {
             }
             (Self::File { now, durable, lost }, _) => {
                 let tail = now.len() - durable.len();
-                if loss != Loss::Unsynced && !*lost && tail > 0 {
+                let may_survive = loss != Loss::Unsynced && !*lost && tail > 0;
+                if may_survive && matches!(loss, Loss::Chosen(_)) {
+                    if dice.bit() {
+                        durable.clone_from(now);
+                    }
+                } else if may_survive {
                     let kept = match dice.roll(4) {
                         0 => 0,
                         1 => tail,
@@ -198,7 +207,7 @@ impl Change {
     }
 }
 
-/// SplitMix64: small, and the same on every machine.
+/// SplitMix64: small, and the same on every machine. Or the bits of a choice, one after the other.
 #[derive(Debug)]
 pub(super) struct Dice(pub(super) u64);
 
@@ -209,6 +218,12 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % sides.max(1)
+    }
+
+    const fn bit(&mut self) -> bool {
+        let bit = self.0 & 1 == 1;
+        self.0 >>= 1;
+        bit
     }
 }
 
