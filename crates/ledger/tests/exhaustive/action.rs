@@ -56,6 +56,16 @@ pub(crate) enum Action {
     Fails(Fault, u8),
 }
 
+impl Action {
+    /// Whether nothing comes of it but waiting, or trouble.
+    pub(crate) const fn waits(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve { .. } | Self::Poll { .. } | Self::Receive | Self::EndEmpty(_) | Self::Minute | Self::Fails(..)
+        )
+    }
+}
+
 pub(crate) fn places<T>(list: &[T], wanted: impl Fn(&T) -> bool) -> impl Iterator<Item = u8> {
     (0..).zip(list).filter(move |(_, item)| wanted(item)).map(|(place, _)| place)
 }

@@ -199,18 +199,7 @@ fn step(node: Node, seen: &Seen, settle_every: u128) -> Expanded {
     let mut out = Expanded { origin: node.origin, ..Expanded::default() };
     out.sights.extend(node.world.sights());
     let enabled = node.world.enabled();
-    let waits = |a: &Action| {
-        matches!(
-            a,
-            Action::Serve { .. }
-                | Action::Poll { .. }
-                | Action::Receive
-                | Action::EndEmpty(_)
-                | Action::Minute
-                | Action::Fails(..)
-        )
-    };
-    let settle_every = if enabled.iter().all(waits) { settle_every.min(8) } else { settle_every };
+    let settle_every = if enabled.iter().all(Action::waits) { settle_every.min(8) } else { settle_every };
     if node.print.is_multiple_of(settle_every) {
         out.settled = true;
         let mut run = Vec::new();
