@@ -48,14 +48,18 @@ impl std::fmt::Debug for Hidden {
 }
 
 impl ConnectArgs {
-    /// A client for the endpoint. Connects to nothing yet.
-    pub(crate) fn client(&self) -> Result<MnsClient, Failure> {
-        let credentials = match (&self.access_key_id, &self.access_key_secret, &self.security_token) {
+    /// Who asks.
+    pub(crate) fn credentials(&self) -> Credentials {
+        match (&self.access_key_id, &self.access_key_secret, &self.security_token) {
             (Some(id), Some(secret), None) => Credentials::key(id, &secret.0),
             (Some(id), Some(secret), Some(token)) => Credentials::sts(id, &secret.0, &token.0),
             _ => Credentials::from_env(),
-        };
-        MnsClient::builder(self.endpoint.clone(), credentials).build().map_err(|e| Failure::of(Exit::Usage, &e))
+        }
+    }
+
+    /// A client for the endpoint. Connects to nothing yet.
+    pub(crate) fn client(&self) -> Result<MnsClient, Failure> {
+        MnsClient::builder(self.endpoint.clone(), self.credentials()).build().map_err(|e| Failure::of(Exit::Usage, &e))
     }
 }
 

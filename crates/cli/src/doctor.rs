@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use headwater_core::{Handle, Queue as _, QueueError, QueueErrorKind};
+use headwater::{Format, MnsSource};
+use headwater_core::{
+    Clock as _, Handle, Queue as _, QueueError, QueueErrorKind, SourceError, SourceErrorKind, SystemClock,
+};
 use headwater_mns_client::{ClockOffset, MnsClient};
 use headwater_mns_proto::QueueAttributes;
 use serde::Serialize;
@@ -20,6 +23,9 @@ const NO_HANDLE: &str = "headwater-doctor-asks-whether-it-may";
 /// Beyond this the service's clock and this machine's differ enough to be worth mending. 30 s: the service refuses requests
 /// from 15 min on.
 const SKEW_MAX_MS: u64 = 30_000;
+
+/// A job asks for as long as the service does not answer. It has answered before this is asked, so 10 s are plenty.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a check found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -69,7 +75,15 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<Exit, Stop> {
         checks.push(right(&EXTEND, extend));
         checks.push(found("receive", Outcome::Unknown, "mns:ReceiveMessage is not tried, since that would take messages: a job without it ends at its first poll with exit code 4"));
         let extends = checks.iter().any(|check| check.check == EXTEND.check && check.outcome == Outcome::Ok);
-        checks.push(lease(attributes.as_ref(), interval, extends));
+        let refused = tokio::select! {
+            biased;
+            opened = job(&args) => opened.err().filter(|error| error.kind == SourceErrorKind::Configuration),
+            () = SystemClock::new().sleep(PATIENCE) => None,
+        };
+        checks.push(match refused {
+            Some(error) => failed("lease", QueueErrorKind::Refused, error.to_string()),
+            None => lease(attributes.as_ref(), interval, extends),
+        });
     }
     if let Some(offset) = client.clock_offset() {
         checks.push(clock(offset));
@@ -165,6 +179,18 @@ fn right(right: &Right, answer: Result<(), QueueError>) -> Check {
         (Err(error), _) if error.kind.is_fatal() => failed(check, error.kind, error.to_string()),
         (Err(error), _) => found(check, Outcome::Unknown, format!("no answer to {action}: {error}")),
     }
+}
+
+/// What a job of default options does at its start, up to its first receive.
+async fn job(args: &DoctorArgs) -> Result<(), SourceError> {
+    let source = MnsSource::builder()
+        .endpoint(args.connect.endpoint.to_string())
+        .queue(&args.connect.queue)
+        .credentials(args.connect.credentials())
+        .schema("body STRING".parse().expect("a constant that doctor's tests parse"))
+        .format(Format::raw())
+        .checkpoint_interval(args.checkpoint_interval);
+    source.build().await.map(drop)
 }
 
 fn lease(attributes: Option<&QueueAttributes>, interval: Duration, extends: bool) -> Check {

@@ -52,12 +52,12 @@ async fn a_queue_that_is_well_is_said_to_be_and_is_left_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_job_would_meet_is_found_with_its_exit_code() {
-    let server = job::server(15, Faults::default()).await;
+    let server = job::server(30, Faults::default()).await;
     // (what is denied, arguments, exit code, check, outcome)
     for (denied, more, code, check, expected) in [
         ("", &["--checkpoint-interval", "20s"][..], 0, "lease", "warning"),
         (r#""ChangeMessageVisibility""#, &["--checkpoint-interval", "20s"], 2, "lease", "failed"),
-        (r#""ChangeMessageVisibility""#, &["--checkpoint-interval", "5s"], 0, "extend", "warning"),
+        (r#""ChangeMessageVisibility""#, &["--checkpoint-interval", "10s"], 0, "extend", "warning"),
         (r#""GetQueueAttributes""#, &[], 0, "attributes", "warning"),
         (r#""DeleteMessage""#, &[], 4, "delete", "failed"),
         ("", &["--queue", "odrers"], 2, "attributes", "failed"),
@@ -68,6 +68,22 @@ async fn what_a_job_would_meet_is_found_with_its_exit_code() {
         assert_eq!(outcome(&answer, check), expected, "{denied} {more:?}: {answer:#}");
         assert_eq!(answer["ok"], Value::from(code == 0), "{answer:#}");
     }
+}
+
+/// A lease for which `run` refuses to start: 4,000 messages would need more extensions than are made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_would_be_refused_is_not_said_to_run() {
+    let server = job::server(10, Faults::default()).await;
+    let finished = doctor(&server, &[]).code(2);
+    let answer = answer(&finished);
+    assert_eq!((outcome(&answer, "lease"), &answer["ok"]), ("failed", &Value::from(false)), "{answer:#}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = dir.path().join("state");
+    let script = job::to_files(dir.path(), &server.endpoint(), "");
+    let refused = run(["run", &script, "--state", state.to_str().expect("UTF-8")]).code(2).says(["undeletedMax"]);
+    let said = refused.stderr.iter().find(|line| line.contains("undeletedMax")).expect("it says it");
+    let ways_out = said.split("need").nth(1).expect("a reason");
+    assert!(answer.to_string().contains(ways_out), "the same words: {said} / {answer:#}");
 }
 
 #[test]
