@@ -12,7 +12,7 @@ use crate::log::Incoming;
 use crate::pace::Outcome;
 use crate::seats::{self, Seated};
 use crate::server_clock::sent_at;
-use crate::state::{Inbound, Shared, State};
+use crate::state::{Inbound, Shared, State, known_lease};
 
 /// A queue that answers empty sooner than this has not waited at all, whatever it was asked: services count in seconds, and
 /// some cannot wait.
@@ -30,12 +30,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared.meter.calls_receive.increment(1);
         let answer = match shared.queue.receive(request).await {
             Ok(received) => {
-                careful.readable();
+                careful.readable(received.messages.is_empty());
                 Ok(take(&shared, grant, &request, sent, received))
             }
             Err(error) => {
                 abandon(&shared, grant, error.kind);
-                match careful.after(error, shared.config.unreadable_max, &request) {
+                let lease = known_lease(shared.lock().lease);
+                match careful.after(error, shared.config.unreadable_max, &request, (shared.clock.now(), lease)) {
                     Ok(error) => Err(error),
                     Err(fatal) => {
                         seated.ended(Outcome::Failed);
@@ -284,19 +285,28 @@ fn between(from: ServerMs, to: ServerMs) -> Duration {
 struct Careful {
     single: u32,
     unreadable: u32,
+    /// When the last answer of one message could not be read.
+    last: Option<Mono>,
 }
 
 impl Careful {
     /// One-message receives after an unreadable answer: as many as that answer can have held.
     const SINGLES: u32 = 16;
 
+    /// Leases within which the next unreadable answer is taken for the same message come back: it does so after one, and there may
+    /// be others to receive first. 10.
+    const LEASES: u32 = 10;
+
     fn max(&self, granted: u32) -> u32 {
         if self.single > 0 { 1 } else { granted }
     }
 
-    fn readable(&mut self) {
+    /// An empty answer says nothing of the bad message: it is still leased.
+    fn readable(&mut self, empty: bool) {
         self.single = self.single.saturating_sub(1);
-        self.unreadable = 0;
+        if !empty {
+            self.unreadable = 0;
+        }
     }
 
     fn after(
@@ -304,11 +314,18 @@ impl Careful {
         error: QueueError,
         unreadable_max: u32,
         request: &ReceiveRequest,
+        (now, lease): (Mono, Duration),
     ) -> Result<QueueError, SourceError> {
         let kind = error.kind;
         if kind == QueueErrorKind::Unreadable {
             self.single = Self::SINGLES;
-            self.unreadable += u32::from(request.max == 1);
+            if self.last.is_some_and(|last| now.since(last) > lease.saturating_mul(Self::LEASES)) {
+                self.unreadable = 0;
+            }
+            if request.max == 1 {
+                self.unreadable += 1;
+                self.last = Some(now);
+            }
             if self.unreadable >= unreadable_max {
                 let text = format!("{unreadable_max} answers of one message each could not be read: {error}");
                 return Err(SourceError::new(SourceErrorKind::BadData, text).with_source(error));
@@ -328,5 +345,36 @@ pub(crate) const fn fatal_kind(kind: QueueErrorKind) -> SourceErrorKind {
         QueueErrorKind::Denied | QueueErrorKind::Credentials => SourceErrorKind::Denied,
         QueueErrorKind::NoSuchQueue | QueueErrorKind::Refused => SourceErrorKind::Configuration,
         _ => SourceErrorKind::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks as a source with leases of 30 s does; `answers` are what comes: `x` unreadable, `-` empty, `m` a message.
+    fn ends(answers: &str, pause: Duration) -> Option<usize> {
+        let (mut careful, mut now, lease) = (Careful::default(), Mono::default(), Duration::from_secs(30));
+        answers.chars().position(|answer| {
+            now = now + pause;
+            let request = ReceiveRequest { max: careful.max(16), wait: Duration::ZERO };
+            let error = QueueError::new(QueueErrorKind::Unreadable, "the answer cannot be read");
+            match answer {
+                'x' => careful.after(error, 5, &request, (now, lease)).is_err(),
+                answer => {
+                    careful.readable(answer == '-');
+                    false
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_read_ends_the_source_although_it_is_hidden_in_between() {
+        let second = Duration::from_secs(1);
+        assert_eq!(ends("xxxxxx", second), Some(5), "the first answer was of 16");
+        assert_eq!(ends("x--x---x--x--x--x", second), Some(16));
+        assert_eq!(ends("xx-x-x-m-x-x-x-x-", second), None, "others that can be read come in between");
+        assert_eq!(ends("x-x-x-x-x-x-x-x-x", Duration::from_secs(301)), None, "too seldom to be one message");
     }
 }
