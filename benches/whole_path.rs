@@ -4,6 +4,9 @@
 //! `cargo bench -p headwater-benches --bench whole_path`, or `… -- 'json 300 B'` for some of the kinds. The server is a process of its own on the
 //! first core; each client is a process of its own, in the first table on the second core alone. The clients take turns
 //! (five rounds, medians), so that a busy machine hurts both alike. The difference is what a message costs beyond being moved.
+//!
+//! The last tables put other programs beside the connector: `headwater run` with an SQL plan (its release build must be there), and
+//! the official Python and Node SDKs, where they are installed.
 
 #[path = "whole_path/bodies.rs"]
 mod bodies;
@@ -13,6 +16,8 @@ mod canned;
 mod connector;
 #[path = "whole_path/discard.rs"]
 mod discard;
+#[path = "whole_path/external.rs"]
+mod external;
 #[path = "whole_path/sample.rs"]
 mod sample;
 
@@ -20,9 +25,10 @@ use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use bodies::{KINDS, Kind};
+use external::Program;
 use sample::Sample;
 
 const ROUNDS: usize = 5;
@@ -60,7 +66,44 @@ fn compare(wanted: &[&str]) -> Result<(), Box<dyn Error>> {
         let (d, c) = (discard.rate, connector.rate);
         println!("{:<18} {d:>9.0} {c:>10.0} {:>7.2}", kind.name, c / d);
     }
+    println!("\nOther programs, CPU microseconds a message on one core, beside the connector:");
+    println!("{:<18} {:<26} {:>9} {:>10} {:>7}", "", "", "program", "connector", "times");
+    for kind in &kinds {
+        let peers: &[Program] =
+            if kind.is_first() { &[Program::Run, Program::Python, Program::Node] } else { &[Program::Run] };
+        for program in peers {
+            match beside(*program, kind) {
+                Ok([other, connector]) => {
+                    let (o, c) = (other.cpu, connector.cpu);
+                    println!("{:<18} {:<26} {o:>9.2} {c:>10.2} {:>7.2}", kind.name, program.name(), o / c);
+                }
+                Err(why) => println!("{:<18} {:<26} not measured: {why}", kind.name, program.name()),
+            }
+        }
+    }
     Ok(())
+}
+
+/// The medians of a program and of the connector, in turns.
+fn beside(program: Program, kind: &Kind) -> Result<[Sample; 2], Box<dyn Error>> {
+    let server = Server::start(kind, 1)?;
+    let mut samples = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        let mut command = program.command(&server.address, kind)?;
+        let child = on_core(1, || command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn())?;
+        samples[0].push(external::measure(child, &server.address, program.messages(kind))?);
+        samples[1].push(measure("connector", 1, &server.address, kind)?);
+    }
+    Ok(samples.map(median))
+}
+
+/// Starts something that stays on one core.
+fn on_core<T>(core: usize, start: impl FnOnce() -> std::io::Result<T>) -> Result<T, Box<dyn Error>> {
+    let before = sched_getaffinity(None)?;
+    pin(core)?;
+    let started = start();
+    sched_setaffinity(None, &before)?;
+    Ok(started?)
 }
 
 /// Each client's median over the rounds.
@@ -72,12 +115,14 @@ fn medians(kind: &Kind, cores: usize) -> Result<[Sample; 2], Box<dyn Error>> {
             samples.push(measure(client, cores, &server.address, kind)?);
         }
     }
-    Ok(samples.map(|mut samples| {
-        samples.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
-        let cpu = samples[ROUNDS / 2].cpu;
-        samples.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-        Sample { cpu, rate: samples[ROUNDS / 2].rate }
-    }))
+    Ok(samples.map(median))
+}
+
+fn median(mut samples: Vec<Sample>) -> Sample {
+    samples.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    let cpu = samples[samples.len() / 2].cpu;
+    samples.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    Sample { cpu, rate: samples[samples.len() / 2].rate }
 }
 
 fn measure(client: &str, cores: usize, address: &str, kind: &Kind) -> Result<Sample, Box<dyn Error>> {

@@ -49,6 +49,16 @@ impl Kind {
         KINDS.iter().find(|kind| kind.name == name).copied()
     }
 
+    /// Whether it is the one that other clients are measured with, too.
+    pub(crate) fn is_first(&self) -> bool {
+        self.name == KINDS[0].name
+    }
+
+    /// The name of its first column, which is text.
+    pub(crate) fn first_column(&self) -> &'static str {
+        self.columns.split(' ').next().unwrap_or_default()
+    }
+
     /// The body of a message as it is on the wire: base64, as the service's SDKs send.
     pub(crate) fn body(&self, number: u64) -> String {
         STANDARD.encode(self.plain(number))

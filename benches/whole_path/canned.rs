@@ -21,14 +21,21 @@ pub(crate) fn serve(kind: &Kind) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
     let template = Arc::new(Template::new(kind));
-    let numbers = Arc::new(AtomicU64::new(0));
+    let counts = Arc::new(Counts::default());
     std::thread::scope(|scope| {
         for stream in listener.incoming() {
-            let (template, numbers) = (Arc::clone(&template), Arc::clone(&numbers));
-            scope.spawn(move || stream.and_then(|stream| connection(stream, &template, &numbers)));
+            let (template, counts) = (Arc::clone(&template), Arc::clone(&counts));
+            scope.spawn(move || stream.and_then(|stream| connection(stream, &template, &counts)));
         }
     });
     Ok(())
+}
+
+/// What was handed out and deleted so far.
+#[derive(Default)]
+struct Counts {
+    numbers: AtomicU64,
+    deleted: AtomicU64,
 }
 
 /// An answer to a receive, and where its ids and handles are.
@@ -69,7 +76,7 @@ fn head(status: &str, length: usize) -> String {
     )
 }
 
-fn connection(stream: TcpStream, template: &Template, numbers: &AtomicU64) -> io::Result<()> {
+fn connection(stream: TcpStream, template: &Template, counts: &Counts) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::with_capacity(64 << 10, stream.try_clone()?);
     let mut output = stream;
@@ -84,23 +91,35 @@ fn connection(stream: TcpStream, template: &Template, numbers: &AtomicU64) -> io
             return Ok(());
         }
         let (delete, receive) = (line.starts_with("DELETE"), line.contains("numOfMessages"));
+        let asked = line.starts_with("GET /deleted");
         let length = rest_of_head(&mut input, &mut line)?;
         scratch.resize(length, 0);
         input.read_exact(&mut scratch)?;
         if delete {
+            counts.deleted.fetch_add(handles(&scratch), Ordering::Relaxed);
             output.write_all(gone.as_bytes())?;
         } else if receive {
-            let first = numbers.fetch_add(BATCH as u64, Ordering::Relaxed);
+            let first = counts.numbers.fetch_add(BATCH as u64, Ordering::Relaxed);
             for (message, blanks) in template.blanks.chunks(2).enumerate() {
                 let mut id = [0; 32];
                 write!(&mut id[..], "{:032X}", first + message as u64 + 1)?;
                 blanks.iter().for_each(|blank| answer[blank.clone()].copy_from_slice(&id));
             }
             output.write_all(&answer)?;
+        } else if asked {
+            let text = counts.deleted.load(Ordering::Relaxed).to_string();
+            output.write_all(format!("{}{text}", head("200 OK", text.len())).as_bytes())?;
+            return Ok(());
         } else {
             output.write_all(attributes.as_bytes())?;
         }
     }
+}
+
+/// How many handles a delete names.
+fn handles(body: &[u8]) -> u64 {
+    const END: &[u8] = b"</ReceiptHandle>";
+    body.windows(END.len()).filter(|bytes| *bytes == END).count() as u64
 }
 
 /// Reads a request's headers; says how long its body is.

@@ -1,0 +1,174 @@
+//! Programs that know nothing of this bench: `headwater run`, and the official SDKs. What they have done is asked of the server, what it
+//! cost of the kernel.
+
+use std::error::Error;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use crate::bodies::Kind;
+use crate::sample::Sample;
+
+/// How long a program may take for its messages before it is taken to be stuck.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often the server is asked. 10 ms, a hundredth of what is measured.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A program beside the connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// The binary of this workspace, with an SQL plan between source and sink.
+    Run,
+    /// The official Python SDK.
+    Python,
+    /// The official Node SDK.
+    Node,
+}
+
+impl Program {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Run => "headwater run",
+            Self::Python => "aliyun-mns-sdk (Python)",
+            Self::Node => "@alicloud/mns (Node)",
+        }
+    }
+
+    /// How many messages are enough: they differ by a factor of fifty.
+    pub(crate) const fn messages(self, kind: &Kind) -> u64 {
+        match self {
+            Self::Run => kind.messages,
+            Self::Python | Self::Node => kind.messages / 10,
+        }
+    }
+
+    /// The command, or what is missing for it.
+    pub(crate) fn command(self, address: &str, kind: &Kind) -> Result<Command, String> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let endpoint = format!("http://{address}");
+        match self {
+            Self::Run => {
+                let binary = binary().ok_or("no release build of it: cargo build --release --bin headwater")?;
+                let mut command = Command::new(binary);
+                let job = scratch().and_then(|dir| {
+                    fs::write(dir.join("job.sql"), script(&endpoint, kind))?;
+                    Ok(dir)
+                });
+                let dir = job.map_err(|error| format!("no directory for its state: {error}"))?;
+                command.arg("run").arg(dir.join("job.sql")).arg("--state").arg(dir.join("state"));
+                Ok(command)
+            }
+            Self::Python => {
+                let python = here.join("../target/python-venv/bin/python");
+                if !python.exists() {
+                    return Err("not installed: bash .ci/python-env".to_owned());
+                }
+                let mut command = Command::new(python);
+                command.arg(here.join("whole_path/peer.py")).arg(endpoint);
+                Ok(command)
+            }
+            Self::Node => {
+                let modules = here.join("../target/node_modules");
+                if !modules.join("@alicloud/mns").exists() {
+                    return Err("not installed: npm install --prefix target @alicloud/mns".to_owned());
+                }
+                let mut command = Command::new("node");
+                command.arg(here.join("whole_path/peer.js")).arg(endpoint).env("NODE_PATH", modules);
+                Ok(command)
+            }
+        }
+    }
+}
+
+/// Measures a program that was started and pinned, between two counts of deleted messages, and ends it.
+pub(crate) fn measure(mut child: Child, address: &str, messages: u64) -> Result<Sample, Box<dyn Error>> {
+    let sample = watch(&mut child, address, messages);
+    let _ = child.kill();
+    let _ = child.wait();
+    sample
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark's own clock, and a process that cannot be waited for otherwise"
+)]
+fn watch(child: &mut Child, address: &str, messages: u64) -> Result<Sample, Box<dyn Error>> {
+    let (began, before) = (Instant::now(), deleted(address)?);
+    let mut first = None;
+    loop {
+        std::thread::sleep(LOOK);
+        if let Some(status) = child.try_wait()? {
+            return Err(format!("it ended: {status}").into());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err("it did not finish in time".into());
+        }
+        let done = deleted(address)? - before;
+        if done < messages / 4 {
+            continue;
+        }
+        let now = (done, cpu(child.id())?, Instant::now());
+        let Some((count, used, at)) = first else {
+            first = Some(now);
+            continue;
+        };
+        if done - count >= messages {
+            let messages = (done - count) as f64;
+            let rate = messages / now.2.duration_since(at).as_secs_f64();
+            return Ok(Sample { cpu: (now.1 - used) / messages, rate });
+        }
+    }
+}
+
+/// CPU microseconds that the threads of a process have used.
+fn cpu(process: u32) -> Result<f64, Box<dyn Error>> {
+    let mut nanoseconds = 0.0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanoseconds += text.split(' ').next().unwrap_or_default().parse::<f64>()?;
+    }
+    Ok(nanoseconds / 1_000.0)
+}
+
+/// Messages that were deleted at the server so far.
+fn deleted(address: &str) -> Result<u64, Box<dyn Error>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /deleted HTTP/1.1\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text.rsplit("\r\n\r\n").next().unwrap_or_default().parse()?)
+}
+
+/// The release build beside this bench.
+fn binary() -> Option<PathBuf> {
+    let bench = std::env::current_exe().ok()?;
+    let binary = bench.ancestors().nth(2)?.join("headwater");
+    binary.exists().then_some(binary)
+}
+
+/// A fresh directory for a job.
+fn scratch() -> std::io::Result<PathBuf> {
+    let dir = std::env::temp_dir().join(format!("headwater-whole-path-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+/// A job that reads what the connector reads, filters and computes a little, and drops the rows.
+fn script(endpoint: &str, kind: &Kind) -> String {
+    let message_type = if kind.oss { ", 'messageType' = 'OSS'" } else { "" };
+    let (first, columns) = (kind.first_column(), kind.columns);
+    format!(
+        "CREATE TABLE messages ({columns}) WITH ('connector' = 'mns', 'endpoint' = '{endpoint}', 'queueName' = 'q', \
+         'accessKeyId' = 'testid', 'accessKeySecret' = 'testsecret', 'format' = '{}', 'messageEncoding' = 'base64', 'pollers' = '{}'\
+         {message_type});\n\
+         CREATE TABLE dropped ({columns}) WITH ('connector' = 'blackhole');\n\
+         INSERT INTO dropped SELECT * FROM messages WHERE {first} <> 'nothing';\n",
+        kind.format,
+        crate::sample::CONNECTIONS
+    )
+}
