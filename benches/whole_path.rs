@@ -18,6 +18,8 @@ mod connector;
 mod discard;
 #[path = "whole_path/external.rs"]
 mod external;
+#[path = "process.rs"]
+mod process;
 #[path = "whole_path/sample.rs"]
 mod sample;
 

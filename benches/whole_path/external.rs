@@ -10,6 +10,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::bodies::Kind;
+use crate::process::cpu;
 use crate::sample::Sample;
 
 /// How long a program may take for its messages before it is taken to be stuck.
@@ -122,16 +123,6 @@ fn watch(child: &mut Child, address: &str, messages: u64) -> Result<Sample, Box<
             return Ok(Sample { cpu: (now.1 - used) / messages, rate });
         }
     }
-}
-
-/// CPU microseconds that the threads of a process have used.
-fn cpu(process: u32) -> Result<f64, Box<dyn Error>> {
-    let mut nanoseconds = 0.0;
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-        nanoseconds += text.split(' ').next().unwrap_or_default().parse::<f64>()?;
-    }
-    Ok(nanoseconds / 1_000.0)
 }
 
 /// Messages that were deleted at the server so far.

@@ -87,6 +87,8 @@ enum Unread {
 
 /// Reads a request's body to its end, within its time.
 async fn read(shared: &Shared, body: Incoming) -> Result<Bytes, Unread> {
+    // A small body came with its head, and then no timer is set.
+    let too_long = async { SystemClock::new().sleep(shared.limits.patience).await };
     tokio::select! {
         biased;
         read = Limited::new(body, MAX_REQUEST_BODY).collect() => match read {
@@ -94,7 +96,7 @@ async fn read(shared: &Shared, body: Incoming) -> Result<Bytes, Unread> {
             Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
             Err(_) => Err(Unread::Incomplete),
         },
-        () = SystemClock::new().sleep(shared.limits.patience) => Err(Unread::Incomplete),
+        () = too_long => Err(Unread::Incomplete),
     }
 }
 

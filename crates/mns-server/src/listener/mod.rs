@@ -136,7 +136,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
     let connection = http1::Builder::new()
         .auto_date_header(false)
         .max_buf_size(MAX_HEAD)
-        .timer(Alarms)
+        .timer(Alarms::new())
         .header_read_timeout(patience)
         .serve_connection(TokioIo::new(Patient::new(stream, patience)), service);
     let mut connection = std::pin::pin!(connection);

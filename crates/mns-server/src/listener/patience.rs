@@ -6,20 +6,35 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use headwater_core::{Clock, Sleep, SystemClock};
+use headwater_core::{Alarm, Clock, Mono, Sleep, SystemClock};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Alarms for hyper that need no particular runtime.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Alarms;
+/// Alarms for hyper that need no particular runtime. One connection waits for one thing at a time, so its alarms share a timer: a
+/// wait for the next request, of which there may be thousands a second, sets none.
+#[derive(Clone)]
+pub(super) struct Alarms(Arc<Mutex<Alarm>>);
+
+impl Alarms {
+    /// The alarms of one connection.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Alarm::new(SystemClock::shared()))))
+    }
+
+    fn after(&self, duration: Duration) -> Wait {
+        let alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = alarm.clock().now() + duration;
+        drop(alarm);
+        Wait { alarm: Arc::clone(&self.0), deadline }
+    }
+}
 
 impl hyper::rt::Timer for Alarms {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Alarm(Mutex::new(SystemClock::new().sleep(duration))))
+        Box::pin(self.after(duration))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
@@ -27,18 +42,21 @@ impl hyper::rt::Timer for Alarms {
     }
 }
 
-/// The lock is never contended: it only makes the future one that threads may share.
-struct Alarm(Mutex<Sleep>);
+/// The lock is never contended: a connection is one task.
+struct Wait {
+    alarm: Arc<Mutex<Alarm>>,
+    deadline: Mono,
+}
 
-impl Future for Alarm {
+impl Future for Wait {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll(context)
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.alarm.lock().unwrap_or_else(PoisonError::into_inner).poll_until(context, self.deadline)
     }
 }
 
-impl hyper::rt::Sleep for Alarm {}
+impl hyper::rt::Sleep for Wait {}
 
 /// A stream on which a write that makes no progress for too long fails: a client that does not read must not hold its
 /// answer, which may be megabytes, and its connection for ever.
