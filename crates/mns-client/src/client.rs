@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_core::{Clock, QueueErrorKind, ServerMs, SystemClock, WallMs};
-use headwater_mns_proto::{Failure, Operation, Request, Signer, WireRequest};
-use http::{HeaderName, HeaderValue, header};
-use http_body_util::Full;
+use headwater_core::{Clock, QueueErrorKind, ServerMs, SystemClock};
+use headwater_mns_proto::numbers::MAX_SHORT_RESPONSE;
+use headwater_mns_proto::{DeleteFailure, Failure, Operation, Request, Signer, WireRequest, WriteError, answer};
 
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
@@ -19,8 +18,7 @@ use crate::net::{Connector, NetError, Pool, Proxies, ProxyError, Reply, TlsError
 use crate::retry::{Repeat, Retries};
 use crate::settings::ClientSettings;
 use crate::skew::{ClockOffset, ServerClock};
-
-const USER_AGENT: &str = concat!("headwater/", env!("CARGO_PKG_VERSION"));
+use crate::wire::RequestWriter;
 
 /// A client of the service at one endpoint. Cheap to clone; clones share connections and learnt state.
 #[derive(Clone)]
@@ -35,6 +33,7 @@ struct Shared {
     settings: ClientSettings,
     clock: Arc<dyn Clock>,
     connector: Arc<Connector>,
+    writer: RequestWriter,
     receives: Pool,
     calls: Pool,
     retries: Retries,
@@ -120,6 +119,7 @@ impl MnsClientBuilder {
             shared: Arc::new(Shared {
                 receives: pool(settings.max_connections),
                 calls: pool(settings.max_call_connections),
+                writer: RequestWriter::new(&endpoint, &connector),
                 connector,
                 retries: Retries::new(&settings, seed),
                 signer: Mutex::default(),
@@ -133,19 +133,27 @@ impl MnsClientBuilder {
     }
 }
 
-/// One call, however often it is tried.
+/// One call, however often it is tried, or made again: a receive is the same for as long as somebody polls.
 pub(crate) struct Call {
-    pub(crate) wire: WireRequest,
-    pub(crate) operation: Operation,
-    pub(crate) queue: Option<String>,
+    wire: WireRequest,
+    operation: Operation,
+    queue: Option<String>,
     /// The longest answer that is read.
-    pub(crate) limit: usize,
+    limit: usize,
     /// How long one attempt may take.
-    pub(crate) time: Duration,
+    time: Duration,
     /// Whether it is a receive: parked calls have connections of their own.
-    pub(crate) parks: bool,
+    parks: bool,
     /// Whether it may be made again when a kept connection turns out to be closed.
-    pub(crate) repeatable: bool,
+    repeatable: bool,
+    signed: Mutex<Option<Signed>>,
+}
+
+/// A request as it is sent. Dates have whole seconds, so within one the same signer signs the same bytes.
+struct Signed {
+    signer: Arc<Signer>,
+    second: u64,
+    bytes: Bytes,
 }
 
 impl MnsClient {
@@ -184,14 +192,37 @@ impl MnsClient {
         time: Duration,
         repeat: Repeat,
     ) -> Result<Call, MnsError> {
-        let operation = request.operation();
-        let queue = request.queue().map(str::to_owned);
+        self.prepare(request.operation(), request.queue(), request.write(), limit, time, repeat)
+    }
+
+    fn prepare(
+        &self,
+        operation: Operation,
+        queue: Option<&str>,
+        wire: Result<WireRequest, WriteError>,
+        limit: usize,
+        time: Duration,
+        repeat: Repeat,
+    ) -> Result<Call, MnsError> {
+        let queue = queue.map(str::to_owned);
         let parks = matches!(operation, Operation::ReceiveMessage | Operation::BatchReceiveMessage);
         let repeatable = repeat == Repeat::Always || operation == Operation::ChangeMessageVisibility;
-        match request.write() {
-            Ok(wire) => Ok(Call { wire, operation, queue, limit, time, parks, repeatable }),
+        match wire {
+            Ok(wire) => Ok(Call { wire, operation, queue, limit, time, parks, repeatable, signed: Mutex::default() }),
             Err(error) => Err(self.error(operation, queue, Cause::Write(error))),
         }
+    }
+
+    /// Deletes messages of a queue by their handles.
+    pub(crate) async fn batch_delete(
+        &self,
+        queue: &str,
+        handles: impl Iterator<Item = &str> + Clone,
+    ) -> Result<Vec<DeleteFailure>, MnsError> {
+        let wire = WireRequest::batch_delete(queue, handles);
+        let (operation, time) = (Operation::BatchDeleteMessage, self.shared.settings.call_timeout);
+        let call = self.prepare(operation, Some(queue), wire, MAX_SHORT_RESPONSE, time, Repeat::Always)?;
+        self.repeat(&call, Repeat::Always, |reply| answer::batch_deleted(reply.head.status, &reply.body.bytes)).await
     }
 
     /// Makes a call that does not wait for messages, as often as it takes and is allowed.
@@ -203,11 +234,20 @@ impl MnsClient {
         read: impl Fn(&Reply) -> Result<T, Failure>,
     ) -> Result<T, MnsError> {
         let call = self.call(request, limit, self.shared.settings.call_timeout, repeat)?;
+        self.repeat(&call, repeat, read).await
+    }
+
+    async fn repeat<T>(
+        &self,
+        call: &Call,
+        repeat: Repeat,
+        read: impl Fn(&Reply) -> Result<T, Failure>,
+    ) -> Result<T, MnsError> {
         let mut attempts = 0;
         let mut may_have_happened = false;
         loop {
             attempts += 1;
-            let mut error = match self.attempt(&call, &read).await {
+            let mut error = match self.attempt(call, &read).await {
                 Ok(value) => {
                     self.shared.retries.succeeded();
                     return Ok(value);
@@ -254,17 +294,18 @@ impl MnsClient {
 
     async fn attempt_with<T>(
         &self,
-        signer: &Signer,
+        signer: &Arc<Signer>,
         call: &Call,
         read: &impl Fn(&Reply) -> Result<T, Failure>,
     ) -> Result<T, MnsError> {
         let shared = &*self.shared;
         let sent = shared.clock.wall();
-        let request = self.http_request(signer, &call.wire, sent);
+        let second = u64::try_from(sent.0 / 1_000).unwrap_or_default();
+        let request = call.signed(signer, second, &shared.writer);
         let request = request.map_err(|error| self.call_error(call, Cause::Net(error)))?;
         let pool = if call.parks { &shared.receives } else { &shared.calls };
-        let deadline = shared.clock.now() + call.time;
-        let reply = pool.call(request, call.limit, deadline, call.repeatable).await;
+        let start = shared.clock.now();
+        let reply = pool.call(&request, call.limit, start, start + call.time, call.repeatable).await;
         let reply = reply.map_err(|error| self.call_error(call, Cause::Net(error)))?;
         let answered = shared.clock.wall();
         let offset = server_time(&reply).map(|date| ClockOffset::measure(date, sent, answered));
@@ -276,45 +317,19 @@ impl MnsClient {
             let offset_ms = offset.map(|offset| offset.offset_ms);
             let secrets = Secrets::of(signer.key(), shared.connector.proxy_authorization());
             let shown = |text: &Option<String>| text.clone().map(|text| secrets.hide(text));
-            let (location, request_id) = (shown(&reply.location), shown(&reply.request_id));
+            let (location, request_id) = (shown(&reply.head.location), shown(&reply.head.request_id));
             let cause = Cause::Answer { failure: secrets.hide_in(failure), location, request_id, offset_ms };
             self.call_error(call, cause)
         })
     }
 
-    fn http_request(
-        &self,
-        signer: &Signer,
-        wire: &WireRequest,
-        now: WallMs,
-    ) -> Result<http::Request<Full<Bytes>>, NetError> {
-        let shared = &*self.shared;
-        let now = u64::try_from(now.0 / 1_000).unwrap_or_default();
-        let body = wire.body.as_ref().map(|body| Bytes::copy_from_slice(body.as_bytes())).unwrap_or_default();
-        let mut request = http::Request::new(Full::new(body));
-        *request.method_mut() = match wire.method {
-            headwater_mns_proto::Method::Get => http::Method::GET,
-            headwater_mns_proto::Method::Put => http::Method::PUT,
-            headwater_mns_proto::Method::Post => http::Method::POST,
-            headwater_mns_proto::Method::Delete => http::Method::DELETE,
-        };
-        let target = format!("{}{}", shared.connector.target_prefix(), wire.target);
-        *request.uri_mut() = target.parse().map_err(|_| NetError::Target)?;
-        let headers = request.headers_mut();
-        let value = |name, text: &str| HeaderValue::from_str(text).map_err(|_| NetError::Header { name });
-        headers.insert(header::HOST, value("host", &shared.endpoint.authority())?);
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        if let Some(authorization) = shared.connector.proxy_authorization() {
-            headers.insert(header::PROXY_AUTHORIZATION, value("proxy-authorization", authorization)?);
-        }
-        for (name, text) in signer.headers(wire, now) {
-            headers.insert(HeaderName::from_static(name), value(name, &text)?);
-        }
-        Ok(request)
-    }
-
     /// The signer of the current key, kept as long as the key is the same.
     async fn signer(&self, call: &Call) -> Result<Arc<Signer>, MnsError> {
+        if self.shared.credentials.are_fixed()
+            && let Some(signer) = &*self.lock_signer()
+        {
+            return Ok(signer.clone());
+        }
         let key = self.shared.credentials.inner().key().await;
         let key = key.map_err(|error| self.call_error(call, Cause::Credentials(Arc::new(error))))?;
         let kept = self.lock_signer().clone();
@@ -350,9 +365,24 @@ impl MnsClient {
     }
 }
 
+impl Call {
+    /// The bytes of the request, signed in this second.
+    fn signed(&self, signer: &Arc<Signer>, second: u64, writer: &RequestWriter) -> Result<Bytes, NetError> {
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*signed {
+            Some(signed) if signed.second == second && Arc::ptr_eq(&signed.signer, signer) => Ok(signed.bytes.clone()),
+            _ => {
+                let bytes = Bytes::from(writer.write(signer, &self.wire, second)?);
+                *signed = Some(Signed { signer: signer.clone(), second, bytes: bytes.clone() });
+                Ok(bytes)
+            }
+        }
+    }
+}
+
 /// The service's clock when it answered.
 pub(crate) fn server_time(reply: &Reply) -> Option<ServerMs> {
-    reply.date.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000)).map(ServerMs)
+    reply.head.date.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000)).map(ServerMs)
 }
 
 impl fmt::Debug for MnsClient {

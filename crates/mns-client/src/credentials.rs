@@ -73,7 +73,11 @@ pub trait CredentialsProvider: fmt::Debug + Send + Sync + 'static {
 
 /// Credentials: a key, or a provider of keys. Cheap to clone; `Debug` shows no secret.
 #[derive(Clone)]
-pub struct Credentials(Arc<dyn CredentialsProvider>);
+pub struct Credentials {
+    provider: Arc<dyn CredentialsProvider>,
+    /// Whether the provider always gives the same key.
+    fixed: bool,
+}
 
 impl Credentials {
     /// A permanent key pair.
@@ -89,7 +93,7 @@ impl Credentials {
 
     /// A key that is there already.
     pub fn fixed(key: AccessKey) -> Self {
-        Self(Arc::new(Fixed(Ok(key))))
+        Self { provider: Arc::new(Fixed(Ok(key))), fixed: true }
     }
 
     /// The key in `ALIBABA_CLOUD_ACCESS_KEY_ID` and `ALIBABA_CLOUD_ACCESS_KEY_SECRET`, with
@@ -112,12 +116,12 @@ impl Credentials {
             (Some(_), None) => Err(vec![SECRET_VARIABLE]),
             (None, None) => Err(vec![ID_VARIABLE, SECRET_VARIABLE]),
         };
-        Self(Arc::new(Fixed(key)))
+        Self { provider: Arc::new(Fixed(key)), fixed: true }
     }
 
     /// Keys of a provider.
     pub fn provider(provider: impl CredentialsProvider) -> Self {
-        Self(Arc::new(provider))
+        Self { provider: Arc::new(provider), fixed: false }
     }
 
     /// Whether there is a key.
@@ -125,17 +129,22 @@ impl Credentials {
     /// # Errors
     /// [`CredentialsError`] if not.
     pub async fn check(&self) -> Result<(), CredentialsError> {
-        self.0.key().await.map(|_| ())
+        self.provider.key().await.map(|_| ())
     }
 
     pub(crate) fn inner(&self) -> &dyn CredentialsProvider {
-        self.0.as_ref()
+        self.provider.as_ref()
+    }
+
+    /// Whether there is never another key, so that nobody need be asked twice.
+    pub(crate) fn are_fixed(&self) -> bool {
+        self.fixed
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.provider.fmt(f)
     }
 }
 

@@ -49,6 +49,7 @@ mod queue;
 mod retry;
 mod settings;
 mod skew;
+mod wire;
 
 pub use client::{BuildError, MnsClient, MnsClientBuilder};
 pub use credentials::{Credentials, CredentialsError, CredentialsProvider};

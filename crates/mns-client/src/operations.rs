@@ -17,8 +17,10 @@ impl MnsClient {
     /// [`MnsError`]; with the code `QueueAlreadyExist` if it exists with other settings.
     pub async fn create_queue(&self, queue: &str, settings: QueueSettings) -> Result<QueueCreation, MnsError> {
         let request = Request::CreateQueue { queue: queue.to_owned(), settings };
-        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| answer::queue_created(reply.status, &reply.body))
-            .await
+        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| {
+            answer::queue_created(reply.head.status, &reply.body.bytes)
+        })
+        .await
     }
 
     /// Removes a queue with its messages.
@@ -27,7 +29,10 @@ impl MnsClient {
     /// [`MnsError`].
     pub async fn delete_queue(&self, queue: &str) -> Result<(), MnsError> {
         let request = Request::DeleteQueue { queue: queue.to_owned() };
-        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| answer::done(reply.status, &reply.body)).await
+        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| {
+            answer::done(reply.head.status, &reply.body.bytes)
+        })
+        .await
     }
 
     /// Reads a queue's attributes.
@@ -37,7 +42,7 @@ impl MnsClient {
     pub async fn queue_attributes(&self, queue: &str) -> Result<QueueAttributes, MnsError> {
         let request = Request::GetQueueAttributes { queue: queue.to_owned() };
         self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| {
-            answer::queue_attributes(reply.status, &reply.body)
+            answer::queue_attributes(reply.head.status, &reply.body.bytes)
         })
         .await
     }
@@ -48,7 +53,10 @@ impl MnsClient {
     /// [`MnsError`].
     pub async fn set_queue_attributes(&self, queue: &str, settings: QueueSettings) -> Result<(), MnsError> {
         let request = Request::SetQueueAttributes { queue: queue.to_owned(), settings };
-        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| answer::done(reply.status, &reply.body)).await
+        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| {
+            answer::done(reply.head.status, &reply.body.bytes)
+        })
+        .await
     }
 
     /// Reads one page of the account's queues; the next starts at its `next_marker`.
@@ -57,8 +65,10 @@ impl MnsClient {
     /// [`MnsError`].
     pub async fn list_queues(&self, list: ListQueues) -> Result<QueueList, MnsError> {
         let request = Request::ListQueues(list);
-        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| answer::queue_list(reply.status, &reply.body))
-            .await
+        self.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, |reply| {
+            answer::queue_list(reply.head.status, &reply.body.bytes)
+        })
+        .await
     }
 
     /// Sends a message.
@@ -70,7 +80,10 @@ impl MnsClient {
     /// [`MnsError`].
     pub async fn send(&self, queue: &str, message: NewMessage) -> Result<SentMessage, MnsError> {
         let request = Request::SendMessage { queue: queue.to_owned(), message };
-        self.run(&request, MAX_SHORT_RESPONSE, Repeat::IfUndone, |reply| answer::sent(reply.status, &reply.body)).await
+        self.run(&request, MAX_SHORT_RESPONSE, Repeat::IfUndone, |reply| {
+            answer::sent(reply.head.status, &reply.body.bytes)
+        })
+        .await
     }
 
     /// Sends up to 16 messages of together at most 64 KiB; each has its own outcome, in order. Tried again as
@@ -84,8 +97,10 @@ impl MnsClient {
         messages: Vec<NewMessage>,
     ) -> Result<Vec<Result<SentMessage, SendFailure>>, MnsError> {
         let request = Request::BatchSendMessage { queue: queue.to_owned(), messages };
-        self.run(&request, MAX_SHORT_RESPONSE, Repeat::IfUndone, |reply| answer::batch_sent(reply.status, &reply.body))
-            .await
+        self.run(&request, MAX_SHORT_RESPONSE, Repeat::IfUndone, |reply| {
+            answer::batch_sent(reply.head.status, &reply.body.bytes)
+        })
+        .await
     }
 
     /// Looks at up to `count` messages (1 to 16) without leasing them.
@@ -95,7 +110,7 @@ impl MnsClient {
     pub async fn peek(&self, queue: &str, count: u32) -> Result<Vec<Message<'static>>, MnsError> {
         let request = Request::PeekMessage { queue: queue.to_owned(), batch: Some(count) };
         self.run(&request, MAX_RECEIVE_RESPONSE, Repeat::Always, |reply| {
-            let messages = answer::peeked(reply.status, &reply.body)?;
+            let messages = answer::peeked(reply.head.status, &reply.body.bytes)?;
             Ok(messages.into_iter().map(Message::into_owned).collect())
         })
         .await
@@ -107,7 +122,7 @@ impl MnsClient {
     /// [`MnsError`].
     pub async fn account_attributes(&self) -> Result<AccountAttributes, MnsError> {
         self.run(&Request::GetAccountAttributes, MAX_SHORT_RESPONSE, Repeat::Always, |reply| {
-            answer::account_attributes(reply.status, &reply.body)
+            answer::account_attributes(reply.head.status, &reply.body.bytes)
         })
         .await
     }

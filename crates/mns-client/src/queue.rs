@@ -1,6 +1,7 @@
 //! A queue of the service as Headwater's [`Queue`].
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,22 +13,24 @@ use headwater_core::{
 use headwater_mns_proto::numbers::{BATCH, MAX_RECEIVE_RESPONSE, MAX_SHORT_RESPONSE, VISIBILITY_TIMEOUT, WAIT_SECONDS};
 use headwater_mns_proto::{DeleteFailure, ErrorClass, Request, answer};
 
-use crate::client::{MnsClient, server_time};
+use crate::client::{Call, MnsClient, server_time};
 use crate::error::MnsError;
 use crate::net::Reply;
 use crate::retry::Repeat;
 
 /// One queue. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MnsQueue {
     client: MnsClient,
     name: String,
+    /// The last receive, with how many messages and seconds of waiting it asks for: the next is nearly always the same.
+    receive: Arc<Mutex<Option<(u32, u32, Arc<Call>)>>>,
 }
 
 impl MnsClient {
     /// A queue by its name. Whether it exists is not asked.
     pub fn queue(&self, name: impl Into<String>) -> MnsQueue {
-        MnsQueue { client: self.clone(), name: name.into() }
+        MnsQueue { client: self.clone(), name: name.into(), receive: Arc::default() }
     }
 }
 
@@ -42,13 +45,23 @@ impl MnsQueue {
         &self.name
     }
 
-    /// Deletes by handles. An error means that nothing was deleted if it says so
-    /// ([`may_have_happened`](MnsError::may_have_happened)).
-    async fn batch_delete(&self, handles: &[Handle]) -> Result<Vec<DeleteFailure>, MnsError> {
-        let receipt_handles = handles.iter().map(|handle| handle.as_str().to_owned()).collect();
-        let request = Request::BatchDeleteMessage { queue: self.name.clone(), receipt_handles };
-        let read = |reply: &Reply| answer::batch_deleted(reply.status, &reply.body);
-        self.client.run(&request, MAX_SHORT_RESPONSE, Repeat::Always, read).await
+    /// The call of a receive: the last one's, if it asked for the same.
+    fn receive_call(&self, max: u32, wait: u32) -> Result<Arc<Call>, MnsError> {
+        let mut kept = self.receive.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, call)) = kept.as_ref().filter(|(m, w, _)| (*m, *w) == (max, wait)) {
+            return Ok(call.clone());
+        }
+        let request = Request::ReceiveMessage { queue: self.name.clone(), batch: Some(max), wait_seconds: Some(wait) };
+        let time = Duration::from_secs(u64::from(wait)) + self.client.settings().receive_margin;
+        let call = Arc::new(self.client.call(&request, MAX_RECEIVE_RESPONSE, time, Repeat::Always)?);
+        *kept = Some((max, wait, call.clone()));
+        Ok(call)
+    }
+}
+
+impl fmt::Debug for MnsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MnsQueue").field("client", &self.client).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -77,12 +90,9 @@ impl Queue for MnsQueue {
     /// key it is made a second time.)
     async fn receive(&self, request: ReceiveRequest) -> Result<Received, QueueError> {
         let wait = u32::try_from(request.wait.as_secs()).unwrap_or(u32::MAX).min(*WAIT_SECONDS.end());
-        let time = Duration::from_secs(u64::from(wait)) + self.client.settings().receive_margin;
-        let batch = Some(request.max.clamp(*BATCH.start(), *BATCH.end()));
-        let request = Request::ReceiveMessage { queue: self.name.clone(), batch, wait_seconds: Some(wait) };
-        let call = self.client.call(&request, MAX_RECEIVE_RESPONSE, time, Repeat::Always)?;
+        let call = self.receive_call(request.max.clamp(*BATCH.start(), *BATCH.end()), wait)?;
         let received = self.client.attempt(&call, &|reply| {
-            let messages = answer::received(reply.status, &reply.body)?;
+            let messages = answer::received(reply.head.status, &reply.body.bytes)?;
             Ok(Received::new(messages.into_iter().map(message).collect(), server_time(reply)))
         });
         Ok(received.await?)
@@ -93,7 +103,8 @@ impl Queue for MnsQueue {
             // The service would refuse an empty list as a malformed request.
             return Ok(Vec::new());
         }
-        match self.batch_delete(handles).await {
+        match self.client.batch_delete(&self.name, handles.iter().map(Handle::as_str)).await {
+            // An error means that nothing was deleted if it says so.
             Ok(failures) => Ok(outcomes(handles, &failures)),
             Err(error) if error.may_have_happened() => {
                 tracing::debug!(%error, "a delete has no clear outcome");
@@ -116,7 +127,7 @@ impl Queue for MnsQueue {
             receipt_handle: handle.as_str().to_owned(),
             visibility_timeout: seconds.clamp(*VISIBILITY_TIMEOUT.start(), *VISIBILITY_TIMEOUT.end()),
         };
-        let read = |reply: &Reply| answer::visibility_changed(reply.status, &reply.body);
+        let read = |reply: &Reply| answer::visibility_changed(reply.head.status, &reply.body.bytes);
         let changed = self.client.run(&request, MAX_SHORT_RESPONSE, Repeat::IfUndone, read).await?;
         Ok(Extended {
             handle: Handle::new(&changed.receipt_handle),

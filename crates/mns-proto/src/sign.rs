@@ -4,6 +4,7 @@
 //! line**: nothing is decoded, sorted or re-encoded. `Host`, `User-Agent`, `Content-Length` and `security-token` are
 //! not covered.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -26,7 +27,7 @@ pub(crate) struct SignedHeaders<'a> {
     pub(crate) content_type: &'a [u8],
     pub(crate) date: Option<&'a [u8]>,
     /// Lower-case name and value, sorted by name.
-    pub(crate) x_mns: Vec<(String, &'a [u8])>,
+    pub(crate) x_mns: Vec<(Cow<'a, str>, &'a [u8])>,
 }
 
 impl<'a> SignedHeaders<'a> {
@@ -40,7 +41,9 @@ impl<'a> SignedHeaders<'a> {
             } else if name.eq_ignore_ascii_case("date") {
                 picked.date = Some(value);
             } else if name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-mns-")) {
-                picked.x_mns.push((name.to_ascii_lowercase(), value));
+                let lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+                let name = if lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+                picked.x_mns.push((name, value));
             }
         }
         picked.x_mns.sort_by(|a, b| a.0.cmp(&b.0));
@@ -107,16 +110,22 @@ impl Signer {
     ///
     /// `now` is in seconds since 1970.
     pub fn headers(&self, request: &WireRequest, now: u64) -> Vec<(&'static str, String)> {
-        let mut headers = request.headers.clone();
-        headers.push(("date", format_date(now)));
-        headers.push(("x-mns-version", VERSION.to_owned()));
-        let signed = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        let authorization = self.authorization(request.method.as_str(), &request.target, signed);
-        headers.push(("authorization", authorization));
-        if let Some(token) = self.key.token() {
-            headers.push((SECURITY_TOKEN_HEADER, token.to_owned()));
-        }
+        let mut headers = Vec::with_capacity(request.headers.len() + 4);
+        self.each_header(request, now, |name, value| headers.push((name, value.to_owned())));
         headers
+    }
+
+    /// As [`headers`](Self::headers), handed to `each` one by one: for a caller that writes them out.
+    pub fn each_header(&self, request: &WireRequest, now: u64, mut each: impl FnMut(&'static str, &str)) {
+        let date = format_date(now);
+        let own = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = own.chain([("date", date.as_str()), ("x-mns-version", VERSION)]);
+        headers.clone().for_each(|(name, value)| each(name, value));
+        let signed = headers.map(|(name, value)| (name, value.as_bytes()));
+        each("authorization", &self.authorization(request.method.as_str(), &request.target, signed));
+        if let Some(token) = self.key.token() {
+            each(SECURITY_TOKEN_HEADER, token);
+        }
     }
 
     /// The value of the `Authorization` header for a request with these headers.

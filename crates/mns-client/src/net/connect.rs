@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Clock, Mono};
+use headwater_core::{Alarm, Clock, Mono};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::endpoint::Endpoint;
 use crate::net::NetError;
-use crate::net::connection::{Connection, within};
+use crate::net::connection::Connection;
 use crate::net::proxy::Proxy;
 
 /// What a connection runs over.
@@ -64,8 +64,8 @@ impl Connector {
         let now = self.clock.now();
         let by = deadline.min(now + self.timeout);
         let to = || self.proxy.as_ref().map_or_else(|| self.endpoint.to_string(), ToString::to_string);
-        match within(&*self.clock, by, Box::pin(self.connect_stream(by))).await {
-            Some(stream) => Connection::open(stream?).await,
+        match Alarm::new(self.clock.clone()).within(by, Box::pin(self.connect_stream(by))).await {
+            Some(stream) => Ok(Connection::new(stream?, self.clock.clone())),
             None => {
                 let timeout = std::io::Error::new(
                     std::io::ErrorKind::TimedOut,
@@ -108,11 +108,12 @@ impl Connector {
         let addresses: Vec<_> =
             lookup_host((name, port)).await.map_err(|error| NetError::connect(to(), error))?.collect();
         let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+        let mut alarm = Alarm::new(self.clock.clone());
         for (tried, address) in addresses.iter().enumerate() {
             let now = self.clock.now();
             let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
             let share = now + by.since(now) / left;
-            match within(&*self.clock, share, TcpStream::connect(address)).await {
+            match alarm.within(share, TcpStream::connect(address)).await {
                 Some(Ok(stream)) => {
                     // Small requests must not wait for the acknowledgement of the last one.
                     stream.set_nodelay(true).map_err(|error| NetError::connect(to(), error))?;

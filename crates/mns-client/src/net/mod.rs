@@ -1,5 +1,6 @@
 //! Connections: made, kept, used for one call at a time.
 
+mod answer;
 mod connect;
 mod connection;
 mod pool;
@@ -14,6 +15,8 @@ pub use tls::{TlsError, TlsRoots};
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use answer::AnswerError;
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,7 +39,7 @@ pub(crate) enum NetError {
     /// The answer is longer than any valid one.
     #[error("the answer is longer than {limit} bytes")]
     TooLong { limit: usize },
-    /// The request target is longer than HTTP libraries take (64 KiB).
+    /// The request target is longer than servers take (64 KiB).
     #[error("the request target is too long")]
     Target,
     /// A header cannot be sent.
@@ -62,6 +65,15 @@ impl NetError {
             | Self::Target
             | Self::Header { .. } => true,
             Self::Timeout { .. } | Self::Broken { .. } | Self::TooLong { .. } => false,
+        }
+    }
+}
+
+impl From<AnswerError> for NetError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::TooLong { limit } => Self::TooLong { limit },
+            error => Self::broken(error),
         }
     }
 }

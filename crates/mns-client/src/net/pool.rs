@@ -3,13 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use headwater_core::{Clock, Mono};
-use http::Request;
-use http_body_util::Full;
+use headwater_core::{Alarm, Clock, Mono};
 use tokio::sync::Semaphore;
 
-use crate::net::connection::{Connection, within};
+use crate::net::connection::Connection;
 use crate::net::{Connector, NetError, Reply};
 
 /// A pool. Receives and all other calls have one each, so that neither waits for the other's connections.
@@ -31,7 +28,7 @@ impl Pool {
         Self { connector, clock, idle: Mutex::default(), idle_timeout, open: Semaphore::new(most.max(1) as usize) }
     }
 
-    /// Makes a call, to end by `deadline`.
+    /// Makes a call that starts now, at `start`, to end by `deadline`.
     ///
     /// A kept connection may have been closed by the other side without our knowing. So when it fails before any byte
     /// of an answer, and `repeatable`, the call is made once more on a new connection. The service may have carried
@@ -41,67 +38,56 @@ impl Pool {
     /// A connection is kept only after a complete answer. Dropping the future closes it.
     pub(crate) async fn call(
         &self,
-        request: Request<Full<Bytes>>,
+        request: &[u8],
         limit: usize,
+        start: Mono,
         deadline: Mono,
         repeatable: bool,
     ) -> Result<Reply, NetError> {
-        let start = self.clock.now();
         let late = || NetError::Timeout { after: deadline.since(start) };
+        let mut now = start;
         let _permit = match self.open.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match within(&*self.clock, deadline, self.open.acquire()).await {
-                Some(permit) => permit.map_err(NetError::broken)?,
-                None => return Err(late()),
-            },
+            Err(_) => {
+                let permit = Alarm::new(self.clock.clone()).within(deadline, self.open.acquire()).await;
+                now = self.clock.now();
+                permit.ok_or_else(late)?.map_err(NetError::broken)?
+            }
         };
-        if let Some(connection) = self.take_idle() {
-            let again = repeatable.then(|| request.clone());
-            match self.call_on(connection, request, limit, deadline, late).await {
-                Err((NetError::Broken { .. }, false)) if again.is_some() => {
+        if let Some(connection) = self.take_idle(now) {
+            match self.call_on(connection, request, limit, deadline).await {
+                Ok(answered) => return answered.ok_or_else(late),
+                Err((NetError::Broken { .. }, false)) if repeatable => {
                     tracing::debug!("a kept connection was closed; calling again on a new one");
-                    let Some(request) = again else { return Err(late()) };
-                    return self.call_on_new(request, limit, deadline, late).await;
                 }
-                outcome => return outcome.map_err(|(error, _)| error),
+                Err((error, _)) => return Err(error),
             }
         }
-        self.call_on_new(request, limit, deadline, late).await
-    }
-
-    async fn call_on_new(
-        &self,
-        request: Request<Full<Bytes>>,
-        limit: usize,
-        deadline: Mono,
-        late: impl Fn() -> NetError,
-    ) -> Result<Reply, NetError> {
         let connection = self.connector.connect(deadline).await?;
-        self.call_on(connection, request, limit, deadline, late).await.map_err(|(error, _)| error)
+        let answered = self.call_on(connection, request, limit, deadline).await;
+        answered.map_err(|(error, _)| error)?.ok_or_else(late)
     }
 
-    /// With an error goes whether a part of the answer had arrived.
+    /// `None` if there is no answer by the deadline. With an error goes whether a part of the answer had arrived.
     async fn call_on(
         &self,
         mut connection: Connection,
-        request: Request<Full<Bytes>>,
+        request: &[u8],
         limit: usize,
         deadline: Mono,
-        late: impl Fn() -> NetError,
-    ) -> Result<Reply, (NetError, bool)> {
-        match within(&*self.clock, deadline, connection.call(request, limit)).await {
-            None => Err((late(), connection.is_answering())),
+    ) -> Result<Option<Reply>, (NetError, bool)> {
+        match connection.call(request, limit, deadline).await {
+            None => Ok(None),
             Some(Err(error)) => Err((error, connection.is_answering())),
             Some(Ok(reply)) => {
                 self.keep(connection);
-                Ok(reply)
+                Ok(Some(reply))
             }
         }
     }
 
     /// The connection used last, if it is still good: the longer unused, the likelier closed.
-    fn take_idle(&self) -> Option<Connection> {
-        let now = self.clock.now();
+    fn take_idle(&self, now: Mono) -> Option<Connection> {
         let mut idle = self.lock();
         idle.retain(|(_, since)| now.since(*since) < self.idle_timeout);
         while let Some((mut connection, _)) = idle.pop() {
@@ -113,8 +99,8 @@ impl Pool {
     }
 
     /// At most as many are kept as may be open, since each was open under a permit.
-    fn keep(&self, mut connection: Connection) {
-        if connection.is_alive() {
+    fn keep(&self, connection: Connection) {
+        if connection.is_reusable() {
             let now = self.clock.now();
             self.lock().push((connection, now));
         }

@@ -69,7 +69,7 @@ impl Request {
                 (Method::Delete, target, None)
             }
             Self::BatchDeleteMessage { queue, receipt_handles } => {
-                (Method::Delete, messages_path(queue), Some(handles_body(receipt_handles)?))
+                return WireRequest::batch_delete(queue, receipt_handles.iter().map(String::as_str));
             }
             Self::ChangeMessageVisibility { queue, receipt_handle, visibility_timeout } => {
                 let query = format!("ReceiptHandle={}&VisibilityTimeout={visibility_timeout}", encode(receipt_handle));
@@ -83,10 +83,36 @@ impl Request {
             }
         };
         if body.is_some() {
-            headers.push(("content-type", "text/xml;charset=UTF-8".to_owned()));
+            headers.push(content_type());
         }
         Ok(WireRequest { method, target, headers, body })
     }
+}
+
+impl WireRequest {
+    /// What [`Request::BatchDeleteMessage`] is written as, of handles that are borrowed: a consumer deletes all day.
+    ///
+    /// # Errors
+    /// [`WriteError`] if a handle cannot be carried by XML.
+    pub fn batch_delete<'a>(
+        queue: &str,
+        receipt_handles: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Self, WriteError> {
+        receipt_handles.clone().try_for_each(|handle| check_text("a receipt handle", handle))?;
+        let body = Document::write("ReceiptHandles", |out| {
+            receipt_handles.for_each(|handle| out.text("ReceiptHandle", handle));
+        });
+        Ok(Self {
+            method: Method::Delete,
+            target: messages_path(queue),
+            headers: vec![content_type()],
+            body: Some(body),
+        })
+    }
+}
+
+fn content_type() -> (&'static str, String) {
+    ("content-type", "text/xml;charset=UTF-8".to_owned())
 }
 
 const ACCOUNT_TARGET: &str = "/?accountmeta=true";
@@ -115,11 +141,6 @@ fn batch_send_body(messages: &[NewMessage]) -> Result<String, WriteError> {
     Ok(Document::write("Messages", |out| {
         messages.iter().for_each(|message| out.element("Message", |out| write_message(out, message)));
     }))
-}
-
-fn handles_body(handles: &[String]) -> Result<String, WriteError> {
-    handles.iter().try_for_each(|handle| check_text("a receipt handle", handle))?;
-    Ok(Document::write("ReceiptHandles", |out| handles.iter().for_each(|handle| out.text("ReceiptHandle", handle))))
 }
 
 fn queue_path(queue: &str) -> String {

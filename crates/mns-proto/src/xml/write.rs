@@ -13,7 +13,8 @@ pub(crate) struct Document {
 impl Document {
     /// A whole document: declaration and root element in the service's namespace, filled by `content`.
     pub(crate) fn write(root: &str, content: impl FnOnce(&mut Self)) -> String {
-        let mut document = Self { text: String::with_capacity(512) };
+        // Sixteen receipt handles with their tags take 1.5 KB.
+        let mut document = Self { text: String::with_capacity(2_048) };
         document.push(format_args!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<{root} xmlns=\"{NAMESPACE}\">"));
         content(&mut document);
         document.push(format_args!("</{root}>"));
@@ -29,9 +30,17 @@ impl Document {
 
     /// An element that holds text.
     pub(crate) fn text(&mut self, name: &str, text: &str) {
-        self.push(format_args!("<{name}>"));
-        self.escaped(text);
-        self.push(format_args!("</{name}>"));
+        for part in ["<", name, ">"] {
+            self.text.push_str(part);
+        }
+        if is_plain(text) {
+            self.text.push_str(text)
+        } else {
+            self.escaped(text)
+        }
+        for part in ["</", name, ">"] {
+            self.text.push_str(part);
+        }
     }
 
     /// An element that holds a number or another value whose text needs no escaping.
@@ -70,8 +79,18 @@ impl Document {
     }
 }
 
+/// Whether a text is made of nothing but printable ASCII that needs no escape, as ids, handles and base64 are. Every byte is
+/// looked at without a branch, which takes a fraction of the time that looking for the first other one does.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte) & !matches!(byte, b'&' | b'<' | b'>' | b'"'))
+}
+
 /// The first character of a text that XML 1.0 cannot carry, not even escaped, with its position counted from 1.
 pub(crate) fn forbidden_character(text: &str) -> Option<(char, usize)> {
+    if is_plain(text) {
+        return None;
+    }
     let forbidden = |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().enumerate().find(|(_, c)| forbidden(*c)).map(|(index, c)| (c, index + 1))
 }
