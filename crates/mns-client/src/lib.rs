@@ -46,6 +46,7 @@ mod hide;
 mod net;
 mod operations;
 mod queue;
+mod received;
 mod retry;
 mod settings;
 mod skew;

@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use headwater_core::{
-    Capabilities, DeleteOutcome, Description, Extended, Handle, Message, Property, Queue, QueueError, QueueErrorKind,
-    QueueIdentity, ReceiveRequest, Received, ServerMs,
+    Capabilities, DeleteOutcome, Description, Extended, Handle, Queue, QueueError, QueueErrorKind, QueueIdentity,
+    ReceiveRequest, Received,
 };
 use headwater_mns_proto::numbers::{BATCH, MAX_RECEIVE_RESPONSE, MAX_SHORT_RESPONSE, VISIBILITY_TIMEOUT, WAIT_SECONDS};
 use headwater_mns_proto::{DeleteFailure, ErrorClass, Request, answer};
@@ -16,6 +15,7 @@ use headwater_mns_proto::{DeleteFailure, ErrorClass, Request, answer};
 use crate::client::{Call, MnsClient, server_time};
 use crate::error::MnsError;
 use crate::net::Reply;
+use crate::received::{self, server_ms};
 use crate::retry::Repeat;
 
 /// One queue. Cheap to clone.
@@ -23,8 +23,14 @@ use crate::retry::Repeat;
 pub struct MnsQueue {
     client: MnsClient,
     name: String,
-    /// The last receive, with how many messages and seconds of waiting it asks for: the next is nearly always the same.
-    receive: Arc<Mutex<Option<(u32, u32, Arc<Call>)>>>,
+    /// The last receive: the next is nearly always the same.
+    receive: Arc<Mutex<Option<Receive>>>,
+}
+
+struct Receive {
+    max: u32,
+    wait: u32,
+    call: Arc<Call>,
 }
 
 impl MnsClient {
@@ -48,13 +54,13 @@ impl MnsQueue {
     /// The call of a receive: the last one's, if it asked for the same.
     fn receive_call(&self, max: u32, wait: u32) -> Result<Arc<Call>, MnsError> {
         let mut kept = self.receive.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, call)) = kept.as_ref().filter(|(m, w, _)| (*m, *w) == (max, wait)) {
-            return Ok(call.clone());
+        if let Some(kept) = kept.as_ref().filter(|kept| (kept.max, kept.wait) == (max, wait)) {
+            return Ok(kept.call.clone());
         }
         let request = Request::ReceiveMessage { queue: self.name.clone(), batch: Some(max), wait_seconds: Some(wait) };
         let time = Duration::from_secs(u64::from(wait)) + self.client.settings().receive_margin;
         let call = Arc::new(self.client.call(&request, MAX_RECEIVE_RESPONSE, time, Repeat::Always)?);
-        *kept = Some((max, wait, call.clone()));
+        *kept = Some(Receive { max, wait, call: call.clone() });
         Ok(call)
     }
 }
@@ -93,7 +99,7 @@ impl Queue for MnsQueue {
         let call = self.receive_call(request.max.clamp(*BATCH.start(), *BATCH.end()), wait)?;
         let received = self.client.attempt(&call, &|reply| {
             let messages = answer::received(reply.head.status, &reply.body.bytes)?;
-            Ok(Received::new(messages.into_iter().map(message).collect(), server_time(reply)))
+            Ok(Received::new(received::messages(messages, &reply.body), server_time(reply)))
         });
         Ok(received.await?)
     }
@@ -150,30 +156,6 @@ fn outcomes(handles: &[Handle], failures: &[DeleteFailure]) -> Vec<DeleteOutcome
         }
     };
     handles.iter().map(outcome).collect()
-}
-
-fn message(received: headwater_mns_proto::Received<'_>) -> Message {
-    let from = received.message;
-    // Copied, so that a message kept for long does not keep the whole answer it came with.
-    let body = Bytes::copy_from_slice(from.body.as_bytes());
-    let mut message = Message::new(&*from.id, Handle::new(&received.receipt_handle), body);
-    message.dequeue_count = from.dequeue_count;
-    message.enqueued = server_ms(from.enqueue_time);
-    message.first_dequeued = server_ms(from.first_dequeue_time);
-    message.next_visible = server_ms(received.next_visible_time);
-    message.priority = u8::try_from(from.priority).ok();
-    message.group = from.message_group_id.map(|group| Arc::from(group.as_ref()));
-    message.properties = from
-        .user_properties
-        .into_iter()
-        .map(|property| Property { name: property.name.into(), value: property.value.into() })
-        .collect();
-    message
-}
-
-/// `None` for 0, which stands for "never".
-fn server_ms(ms: u64) -> Option<ServerMs> {
-    i64::try_from(ms).ok().filter(|ms| *ms > 0).map(ServerMs)
 }
 
 #[cfg(test)]

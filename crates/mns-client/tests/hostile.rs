@@ -138,18 +138,14 @@ async fn lengths_that_cannot_be() {
 }
 
 #[tokio::test]
-async fn lengths_said_twice_alike_are_one_and_chunks_win() {
+async fn lengths_said_twice_alike_are_one_and_a_length_beside_chunks_is_refused() {
     let body = String::from_utf8(received(&["good"])).unwrap().split_once("\r\n\r\n").unwrap().1.to_owned();
     let twice = format!("content-length: {0}\r\ncontent-length: {0}\r\n", body.len());
     assert_eq!(outcome("twice", with_head(&twice, &body).into()).await.unwrap().messages.len(), 1);
-    let both = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
-        body.len()
-    );
-    match outcome("both", both.into()).await {
-        Ok(received) => assert_eq!(received.messages.len(), 1),
-        Err(error) => assert_eq!(error.kind, Transient),
-    }
+    // A proxy on the way may have believed the other one, and taken the rest for the next answer.
+    let both = format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", body.len());
+    let both = with_head(&both, &format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
+    fails("both", both, Transient).await;
 }
 
 #[tokio::test]

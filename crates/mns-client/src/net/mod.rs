@@ -7,6 +7,7 @@ mod pool;
 mod proxy;
 mod tls;
 
+pub(crate) use answer::Body;
 pub(crate) use connect::Connector;
 pub(crate) use connection::Reply;
 pub(crate) use pool::Pool;

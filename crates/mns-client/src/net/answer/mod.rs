@@ -193,11 +193,10 @@ impl AnswerReader {
     /// Reads the head, and skips interim answers before it.
     fn read_heads(&mut self) -> Result<(), AnswerError> {
         // A head grows by whole lines: with one that comes byte by byte, there is nothing new before the end of one.
-        let news = &self.bytes[self.looked..];
-        if self.looked > 0 && memchr::memchr(b'\n', news).is_none() {
+        let looked = std::mem::replace(&mut self.looked, self.bytes.len());
+        if looked > 0 && memchr::memchr(b'\n', &self.bytes[looked..]).is_none() {
             return self.check_head(self.bytes.len());
         }
-        self.looked = self.bytes.len();
         while self.start < self.bytes.len() {
             match head::parse(&self.bytes[self.start..])? {
                 Parsed::Part => break,

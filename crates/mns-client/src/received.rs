@@ -1,0 +1,163 @@
+//! The messages of an answer, as they are handed out: what they share, and what is copied.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_core::{Handle, Message, Property, ServerMs, SharedStr};
+use headwater_mns_proto as proto;
+
+use crate::net::Body;
+
+/// The messages of an answer.
+///
+/// Their ids and handles are slices of one text, their bodies of one block of bytes. That block is the answer itself, where at
+/// least half of what it takes is bodies, so that whoever keeps them keeps at most twice their size. With smaller bodies the
+/// elements around them would be the larger part: those bodies are copied, all into one block of their own size.
+pub(crate) fn messages(received: Vec<proto::Received<'_>>, answer: &Body) -> Vec<Message> {
+    let length: usize = received.iter().map(|received| received.message.id.len() + received.receipt_handle.len()).sum();
+    let mut text = String::with_capacity(length);
+    for received in &received {
+        text.push_str(&received.message.id);
+        text.push_str(&received.receipt_handle);
+    }
+    let mut texts = Texts { text: text.into(), from: 0 };
+    let bodies = Bodies::of(&received, answer);
+    let mut from = 0;
+    let message = |received: proto::Received<'_>| {
+        let proto::Received { receipt_handle, next_visible_time, message } = received;
+        let (id, handle) = (texts.next(message.id.len()), texts.next(receipt_handle.len()));
+        let body = bodies.get(message.body, &mut from);
+        let mut out = Message::new(id, Handle(handle), body);
+        out.dequeue_count = message.dequeue_count;
+        out.enqueued = server_ms(message.enqueue_time);
+        out.first_dequeued = server_ms(message.first_dequeue_time);
+        out.next_visible = server_ms(next_visible_time);
+        out.priority = u8::try_from(message.priority).ok();
+        out.group = message.message_group_id.map(|group| Arc::from(group.as_ref()));
+        out.properties = message
+            .user_properties
+            .into_iter()
+            .map(|property| Property { name: property.name.into(), value: property.value.into() })
+            .collect();
+        out
+    };
+    received.into_iter().map(message).collect()
+}
+
+/// `None` for 0, which stands for "never".
+pub(crate) fn server_ms(ms: u64) -> Option<ServerMs> {
+    i64::try_from(ms).ok().filter(|ms| *ms > 0).map(ServerMs)
+}
+
+/// A text that is cut up from its beginning.
+struct Texts {
+    text: SharedStr,
+    from: usize,
+}
+
+impl Texts {
+    fn next(&mut self, length: usize) -> SharedStr {
+        let from = self.from;
+        self.from += length;
+        self.text.slice(from..self.from)
+    }
+}
+
+/// Where the bodies of an answer lie.
+enum Bodies {
+    /// In the answer.
+    There(Bytes),
+    /// One after the other in a block of their own.
+    Copied(Bytes),
+}
+
+impl Bodies {
+    fn of(received: &[proto::Received<'_>], answer: &Body) -> Self {
+        let length: usize = received.iter().map(|received| received.message.body.len()).sum();
+        if answer.holds <= 2 * length {
+            return Self::There(answer.bytes.clone());
+        }
+        let mut bytes = Vec::with_capacity(length);
+        received.iter().for_each(|received| bytes.extend_from_slice(received.message.body.as_bytes()));
+        Self::Copied(bytes.into())
+    }
+
+    /// The next body, which begins at `from` if it was copied.
+    fn get(&self, body: Cow<'_, str>, from: &mut usize) -> Bytes {
+        match (self, body) {
+            (Self::Copied(all), body) => {
+                let begin = *from;
+                *from += body.len();
+                all.slice(begin..*from)
+            }
+            (Self::There(answer), Cow::Borrowed(body)) => slice(answer, body.as_bytes()),
+            // Unescaped, and so in an allocation of its own.
+            (Self::There(_), Cow::Owned(body)) => body.into(),
+        }
+    }
+}
+
+/// A part of some bytes, by its place.
+fn slice(whole: &Bytes, part: &[u8]) -> Bytes {
+    let from = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    match from.checked_add(part.len()) {
+        Some(end) if end <= whole.len() => whole.slice(from..end),
+        _ => Bytes::copy_from_slice(part),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received<'a>(id: &'a str, handle: &'a str, body: Cow<'a, str>) -> proto::Received<'a> {
+        proto::Received {
+            receipt_handle: handle.into(),
+            next_visible_time: 0,
+            message: proto::Message {
+                id: id.into(),
+                body_md5: "".into(),
+                body,
+                enqueue_time: 1,
+                first_dequeue_time: u64::MAX,
+                dequeue_count: 2,
+                priority: 3,
+                message_group_id: None,
+                user_properties: Vec::new(),
+                system_properties: Vec::new(),
+            },
+        }
+    }
+
+    fn shares(whole: &Bytes, part: &Bytes) -> bool {
+        whole.as_ptr_range().contains(&part.as_ptr())
+    }
+
+    #[test]
+    fn bodies_stay_where_they_are_unless_that_holds_twice_their_size() {
+        let answer = Bytes::from_static(b"<a>first</a><b>second</b><c></c>");
+        let text = std::str::from_utf8(&answer).unwrap();
+        for (holds, expected) in [(2 * 16, true), (2 * 16 + 1, false)] {
+            let parts = [
+                received("m1", "handle-1", Cow::Borrowed(&text[3..8])),
+                received("", "h", Cow::Borrowed(&text[15..21])),
+                received("m\u{e9}3", "", Cow::Owned("escap".to_owned())),
+                received("m4", "h4", Cow::Borrowed("")),
+            ];
+            let body = Body { bytes: answer.clone(), holds };
+            let messages = messages(parts.into(), &body);
+            let seen: Vec<_> = messages.iter().map(|m| (&*m.id, m.handle.as_str(), m.body.as_ref())).collect();
+            let wanted: [(&str, &str, &[u8]); 4] =
+                [("m1", "handle-1", b"first"), ("", "h", b"second"), ("m\u{e9}3", "", b"escap"), ("m4", "h4", b"")];
+            assert_eq!(seen, wanted);
+            assert_eq!(shares(&answer, &messages[0].body), expected);
+            assert_eq!(shares(&answer, &messages[1].body), expected);
+            assert!(!shares(&answer, &messages[2].body));
+            let first = &messages[0];
+            assert_eq!((first.enqueued, first.first_dequeued, first.next_visible), (Some(ServerMs(1)), None, None));
+            assert_eq!((first.dequeue_count, first.priority), (2, Some(3)));
+        }
+        assert!(messages(Vec::new(), &Body { bytes: answer, holds: 1 }).is_empty());
+    }
+}
