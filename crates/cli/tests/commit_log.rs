@@ -125,6 +125,9 @@ async fn a_torn_tail_is_cut_and_damage_before_it_refused() {
     damaged[100] ^= 1;
     fs::write(&segment, &damaged).expect("damage");
     world.refused(&["segment-", "at byte 44", "is damaged", "--accept-loss"]);
+    let file = fs::File::options().write(true).open(&segment).expect("a segment");
+    file.set_len(1 << 40).expect("a sparse file");
+    world.refused(&["segment-", "it has 1099511627776 bytes, and no more than 1073741824 are read", "--accept-loss"]);
     fs::write(&segment, &torn).expect("a torn tail");
     let finished = world.until_idle().code(0);
     let text = finished.stderr.join("\n");

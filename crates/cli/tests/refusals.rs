@@ -184,6 +184,24 @@ const CASES: &[Case] = &[
         accepted: Repeats(&[LAST], "as asked, the job begins anew"),
     },
     Case {
+        name: "a terabyte in place of the newest checkpoint",
+        harm: |world| terabyte(&world.newest("checkpoint-")),
+        says: &["checkpoint-", "it has 1099511627776 bytes", "--accept-loss", "goes on from checkpoint "],
+        accepted: Repeats(&[LAST], "as asked, the job goes on from checkpoint "),
+    },
+    Case {
+        name: "a terabyte in place of the newest part",
+        harm: |world| terabyte(&world.newest("segment-")),
+        says: &["segment-", "it has 1099511627776 bytes", "--accept-loss", "goes on from checkpoint "],
+        accepted: Repeats(&[LAST], "as asked, the job goes on from checkpoint "),
+    },
+    Case {
+        name: "a terabyte in place of the manifest",
+        harm: |world| terabyte(&world.newest("manifest")),
+        says: &["`manifest` is damaged", "it has 1099511627776 bytes", "--accept-loss", "goes on from checkpoint "],
+        accepted: Repeats(&[], "as asked, the job goes on from checkpoint "),
+    },
+    Case {
         name: "the manifest changed",
         harm: |world| change(&world.newest("manifest")),
         says: &["`manifest` is damaged", "--accept-loss", "goes on from checkpoint "],
@@ -251,6 +269,11 @@ const CASES: &[Case] = &[
 fn cut(path: &Path) {
     let bytes = fs::read(path).expect("it is there");
     fs::write(path, &bytes[..bytes.len() / 2]).expect("it is ours");
+}
+
+/// A sparse file: the disk has room for it, and nobody has the time to read it.
+fn terabyte(path: &Path) {
+    fs::File::options().write(true).open(path).and_then(|file| file.set_len(1 << 40)).expect("it is ours");
 }
 
 fn change(path: &Path) {

@@ -2,9 +2,13 @@
 //!
 //! Only the words are here: what touches a disk, and what plays one, is in `headwater-job`.
 
+mod limits;
+
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::path::Path;
+
+pub use limits::{FileLimits, ReadError, read};
 
 /// A file system, as far as durable state needs one.
 ///
@@ -163,16 +167,6 @@ impl Identity {
                 _ => self.device == other.device,
             }
     }
-}
-
-/// Reads a whole file.
-///
-/// # Errors
-/// Why it cannot be opened or read.
-pub fn read(fs: &dyn FileSystem, path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs.open(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Makes the missing directories of a path, each durable before the next.

@@ -6,8 +6,8 @@ mod memory;
 
 use std::sync::Arc;
 
-pub use headwater_core::fs::{FileSystem, Identity, Listed, Lock, LockError, Metadata, NewFile};
-pub(crate) use headwater_core::fs::{create_dirs, lasts, read, way_out};
+pub use headwater_core::fs::{FileLimits, FileSystem, Identity, Listed, Lock, LockError, Metadata, NewFile};
+pub(crate) use headwater_core::fs::{ReadError, create_dirs, lasts, read, way_out};
 pub use local::LocalFs;
 pub use memory::{Fault, Loss, MemoryFs};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headwater_core::{CheckpointId, StoreError, StoreErrorKind};
 use twox_hash::XxHash3_128;
 
-use crate::fs::{FileSystem, lasts, way_out};
+use crate::fs::{FileLimits, FileSystem, ReadError, lasts, way_out};
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const ENDED: &str = "ended";
@@ -68,17 +68,27 @@ pub(super) fn kind(name: &str) -> Option<Kind<'_>> {
     }
 }
 
+/// What stands under a name.
+#[derive(Debug)]
+pub(super) enum Found {
+    Nothing,
+    Whole(Vec<u8>),
+    /// More than may be read; how much, and how much may.
+    TooLarge(String),
+}
+
 /// The directory and the way to write in it.
 pub(super) struct Dir {
     pub(super) fs: Arc<dyn FileSystem>,
     pub(super) path: PathBuf,
+    pub(super) limits: FileLimits,
     // Temporary names are not used twice by one process.
     written: u64,
 }
 
 impl Dir {
-    pub(super) const fn new(fs: Arc<dyn FileSystem>, path: PathBuf) -> Self {
-        Self { fs, path, written: 0 }
+    pub(super) const fn new(fs: Arc<dyn FileSystem>, path: PathBuf, limits: FileLimits) -> Self {
+        Self { fs, path, limits, written: 0 }
     }
 
     /// Writes a file, syncs it, and gives it its name. The name is durable after [`sync`](Self::sync).
@@ -111,12 +121,14 @@ impl Dir {
         self.fs.sync_dir(&self.path).map_err(|error| failed("sync", &self.path, error))
     }
 
-    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    /// A file of at most `max` bytes.
+    pub(super) fn read(&self, name: &str, max: u64) -> Result<Found, StoreError> {
         let path = self.path.join(name);
-        match crate::fs::read(&*self.fs, &path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("read", &path, error)),
+        match crate::fs::read(&*self.fs, &path, max) {
+            Ok(bytes) => Ok(Found::Whole(bytes)),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+            Err(ReadError::Io(error)) => Err(failed("read", &path, error)),
+            Err(too_large) => Ok(Found::TooLarge(too_large.to_string())),
         }
     }
 

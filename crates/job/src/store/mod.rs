@@ -57,7 +57,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use headwater_core::{CheckpointId, CheckpointStore, EarlierRun, JobState, StoreError, StoreErrorKind};
 
-use crate::fs::{FileSystem, Lock};
+use crate::fs::{FileLimits, FileSystem, Lock};
 use files::{Dir, Sum};
 use manifest::Manifest;
 
@@ -96,13 +96,16 @@ pub struct StoreOptions {
     pub accept_loss: bool,
     /// What is left in the lock file for whoever comes second.
     pub owner: String,
+    /// How large its files may be. Whoever lowers that refuses what was written before.
+    pub limits: FileLimits,
 }
 
 impl StoreOptions {
     /// Options with a new random lineage, nothing accepted, and this process as the owner.
     #[must_use]
     pub fn new(fresh_lineage: Lineage) -> Self {
-        Self { fresh_lineage, accept_loss: false, owner: std::process::id().to_string() }
+        let owner = std::process::id().to_string();
+        Self { fresh_lineage, accept_loss: false, owner, limits: FileLimits::default() }
     }
 }
 
@@ -249,6 +252,7 @@ impl Inner {
                 format!("checkpoint {} cannot be stored: {problem}", state.checkpoint),
             )
         })?;
+        self.check_size(state, bytes.len() as u64)?;
         let named = files::Named { id: state.checkpoint, sum: Sum::of(&bytes) };
         match self.manifest.checkpoint {
             Some(newest) if newest.id == named.id && newest.sum == named.sum => return Ok(()),
@@ -294,6 +298,24 @@ impl Inner {
             }
             None => Ok(()),
         }
+    }
+
+    /// What a restart would refuse to read is not written.
+    fn check_size(&self, state: &JobState, checkpoint: u64) -> Result<(), StoreError> {
+        let stored = state.sources.iter().flat_map(|source| &source.stored).map(|part| part.len);
+        let parts = state.sources.iter().flat_map(|source| &source.parts).map(|part| part.bytes.len() as u64);
+        let parts = stored.chain(parts).fold(0, u64::saturating_add);
+        let limits = &self.dir.limits;
+        for (what, len, max) in [("its list", checkpoint, limits.checkpoint), ("its parts", parts, limits.parts)] {
+            if len > max {
+                let problem = format!(
+                    "checkpoint {} cannot be stored: {what} would have {len} bytes, and no more than {max} would be read again",
+                    state.checkpoint
+                );
+                return Err(StoreError::new(StoreErrorKind::Refused, problem));
+            }
+        }
+        Ok(())
     }
 
     fn write_parts(&mut self, parts: &format::Parts) -> Result<BTreeMap<String, Sum>, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use headwater_core::{CheckpointId, EarlierRun, JobState, SourceState, StatePart, StoreError, StoreErrorKind};
 
-use super::files::{self, Dir, Kind, Named, Sum, failed};
+use super::files::{self, Dir, Found, Kind, Named, Sum, failed};
 use super::format::{self, Listing};
 use super::manifest::{self, Manifest, STATE_VERSION};
 use super::{Inner, KEPT_CHECKPOINTS, Kept, RESERVED_IDS, StoreOptions, salvage};
@@ -20,7 +20,7 @@ pub(super) fn open(
 ) -> Result<(Inner, Vec<String>), StoreError> {
     create_dirs(&**fs, path).map_err(|error| failed("make the state directory", path, error))?;
     let lock = take_lock(&**fs, path, &options.owner)?;
-    let mut dir = Dir::new(Arc::clone(fs), path.to_path_buf());
+    let mut dir = Dir::new(Arc::clone(fs), path.to_path_buf(), options.limits);
     let identity = fs.metadata(path).map_err(|error| failed("examine", path, error))?.identity;
     let names = dir.names()?;
     let Origin { previous, loaded, notices } = origin(&dir, &names, identity, options)?;
@@ -149,7 +149,8 @@ fn earlier_run(dir: &Dir, previous: &Manifest, as_it_was: bool) -> Result<Earlie
     if previous.epoch == 0 && as_it_was {
         return Ok(EarlierRun::Clean);
     }
-    let noted = dir.read(files::ENDED)?.is_some_and(|note| note == previous.end_note());
+    let found = dir.read(files::ENDED, dir.limits.note)?;
+    let noted = matches!(found, Found::Whole(note) if note == previous.end_note());
     Ok(if noted && as_it_was { EarlierRun::Clean } else { EarlierRun::Unclean })
 }
 
@@ -188,7 +189,11 @@ fn refuse_orphans(names: &[String]) -> Result<(), Refusal> {
 }
 
 pub(super) fn read_manifest(dir: &Dir) -> Result<Option<Manifest>, Refusal> {
-    let Some(bytes) = dir.read(manifest::FILE)? else { return Ok(None) };
+    let bytes = match dir.read(manifest::FILE, dir.limits.note)? {
+        Found::Nothing => return Ok(None),
+        Found::Whole(bytes) => bytes,
+        Found::TooLarge(why) => return Err(damaged(manifest::FILE, &why)),
+    };
     match Manifest::decode(&bytes) {
         Ok(manifest) => Ok(Some(manifest)),
         Err(manifest::Unusable::Newer(found)) => {
@@ -212,11 +217,15 @@ pub(super) fn load(dir: &Dir, manifest: &Manifest) -> Result<Option<Loaded>, Ref
 /// Reads one checkpoint with all its parts.
 pub(super) fn load_named(dir: &Dir, named: Named) -> Result<Loaded, Refusal> {
     let file = named.file();
+    within(&file, "it has", named.sum.len, dir.limits.checkpoint)?;
     let bytes = checked(dir, &file, named.sum)?;
     let listing = decode(dir, &file, &bytes)?;
     if listing.checkpoint != named.id {
         return Err(damaged(&file, "it is of another checkpoint"));
     }
+    let listed = listing.sources.iter().flat_map(|(_, parts)| parts);
+    let all = listed.fold(0_u64, |all, (_, sum)| all.saturating_add(sum.len));
+    within(&file, "its parts have", all, dir.limits.parts)?;
     let mut parts = BTreeMap::new();
     let mut sources = Vec::with_capacity(listing.sources.len());
     for (identity, listed) in listing.sources {
@@ -239,9 +248,22 @@ fn decode(dir: &Dir, file: &str, bytes: &[u8]) -> Result<Listing, Refusal> {
     })
 }
 
+/// Reads no more than there should be.
 fn checked(dir: &Dir, file: &str, sum: Sum) -> Result<Vec<u8>, Refusal> {
-    let bytes = dir.read(file)?.ok_or_else(|| damaged(file, "it is missing"))?;
-    if Sum::of(&bytes) == sum { Ok(bytes) } else { Err(damaged(file, "its checksum is wrong")) }
+    match dir.read(file, sum.len)? {
+        Found::Whole(bytes) if Sum::of(&bytes) == sum => Ok(bytes),
+        Found::Whole(_) => Err(damaged(file, "its checksum is wrong")),
+        Found::Nothing => Err(damaged(file, "it is missing")),
+        Found::TooLarge(why) => Err(damaged(file, &format!("it is longer than it was written: {why}"))),
+    }
+}
+
+fn within(file: &str, what: &str, len: u64, max: u64) -> Result<(), Refusal> {
+    if len <= max {
+        Ok(())
+    } else {
+        Err(damaged(file, &format!("{what} {len} bytes, and no more than {max} are read")))
+    }
 }
 
 /// The checkpoints to keep, oldest first. Only the newest is ever restored, so an older one that cannot be read is let go.
@@ -256,7 +278,8 @@ fn kept(dir: &Dir, names: &[String], manifest: &Manifest) -> Vec<Kept> {
         .iter()
         .filter(older)
         .filter_map(|file| {
-            let listing = format::decode(&dir.read(file).ok()??).ok()?;
+            let Found::Whole(bytes) = dir.read(file, dir.limits.checkpoint).ok()? else { return None };
+            let listing = format::decode(&bytes).ok()?;
             let segments = listing.sources.into_iter().flat_map(|(_, parts)| parts).map(|(name, _)| name).collect();
             Some(Kept { file: file.clone(), segments })
         })

@@ -2,7 +2,7 @@
 
 use headwater_core::{CheckpointId, StoreError};
 
-use super::files::{self, Dir, Kind, Named, Sum};
+use super::files::{self, Dir, Found, Kind, Named, Sum};
 use super::open::{Loaded, Refusal, load_named};
 
 /// The newest checkpoint that is there with everything that belongs to it. Checkpoint files carry their checksum in their
@@ -20,7 +20,7 @@ pub(super) fn newest_whole(dir: &Dir, names: &[String]) -> Result<Option<(Named,
         .collect();
     files.sort_unstable();
     for (id, name) in files.into_iter().rev() {
-        let Some(bytes) = dir.read(name)? else { continue };
+        let Found::Whole(bytes) = dir.read(name, dir.limits.checkpoint)? else { continue };
         let named = Named { id, sum: Sum::of(&bytes) };
         if named.file() != *name {
             continue;

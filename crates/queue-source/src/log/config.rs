@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use headwater_core::fs::FileSystem;
+use headwater_core::fs::{FileLimits, FileSystem};
 
 /// A durable log of the source's own, for [`SourceConfig::log`](crate::SourceConfig::log).
 #[derive(Clone, Debug)]
@@ -19,14 +19,16 @@ pub struct LogConfig {
     /// Bytes on disk at most. 1 GiB: about an hour of 1,000 messages a second of 300 bytes. (Properties of a message that are
     /// longer than 4 KiB come on top.)
     pub bytes_max: u64,
-    /// Bytes at which a new file is begun; at most an eighth of `bytes_max`. 16 MiB: the newest file is written anew at every
-    /// start, and files are read whole.
+    /// Bytes at which a new file is begun; at most an eighth of `bytes_max`, and a quarter of what `limits` lets a file have.
+    /// 16 MiB: the newest file is written anew at every start, and files are read whole.
     pub segment_bytes: u64,
     /// Bytes of records at which a write begins although more are waiting. 1 MiB: a disk writes that about as fast as it
     /// syncs.
     pub group_bytes: u64,
     /// What is left in the lock file for whoever comes second. This process's id.
     pub owner: String,
+    /// How large its files may be. Whoever lowers that refuses what was written before.
+    pub limits: FileLimits,
 }
 
 impl LogConfig {
@@ -41,12 +43,13 @@ impl LogConfig {
             segment_bytes: 16 << 20,
             group_bytes: 1 << 20,
             owner: std::process::id().to_string(),
+            limits: FileLimits::default(),
         }
     }
 
     /// A new file is begun at so many bytes, so that a log with everything committed is mostly free.
     pub(crate) fn segment_max(&self) -> u64 {
-        self.segment_bytes.min(self.bytes_max / 8).max(1)
+        self.segment_bytes.min(self.bytes_max / 8).min(self.limits.log_segment / 4).max(1)
     }
 
     pub(crate) fn group_max(&self) -> u64 {

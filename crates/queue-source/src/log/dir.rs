@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use headwater_core::fs::{self, FileSystem, Lock, LockError, NewFile};
+use headwater_core::fs::{self, FileLimits, FileSystem, Lock, LockError, NewFile, ReadError};
 use headwater_core::{CheckpointId, SourceError, SourceErrorKind};
 
+use super::config::LogConfig;
 use super::format::short_sum;
 
 const SEGMENT: &str = "segment-";
@@ -24,6 +25,7 @@ const VERSION: u16 = 1;
 pub(crate) struct LogDir {
     pub(super) fs: Arc<dyn FileSystem>,
     pub(super) path: PathBuf,
+    limits: FileLimits,
     /// Numbers the names of what is being written: a file whose sync failed is never written or synced again.
     written: AtomicU64,
     _lock: Box<dyn Lock>,
@@ -31,10 +33,11 @@ pub(crate) struct LogDir {
 
 impl LogDir {
     /// Makes the directory if need be, and takes its lock.
-    pub(super) fn open(fs: Arc<dyn FileSystem>, path: PathBuf, owner: &str) -> Result<Self, SourceError> {
+    pub(super) fn open(config: &LogConfig) -> Result<Self, SourceError> {
+        let (fs, path) = (Arc::clone(&config.fs), config.dir.clone());
         fs::create_dirs(&*fs, &path).map_err(|error| failed("make", &path, error))?;
         let file = path.join("lock");
-        let lock = fs.lock(&file, owner).map_err(|error| match error {
+        let lock = fs.lock(&file, &config.owner).map_err(|error| match error {
             LockError::Held { owner } => {
                 let who = if owner.is_empty() { "another process".into() } else { format!("process {owner}") };
                 let text = format!(
@@ -45,7 +48,7 @@ impl LogDir {
             }
             LockError::Io(error) => failed("lock", &file, error),
         })?;
-        let dir = Self { fs, path, written: AtomicU64::new(0), _lock: lock };
+        let dir = Self { fs, path, limits: config.limits, written: AtomicU64::new(0), _lock: lock };
         for name in dir.names()?.iter().filter(|name| name.starts_with(TEMPORARY)) {
             let path = dir.path.join(name);
             dir.fs.remove(&path).map_err(|error| failed("remove", &path, error))?;
@@ -83,7 +86,7 @@ impl LogDir {
 
     pub(super) fn read_segment(&self, number: u64) -> Result<Vec<u8>, SourceError> {
         let path = self.segment(number);
-        fs::read(&*self.fs, &path).map_err(|error| failed("read", &path, error))
+        fs::read(&*self.fs, &path, self.limits.log_segment).map_err(|error| unread(&path, error))
     }
 
     /// Makes a segment, or makes it anew, with these bytes: durable, with its name, before anything else is written to it.
@@ -126,10 +129,10 @@ impl LogDir {
     /// The newest checkpoint that is noted as committed.
     pub(super) fn committed(&self) -> Result<Option<(u128, CheckpointId)>, SourceError> {
         let path = self.path.join(COMMITTED);
-        let bytes = match fs::read(&*self.fs, &path) {
+        let bytes = match fs::read(&*self.fs, &path, self.limits.note) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read", &path, error)),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unread(&path, error)),
         };
         let version = bytes.get(4..6).and_then(|v| v.try_into().ok()).map(u16::from_le_bytes);
         if bytes.get(..4) == Some(&MAGIC) && version.is_some_and(|version| version > VERSION) {
@@ -174,6 +177,14 @@ pub(super) async fn run<T: Send + 'static>(fs: &Arc<dyn FileSystem>, work: impl 
 pub(super) fn failed(verb: &str, path: &Path, error: io::Error) -> SourceError {
     let text = format!("cannot {verb} `{}` of the source's log: {}", path.display(), fs::way_out(&error));
     SourceError::new(SourceErrorKind::Failed, text).with_source(error)
+}
+
+/// A file that is larger than any that is written is no matter of trying again.
+fn unread(path: &Path, error: ReadError) -> SourceError {
+    match error {
+        ReadError::Io(error) => failed("read", path, error),
+        too_large => damaged(path, &too_large.to_string()),
+    }
 }
 
 pub(super) fn newer(path: &Path, found: u16, known: u16) -> SourceError {

@@ -34,7 +34,7 @@ pub(crate) async fn open(config: &LogConfig, accept_loss: bool) -> Result<super:
 }
 
 fn find(config: &LogConfig) -> Result<Found, SourceError> {
-    let dir = Arc::new(LogDir::open(Arc::clone(&config.fs), config.dir.clone(), &config.owner)?);
+    let dir = Arc::new(LogDir::open(config)?);
     let committed = dir.committed()?;
     let numbers = dir.segments()?;
     let Some((&last, older)) = numbers.split_last() else {

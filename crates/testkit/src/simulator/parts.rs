@@ -193,7 +193,7 @@ pub(crate) fn staged(sim: &Sim, sink: usize) -> BTreeSet<String> {
 }
 
 fn rows(sim: &Sim, path: &Path) -> Vec<String> {
-    let bytes = headwater_core::fs::read(&sim.disk, path).unwrap_or_default();
+    let bytes = headwater_core::fs::read(&sim.disk, path, u64::MAX).unwrap_or_default();
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
 

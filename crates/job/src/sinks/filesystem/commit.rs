@@ -118,7 +118,7 @@ pub(super) fn commit(fs: &dyn FileSystem, epoch: &Epoch) -> Result<(), SinkError
                 renames.push((again, to));
             }
             (None, Some(found)) if found == staged.len => {}
-            (Some(_), Some(_)) if hash(fs, &to)? == (staged.len, staged.hash) => {
+            (Some(_), Some(found)) if found == staged.len && hash(fs, &to)? == (staged.len, staged.hash) => {
                 fs.remove(&from).map_err(|error| failed("remove", &from, error))?;
             }
             (_, Some(_)) => return Err(occupied(&to, epoch.checkpoint)),
