@@ -306,7 +306,8 @@ impl Ledger {
         if self.counts.ids() > 0 || self.last_barrier.is_some() || !self.receives.is_empty() {
             return Err(CheckpointError::NotEmpty);
         }
-        let Replayed { ids, bases, last } = replay(segments)?;
+        let replayed = replay(segments)?;
+        let Replayed { bases, last, .. } = &replayed;
         if last.checkpoint != id {
             return Err(CheckpointError::OtherCheckpoint { asked: id, found: last.checkpoint });
         }
@@ -319,15 +320,16 @@ impl Ledger {
         self.last_barrier_at = now;
         self.barrier_before_at = now;
         self.committed_through = last.committed_through;
-        self.chain = Chain::of(id, segments, bases);
+        self.chain = Chain::of(id, segments, bases.clone());
         self.next_sequence = next_sequence;
-        let (mut deleted, alive): (Vec<_>, Vec<_>) = ids.into_iter().partition(|stored| stored.confirmed);
-        // Those of one checkpoint share what is known of their burial.
-        deleted.sort_unstable_by_key(|stored| (stored.checkpoint, stored.key));
-        for Stored { key, rank, checkpoint, .. } in deleted {
-            self.bury(key, rank, Burial { ticket: Ticket(0), at: now, checkpoint });
-        }
-        for stored in alive {
+        for stored in replayed.ids() {
+            let stored = stored?;
+            if stored.confirmed {
+                // Those of one checkpoint follow each other, and share what is known of their burial.
+                let Stored { key, rank, checkpoint, .. } = stored;
+                self.bury(key, rank, Burial { ticket: Ticket(0), at: now, checkpoint });
+                continue;
+            }
             #[cfg(feature = "traps")]
             let stored = self.spoil(stored);
             self.revive(&stored, now);

@@ -22,6 +22,8 @@ use crate::parts::Parts;
 const MAGIC: [u8; 4] = *b"HWLG";
 /// The version written. Readers take every version up to this one.
 pub const SEGMENT_VERSION: u16 = 3;
+/// Where its checkpoint stands, in every version.
+const CHECKPOINT_AT: usize = 16;
 const CONFIRMED: u8 = 1;
 const HAS_HANDLE: u8 = 2;
 
@@ -45,8 +47,17 @@ impl Segment {
     /// # Errors
     /// When they are not a whole segment of a version this build reads.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SegmentError> {
-        let content = Content::decode(bytes)?;
-        Ok(Self { sequence: content.sequence, hash: hash(bytes), bytes: Arc::from(bytes) })
+        Self::from_shared(Arc::from(bytes))
+    }
+
+    /// As [`from_bytes`](Self::from_bytes), without a copy of them.
+    ///
+    /// # Errors
+    /// As `from_bytes`.
+    pub fn from_shared(bytes: Arc<[u8]>) -> Result<Self, SegmentError> {
+        let (head, mut entries) = read(&bytes)?;
+        entries.try_for_each(|entry| entry.map(drop))?;
+        Ok(Self { sequence: head.sequence, hash: hash(&bytes), bytes })
     }
 
     /// A name unique to this content: the sequence number and a 128-bit hash. Safe as a file name.
@@ -65,8 +76,18 @@ impl Segment {
         self.hash
     }
 
-    pub(crate) fn content(&self) -> Result<Content, SegmentError> {
-        Content::decode(&self.bytes)
+    /// All but its entries, and those one by one.
+    pub(crate) fn read(&self) -> Result<(Content, Entries<'_>), SegmentError> {
+        read(&self.bytes)
+    }
+
+    /// The entry that [`Entries`] found at this place.
+    pub(crate) fn entry(&self, at: usize) -> Result<Stored, SegmentError> {
+        let mut head = Reader { bytes: &self.bytes, at: 4 };
+        let version = u16::from_le_bytes(head.take()?);
+        head.at = CHECKPOINT_AT;
+        let checkpoint = CheckpointId(head.u64()?);
+        Stored::read(&mut Reader { bytes: &self.bytes, at }, version, checkpoint)
     }
 }
 
@@ -93,7 +114,7 @@ pub enum SegmentError {
     BrokenChain(&'static str),
 }
 
-/// A segment's content, decoded.
+/// A segment's content, decoded. Read by [`Segment::read`] it is without entries: of millions of ids at a time, one is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
     /// Of these it says everything; of the others what has changed.
@@ -182,61 +203,109 @@ impl Content {
         self.entries.iter().for_each(|stored| writer.push(stored));
         writer.finish()
     }
+}
 
-    fn decode(bytes: &[u8]) -> Result<Self, SegmentError> {
-        if !bytes.starts_with(&MAGIC) {
-            return Err(SegmentError::NotASegment);
+/// Checks everything but the entries, which are checked as they are read.
+fn read(bytes: &[u8]) -> Result<(Content, Entries<'_>), SegmentError> {
+    if !bytes.starts_with(&MAGIC) {
+        return Err(SegmentError::NotASegment);
+    }
+    let mut reader = Reader { bytes, at: 4 };
+    let version = u16::from_le_bytes(reader.take()?);
+    if version > SEGMENT_VERSION {
+        return Err(SegmentError::NewerVersion { found: version });
+    }
+    if version == 0 {
+        return Err(SegmentError::Damaged("there is no version 0"));
+    }
+    let (body, crc) =
+        bytes.split_at_checked(bytes.len().saturating_sub(4)).ok_or(SegmentError::Damaged("too short"))?;
+    if crc32fast::hash(body).to_le_bytes() != crc {
+        return Err(SegmentError::Damaged("the checksum does not match"));
+    }
+    reader.bytes = body;
+    let [kind @ 0..=2, 0] = reader.take()? else {
+        return Err(SegmentError::Damaged("it is neither a base nor a delta"));
+    };
+    let sequence = reader.u64()?;
+    let checkpoint = CheckpointId(reader.u64()?);
+    let committed_through = reader.u64()?.checked_sub(1).map(CheckpointId);
+    let retention_secs = reader.u64()?;
+    let previous = u128::from_le_bytes(reader.take()?);
+    let base = match kind {
+        0 => Parts::ALL,
+        1 => Parts::NONE,
+        _ => Parts(reader.u64()?),
+    };
+    if kind == 2 && (version < 3 || matches!(base, Parts::ALL | Parts::NONE)) {
+        return Err(SegmentError::Damaged("it is a base of no part, or of all"));
+    }
+    let forgotten = (0..reader.u32()?).map(|_| reader.key()).collect::<Result<_, _>>()?;
+    let left = reader.u32()?;
+    // A checkpoint commits only what lies before it, and an id in a later one would never be committed.
+    if committed_through.is_some_and(|done| done >= checkpoint) {
+        return Err(LATER);
+    }
+    let entries = Entries { reader, version, checkpoint, committed_through, left };
+    let none = Vec::new();
+    Ok((
+        Content { base, sequence, checkpoint, committed_through, retention_secs, previous, forgotten, entries: none },
+        entries,
+    ))
+}
+
+const LATER: SegmentError = SegmentError::Damaged("it holds a later checkpoint than its own");
+
+/// The entries of a segment, each with its place in the bytes. Whoever reads them to the end has seen that nothing follows.
+#[derive(Debug)]
+pub(crate) struct Entries<'a> {
+    reader: Reader<'a>,
+    version: u16,
+    checkpoint: CheckpointId,
+    committed_through: Option<CheckpointId>,
+    left: u32,
+}
+
+impl Entries<'_> {
+    /// How many are left, if its bytes are not damaged.
+    pub(crate) const fn left(&self) -> usize {
+        self.left as usize
+    }
+
+    fn entry(&mut self) -> Result<(usize, Stored), SegmentError> {
+        let at = self.reader.at;
+        let entry = Stored::read(&mut self.reader, self.version, self.checkpoint)?;
+        let committed = |id| self.committed_through.is_some_and(|done| id <= done) || id == BEFORE_THE_FIRST;
+        if entry.checkpoint > self.checkpoint {
+            Err(LATER)
+        } else if entry.confirmed && !committed(entry.checkpoint) {
+            Err(SegmentError::Damaged("it holds a delete of something that is not committed"))
+        } else {
+            Ok((at, entry))
         }
-        let mut reader = Reader { bytes, at: 4 };
-        let version = u16::from_le_bytes(reader.take()?);
-        if version > SEGMENT_VERSION {
-            return Err(SegmentError::NewerVersion { found: version });
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<(usize, Stored), SegmentError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left > 0 {
+            let entry = self.entry();
+            self.left = if entry.is_ok() { self.left - 1 } else { 0 };
+            return Some(entry);
         }
-        if version == 0 {
-            return Err(SegmentError::Damaged("there is no version 0"));
-        }
-        let (body, crc) =
-            bytes.split_at_checked(bytes.len().saturating_sub(4)).ok_or(SegmentError::Damaged("too short"))?;
-        if crc32fast::hash(body).to_le_bytes() != crc {
-            return Err(SegmentError::Damaged("the checksum does not match"));
-        }
-        reader.bytes = body;
-        let [kind @ 0..=2, 0] = reader.take()? else {
-            return Err(SegmentError::Damaged("it is neither a base nor a delta"));
-        };
-        let sequence = reader.u64()?;
-        let checkpoint = CheckpointId(reader.u64()?);
-        let committed_through = reader.u64()?.checked_sub(1).map(CheckpointId);
-        let retention_secs = reader.u64()?;
-        let previous = u128::from_le_bytes(reader.take()?);
-        let base = match kind {
-            0 => Parts::ALL,
-            1 => Parts::NONE,
-            _ => Parts(reader.u64()?),
-        };
-        if kind == 2 && (version < 3 || matches!(base, Parts::ALL | Parts::NONE)) {
-            return Err(SegmentError::Damaged("it is a base of no part, or of all"));
-        }
-        let forgotten = (0..reader.u32()?).map(|_| reader.key()).collect::<Result<_, _>>()?;
-        let read = if version == 1 { Stored::decode_v1 } else { Stored::decode };
-        let entries = (0..reader.u32()?).map(|_| read(&mut reader, checkpoint)).collect::<Result<Vec<_>, _>>()?;
-        if reader.at != body.len() {
-            return Err(SegmentError::Damaged("bytes after the last entry"));
-        }
-        // A checkpoint commits only what lies before it, and an id in a later one would never be committed.
-        if committed_through.is_some_and(|done| done >= checkpoint) || entries.iter().any(|e| e.checkpoint > checkpoint)
-        {
-            return Err(SegmentError::Damaged("it holds a later checkpoint than its own"));
-        }
-        let committed = |id| committed_through.is_some_and(|done| id <= done) || id == BEFORE_THE_FIRST;
-        if entries.iter().any(|e| e.confirmed && !committed(e.checkpoint)) {
-            return Err(SegmentError::Damaged("it holds a delete of something that is not committed"));
-        }
-        Ok(Self { base, sequence, checkpoint, committed_through, retention_secs, previous, forgotten, entries })
+        let rest = self.reader.bytes.len() > self.reader.at;
+        self.reader.at = self.reader.bytes.len();
+        rest.then_some(Err(SegmentError::Damaged("bytes after the last entry")))
     }
 }
 
 impl Stored {
+    fn read(reader: &mut Reader<'_>, version: u16, newest: CheckpointId) -> Result<Self, SegmentError> {
+        if version == 1 { Self::decode_v1(reader) } else { Self::decode(reader, newest) }
+    }
+
     fn encode(&self, newest: CheckpointId, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.key.0.to_le_bytes());
         let handle = self.handle.as_ref().map(|h| h.as_str().as_bytes()).filter(|h| h.len() <= usize::from(u16::MAX));
@@ -277,7 +346,7 @@ impl Stored {
         Ok(Self { key, checkpoint: CheckpointId(before), confirmed, handle, rank, enqueued })
     }
 
-    fn decode_v1(reader: &mut Reader<'_>, _newest: CheckpointId) -> Result<Self, SegmentError> {
+    fn decode_v1(reader: &mut Reader<'_>) -> Result<Self, SegmentError> {
         let key = reader.key()?;
         let checkpoint = CheckpointId(reader.u64()?);
         let [flags] = reader.take()?;
@@ -310,6 +379,7 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
+#[derive(Debug)]
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -398,7 +468,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let segment = sample().encode();
-        assert_eq!(segment.content(), Ok(sample()));
+        let (mut content, entries) = segment.read().unwrap();
+        let entries: Vec<_> = entries.map(|entry| entry.unwrap()).collect();
+        for (at, entry) in &entries {
+            assert_eq!(segment.entry(*at).as_ref(), Ok(entry));
+        }
+        content.entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        assert_eq!(content, sample());
         assert_eq!(Segment::from_bytes(segment.bytes()), Ok(segment));
     }
 

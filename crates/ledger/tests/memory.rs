@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headwater_ledger::{
@@ -146,4 +146,35 @@ fn what_is_restored_costs_as_little() {
         println!("{outcome:?}: {each} bytes restored");
         assert!(each <= 32, "{outcome:?}: {each}");
     }
+}
+
+/// What a restart sets aside beside the bytes of the state, at the most, for each id.
+fn restored(outcome: DeleteOutcome, epochs: u64) -> u64 {
+    let parts: Vec<Arc<[u8]>> = base(outcome, epochs).iter().map(|segment| Arc::clone(segment.bytes())).collect();
+    let before = ALLOCATED.current_usage();
+    ALLOCATED.reset_peak_usage();
+    let segments: Vec<_> = parts.iter().map(|bytes| Segment::from_shared(Arc::clone(bytes)).unwrap()).collect();
+    let mut ledger = Ledger::new(limits(epochs * EPOCH), START).unwrap();
+    ledger.restore(CheckpointId(epochs + 1), &segments, START).unwrap();
+    (ALLOCATED.peak_usage() - before) as u64 / (epochs * EPOCH)
+}
+
+fn check_restore(epochs: u64) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for outcome in [DeleteOutcome::Stale, DeleteOutcome::Deleted] {
+        let each = restored(outcome, epochs);
+        println!("{} ids {outcome:?}: a restart sets aside {each} bytes each beside its state", epochs * EPOCH);
+        assert!(each <= 72, "{outcome:?}: {each}");
+    }
+}
+
+#[test]
+fn a_restart_sets_aside_at_most_72_bytes_an_id_beside_its_state() {
+    check_restore(100);
+}
+
+#[test]
+#[ignore = "takes minutes, also in a release build: see the head of this file"]
+fn a_restart_with_ten_million_ids_sets_aside_at_most_72_bytes_each_beside_its_state() {
+    check_restore(5_000);
 }

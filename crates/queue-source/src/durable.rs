@@ -32,7 +32,7 @@ pub(crate) fn read(state: &SourceState) -> Result<Read, SourceError> {
             continue;
         }
         let unreadable = format!("part {} of the state cannot be read", part.name);
-        let segment = Segment::from_bytes(&part.bytes);
+        let segment = Segment::from_shared(Arc::clone(&part.bytes));
         segments.push(segment.map_err(|e| SourceError::new(SourceErrorKind::State, unreadable).with_source(e))?);
     }
     Ok((segments, letters, log))
