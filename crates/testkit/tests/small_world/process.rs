@@ -147,7 +147,9 @@ impl Process {
         let number = format!("-{:08}-", checkpoint.0);
         for (path, _) in shown(&self.disk.fs.files()).into_iter().filter(|(path, _)| path.contains(&number)) {
             let again = path.replace("part-", "part-again-");
-            if let (Ok(bytes), Ok(mut file)) = (read(&self.disk, path.as_ref()), self.disk.create(again.as_ref())) {
+            if let (Ok(bytes), Ok(mut file)) =
+                (read(&self.disk, path.as_ref(), u64::MAX), self.disk.create(again.as_ref()))
+            {
                 _ = file.write_all(&bytes).and_then(|()| file.sync());
                 _ = self.disk.sync_dir(OUT.as_ref());
             }
