@@ -5,6 +5,8 @@
 //! first core; each client is a process of its own, in the first table on the second core alone. The clients take turns
 //! (five rounds, medians), so that a busy machine hurts both alike. The difference is what a message costs beyond being moved.
 //!
+//! `… -- scale` shows that a message costs the same after ten million others, and with any number of pollers.
+//!
 //! The last tables put other programs beside the connector: `headwater run` with an SQL plan (its release build must be there), and
 //! the official Python and Node SDKs, where they are installed.
 
@@ -22,6 +24,8 @@ mod external;
 mod process;
 #[path = "whole_path/sample.rs"]
 mod sample;
+#[path = "whole_path/scale.rs"]
+mod scale;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -46,6 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{} {}", sample.cpu, sample.rate);
             Ok(())
         }
+        ["--read", address, kind, pollers, messages] => scale::read(address, kind, pollers.parse()?, messages.parse()?),
+        ["scale"] => scale::compare(),
         _ => compare(&words),
     }
 }
@@ -150,7 +156,7 @@ fn client_process(client: &str, cores: usize, address: &str, kind: &Kind) -> Res
     let runtime = runtime.enable_all().build()?;
     match client {
         "discard" => runtime.block_on(discard::run(address, kind.messages)),
-        _ => runtime.block_on(connector::run(address, kind, kind.messages)),
+        _ => runtime.block_on(connector::run(address, kind, kind.messages, sample::CONNECTIONS)),
     }
 }
 

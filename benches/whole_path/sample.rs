@@ -24,8 +24,9 @@ pub(crate) struct Window {
     marks: Mutex<(Option<Mark>, Option<Mark>)>,
 }
 
+/// So many messages, and what the process had used by then.
 #[derive(Clone, Copy)]
-struct Mark {
+pub(crate) struct Mark {
     count: u64,
     cpu: Duration,
     wall: Instant,
@@ -53,15 +54,20 @@ impl Window {
 
     pub(crate) fn sample(&self) -> Option<Sample> {
         let (Some(first), Some(last)) = *self.marks.lock().ok()? else { return None };
-        let messages = (last.count - first.count) as f64;
-        let cpu = (last.cpu - first.cpu).as_secs_f64() * 1e6 / messages;
-        Some(Sample { cpu, rate: messages / (last.wall - first.wall).as_secs_f64() })
+        Some(last.since(&first))
     }
 }
 
 impl Mark {
+    /// What the messages since another mark have cost.
+    pub(crate) fn since(&self, first: &Self) -> Sample {
+        let messages = (self.count - first.count) as f64;
+        let cpu = (self.cpu - first.cpu).as_secs_f64() * 1e6 / messages;
+        Sample { cpu, rate: messages / (self.wall - first.wall).as_secs_f64() }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "a benchmark's own clock")]
-    fn now(count: u64) -> Self {
+    pub(crate) fn now(count: u64) -> Self {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         Self { count, cpu: Duration::new(cpu.tv_sec as u64, cpu.tv_nsec as u32), wall: Instant::now() }
     }

@@ -1,0 +1,71 @@
+//! Whether a message costs the same after ten million others, and with any number of pollers; and the memory all that takes.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::bodies::{KINDS, Kind};
+use crate::connector;
+use crate::sample::{CONNECTIONS, Mark};
+use crate::{Server, pin};
+
+/// What has been read by the end of each stretch; the stretch begins at half of it. The first begins when connections are open.
+const STRETCHES: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+/// Messages for each number of pollers; a first stretch of as many is not measured.
+const EACH: u64 = 200_000;
+
+/// Prints both tables.
+pub(crate) fn compare() -> Result<(), Box<dyn Error>> {
+    let (small, large) = (KINDS[0].name, "json 48 KB");
+    println!("CPU microseconds a message of 300 B, {CONNECTIONS} pollers, one process, by the messages before it:");
+    run(small, CONNECTIONS, STRETCHES[STRETCHES.len() - 1])?;
+    println!("\nThe same by pollers:");
+    for pollers in [1, 2, 4, 8, 16, 32, 64] {
+        print!("{pollers:>3} pollers, ");
+        run(small, pollers, 2 * EACH)?;
+    }
+    print!("\n{large}, bodies of 64 KB on the wire, {CONNECTIONS} pollers, ");
+    run(large, CONNECTIONS, EACH)
+}
+
+/// One process that reads so many messages, and says what they cost.
+fn run(kind: &str, pollers: usize, messages: u64) -> Result<(), Box<dyn Error>> {
+    let server = Server::start(&Kind::find(kind).ok_or("no such kind")?, 1)?;
+    let mut client = Command::new(std::env::current_exe()?);
+    client.args(["--read", &server.address, kind, &pollers.to_string(), &messages.to_string()]);
+    let out = client.stderr(Stdio::inherit()).output()?;
+    print!("{}", String::from_utf8(out.stdout)?);
+    if out.status.success() { Ok(()) } else { Err("the client failed".into()) }
+}
+
+/// The client: reads so many messages on one core.
+pub(crate) fn read(address: &str, kind: &str, pollers: usize, messages: u64) -> Result<(), Box<dyn Error>> {
+    pin(1)?;
+    let kind = Kind::find(kind).ok_or("no such kind")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ends: Vec<u64> = STRETCHES.iter().copied().filter(|end| *end < messages).chain([messages]).collect();
+    let wanted: Vec<u64> = ends.iter().flat_map(|end| [end / 2, *end]).collect();
+    let marks: RefCell<Vec<(Mark, u64)>> = RefCell::new(Vec::new());
+    runtime.block_on(connector::read(address, &kind, pollers, |rows| {
+        let mut marks = marks.borrow_mut();
+        while wanted.get(marks.len()).is_some_and(|at| rows >= *at) {
+            marks.push((Mark::now(rows), peak().unwrap_or_default()));
+        }
+        marks.len() < wanted.len()
+    }))?;
+    let marks = marks.into_inner();
+    let shown = if messages > 2 * EACH { 0 } else { ends.len() - 1 };
+    for (end, pair) in ends.iter().zip(marks.chunks(2)).skip(shown) {
+        let [(first, _), (last, peak)] = pair else { return Err("too few messages".into()) };
+        println!("{end:>10} messages: {:.2} µs, resident at most {peak} MiB", last.since(first).cpu);
+    }
+    Ok(())
+}
+
+/// The most memory this process has had, in MiB.
+fn peak() -> Result<u64, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1_024)
+}
