@@ -48,6 +48,7 @@
 mod bound;
 mod error;
 mod functions;
+mod hidden;
 mod parse;
 mod plan;
 mod settings;

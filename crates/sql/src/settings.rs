@@ -7,6 +7,7 @@ use headwater_core::{Delivery, nearest, parse_duration};
 
 use crate::error::{Notice, Position, ScriptError, ScriptErrorKind, did_you_mean};
 use crate::functions::time::zone::Zone;
+use crate::hidden::hide;
 use crate::variables::OptionValue;
 
 const NAME: &str = "pipeline.name";
@@ -99,7 +100,7 @@ impl SettingsReader {
         value_position: Position,
     ) -> Result<Option<Notice>, ScriptError> {
         let bad = |message: String| {
-            let message = format!("SET '{key}': {message}");
+            let message = format!("SET '{key}': {}", hide(message, [value]));
             ScriptError::new(ScriptErrorKind::Setting, value_position, message)
         };
         let text = value.reveal().trim();

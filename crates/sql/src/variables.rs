@@ -47,7 +47,8 @@ impl Variables for MapVariables {
 #[derive(Clone, PartialEq, Eq)]
 pub struct OptionValue {
     text: String,
-    substituted: bool,
+    /// What the variables in it held.
+    substituted: Vec<String>,
 }
 
 impl OptionValue {
@@ -58,7 +59,12 @@ impl OptionValue {
 
     /// Whether any part of it came from a variable.
     pub fn is_substituted(&self) -> bool {
-        self.substituted
+        !self.substituted.is_empty()
+    }
+
+    /// The values of the variables in it.
+    pub(crate) fn substituted(&self) -> impl Iterator<Item = &str> {
+        self.substituted.iter().map(String::as_str)
     }
 
     /// Replaces every `${name}` in a quoted value. What a variable holds is not looked into again.
@@ -69,7 +75,7 @@ impl OptionValue {
         let mut text = String::with_capacity(quoted.len());
         let mut errors = Vec::new();
         let mut rest = quoted;
-        let mut substituted = false;
+        let mut substituted = Vec::new();
         while let Some(start) = rest.find("${") {
             text.push_str(&rest[..start]);
             let Some(len) = rest[start + 2..].find('}') else {
@@ -80,10 +86,12 @@ impl OptionValue {
             let name = &rest[start + 2..start + 2 + len];
             rest = &rest[start + len + 3..];
             match variables.value(name) {
-                Some(value) => text.push_str(&value),
+                Some(value) => {
+                    text.push_str(&value);
+                    substituted.push(value);
+                }
                 None => errors.push(unknown(name)),
             }
-            substituted = true;
         }
         text.push_str(rest);
         if errors.is_empty() { Ok(Self { text, substituted }) } else { Err(errors) }

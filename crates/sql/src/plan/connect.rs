@@ -7,6 +7,7 @@ use headwater_core::{Connectors, Delivery, OptionErrors, SinkRequest, SourceRequ
 use super::catalog::CatalogTable;
 use super::{PlannedSink, PlannedSource, Planner};
 use crate::error::{Notice, Position, ScriptError, ScriptErrorKind};
+use crate::hidden::hide;
 use crate::parse::{ColumnKind, Script, TableDef};
 
 /// Sources and sinks with the numbers of their tables, in the order in which the script uses them.
@@ -150,14 +151,17 @@ fn no_connector(def: &TableDef, connectors: &Connectors, at: Position, read: boo
     error(option.position, format!("there is no connector '{shown}'.{hint} Tables that are {does} take one of {names}"))
 }
 
-/// What the connector refuses, each at its option.
+/// What the connector refuses, each at its option. It may quote values, and does not know which came from variables.
 fn placed(def: &TableDef, errors: OptionErrors) -> Vec<ScriptError> {
     let place = |name: &str| {
         let column = || def.columns.iter().find(|c| c.name == name).map(|c| c.position);
         def.option(name).map(|o| o.position).or_else(column).unwrap_or(def.position)
     };
     let error = |e: headwater_core::OptionError| {
-        ScriptError::new(ScriptErrorKind::Connector, place(&e.option), format!("table `{}`: {e}", def.name))
+        let position = place(&e.option);
+        let problem = hide(e.problem, def.options.iter().map(|option| &option.value));
+        let e = headwater_core::OptionError { option: e.option, problem };
+        ScriptError::new(ScriptErrorKind::Connector, position, format!("table `{}`: {e}", def.name))
     };
     errors.0.into_iter().map(error).collect()
 }

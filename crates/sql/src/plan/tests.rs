@@ -27,8 +27,17 @@ impl SourceFactory for TestSource {
     }
 
     fn check(&self, request: &SourceRequest) -> Result<SourceCheck, OptionErrors> {
-        const KNOWN: [&str; 8] =
-            ["endpoint", "region", "queueName", "accessKeyId", "accessKeySecret", "format", "messageType", "note"];
+        const KNOWN: [&str; 9] = [
+            "endpoint",
+            "region",
+            "queueName",
+            "accessKeyId",
+            "accessKeySecret",
+            "format",
+            "messageType",
+            "pollers",
+            "note",
+        ];
         let unknown = request.options.iter().filter(|(name, _)| !KNOWN.contains(name));
         let mut errors: Vec<OptionError> = unknown.map(|(name, _)| OptionError::unknown(name, KNOWN)).collect();
         errors.extend(
@@ -38,6 +47,8 @@ impl SourceFactory for TestSource {
                 .filter(|m| m.key != "message-id")
                 .map(|m| OptionError::new(m.name.clone(), format!("asks for the unknown metadata key '{}'", m.key))),
         );
+        let wrong = request.options.get("pollers").filter(|given| given.parse::<u8>().is_err());
+        errors.extend(wrong.map(|given| OptionError::new("pollers", format!("is `{given}`: it takes a number"))));
         if !errors.is_empty() {
             return Err(OptionErrors(errors));
         }
@@ -234,6 +245,38 @@ fn the_second_example_runs_as_it_stands() {
     let errors = Script::parse(SECOND_EXAMPLE, &NoVariables).expect_err("two secrets are missing");
     assert_eq!(errors.errors().len(), 2);
     assert!(errors.to_string().contains("`${secret_values.ak_id}` has no value"), "{errors}");
+}
+
+#[test]
+fn a_wrong_value_is_quoted_unless_it_came_from_a_variable() {
+    let variables: MapVariables = [("secret_values.k", "Hush-h0sh"), ("plain", "xyz")].into_iter().collect();
+    let script = |pollers: &str, settings: &str| {
+        format!(
+            "{settings} CREATE TABLE s (a INT) WITH ('connector' = 'mns', 'note' = '${{plain}}', 'pollers' = '{pollers}'); \
+             CREATE TABLE k (a INT) WITH ('connector' = 'print'); INSERT INTO k SELECT a FROM s"
+        )
+    };
+    let said = |sql: &str| {
+        let planned = Script::parse(sql, &variables)
+            .and_then(|script| Job::plan(&script, &connectors(), &JobContext::new("t", Duration::from_secs(1))));
+        let error = planned.expect_err("a wrong value");
+        assert!(std::error::Error::source(&error).is_none(), "what is below is not looked at here");
+        format!("{error} {error:?} {error:#?}")
+    };
+    let quoted = |text: &str, value: &str| text.to_lowercase().contains(value);
+    for (value, literal) in [("${secret_values.k}", "Hush-h0sh"), ("a ${plain} b", "a xyz b"), ("7${plain}", "7xyz")] {
+        assert!(quoted(&said(&script(literal, "")), &format!("is `{}`", literal.to_lowercase())));
+        let text = said(&script(value, ""));
+        assert!(text.contains("`pollers` is `***`: it takes a number"), "{text}");
+        assert!(!quoted(&text, "hush") && !quoted(&text, "xyz"), "{text}");
+        for setting in ["delivery", "execution.checkpointing.interval", "table.local-time-zone"] {
+            let text = said(&script("1", &format!("SET '{setting}' = '{value}';")));
+            assert!(text.contains(&format!("SET '{setting}': ")), "{text}");
+            assert!(!quoted(&text, "hush") && !quoted(&text, "xyz"), "{text}");
+        }
+    }
+    assert!(quoted(&said(&script("1", "SET 'delivery' = 'twice';")), "`twice`"));
+    assert!(quoted(&said(&script("1", "SET 'execution.checkpointing.interval' = '7xyz';")), "`xyz`"));
 }
 
 /// Statements over `s (a INT, b STRING, c DOUBLE)` and `k (x BIGINT, y STRING)`, and what becomes of three rows.
