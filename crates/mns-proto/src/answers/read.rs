@@ -23,7 +23,7 @@ use crate::xml::read::{Cursor, XmlError};
 /// [`Failure`]. One damaged message makes the whole answer unreadable, since nothing tells how far the damage goes.
 pub fn received(status: u16, body: &[u8]) -> Result<Vec<Received<'_>>, Failure> {
     if body.len() <= MAX_RECEIVE_RESPONSE
-        && let Ok(text) = std::str::from_utf8(body)
+        && let Ok(text) = simdutf8::basic::from_utf8(body)
         && let Some(messages) = scan::received(text)
     {
         return Ok(messages);

@@ -4,12 +4,17 @@
 //! nothing but text. Here that shape alone is read, by looking for the next `<` (several times quicker than going
 //! through events); on anything else at all the answer is `None`, and the caller takes the long way, which also finds
 //! the words for what is wrong. Both ways must give the same messages: the tests below hold one against the other.
+//!
+//! A message is first taken to have the elements that every message has, in the service's order, with plain text: what is
+//! expected is compared, nothing is looked up. One that has others, or in another order, or with escapes, is read again element
+//! by element.
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use crate::message::{Message, Received, check_read, check_room};
+use crate::numbers::BATCH;
 
 /// The messages of an answer of the usual shape.
 pub(super) fn received(text: &str) -> Option<Vec<Received<'_>>> {
@@ -20,7 +25,7 @@ pub(super) fn received(text: &str) -> Option<Vec<Received<'_>>> {
         "Message" => false,
         _ => return None,
     };
-    let mut messages = Vec::new();
+    let mut messages = Vec::with_capacity(if batch { *BATCH.end() as usize } else { 1 });
     if batch {
         while let Some(name) = scan.open()? {
             if name != "Message" {
@@ -94,6 +99,63 @@ impl<'a> Scan<'a> {
 
     /// The elements of a message, up to and with its closing tag.
     fn message(&mut self) -> Option<Received<'a>> {
+        let begin = self.rest;
+        if let Some(received) = self.usual_message() {
+            return Some(received);
+        }
+        self.rest = begin;
+        self.any_message()
+    }
+
+    /// A message of the nine elements that every message has, in their usual order, none of them escaped.
+    fn usual_message(&mut self) -> Option<Received<'a>> {
+        let id = self.plain("<MessageId>", "</MessageId>").filter(|id| !id.is_empty())?;
+        let handle = self.plain("<ReceiptHandle>", "</ReceiptHandle>").filter(|handle| !handle.is_empty())?;
+        let body_md5 = self.plain("<MessageBodyMD5>", "</MessageBodyMD5>")?;
+        let body = self.plain("<MessageBody>", "</MessageBody>")?;
+        let enqueue_time = self.digits("<EnqueueTime>", "</EnqueueTime>")?;
+        let next_visible_time = self.digits("<NextVisibleTime>", "</NextVisibleTime>")?;
+        let first_dequeue_time = self.digits("<FirstDequeueTime>", "</FirstDequeueTime>")?;
+        let dequeue_count = self.digits("<DequeueCount>", "</DequeueCount>")?.try_into().ok()?;
+        let priority = self.digits("<Priority>", "</Priority>")?.try_into().ok()?;
+        self.close("Message")?;
+        let message = Message {
+            id: Cow::Borrowed(id),
+            body_md5: Cow::Borrowed(body_md5),
+            body: Cow::Borrowed(body),
+            enqueue_time,
+            first_dequeue_time,
+            dequeue_count,
+            priority,
+            message_group_id: None,
+            user_properties: Vec::new(),
+            system_properties: Vec::new(),
+        };
+        check_read(&message, Some(handle)).ok()?;
+        Some(Received { receipt_handle: Cow::Borrowed(handle), next_visible_time, message })
+    }
+
+    /// The text of the element that begins and ends with these tags, which must come next, and hold nothing to unescape.
+    fn plain(&mut self, open: &str, close: &str) -> Option<&'a str> {
+        let text = self.rest.trim_ascii_start().strip_prefix(open)?;
+        let end = memchr2(b'<', b'&', text.as_bytes())?;
+        self.rest = text[end..].strip_prefix(close)?;
+        Some(&text[..end])
+    }
+
+    /// As [`plain`](Self::plain), of an element that holds a number of at most 19 digits, which cannot be too large.
+    fn digits(&mut self, open: &str, close: &str) -> Option<u64> {
+        let text = self.rest.trim_ascii_start().strip_prefix(open)?;
+        let count = text.bytes().take(20).take_while(u8::is_ascii_digit).count();
+        if count == 0 || count == 20 {
+            return None;
+        }
+        self.rest = text[count..].strip_prefix(close)?;
+        Some(text.bytes().take(count).fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    }
+
+    /// A message of known elements in any order, each at most once.
+    fn any_message(&mut self) -> Option<Received<'a>> {
         let (mut id, mut handle, mut body_md5, mut body, mut group) = (None, None, None, None, None);
         let (mut enqueued, mut visible, mut first, mut count, mut priority) = (None, None, None, None, None);
         while let Some(name) = self.open()? {
@@ -281,6 +343,55 @@ mod tests {
             let quick = received(&text).unwrap_or_else(|| panic!("not read: {text}"));
             assert_eq!(quick[0].message.body, "a&b");
             assert_eq!(received_by_events(200, text.as_bytes()), Ok(quick));
+        }
+    }
+
+    #[test]
+    fn a_message_of_the_service_is_read_at_the_first_look_and_any_other_at_the_second() {
+        let tag = |name: &str, text: &str| format!("\n  <{name}>{text}</{name}>");
+        let texts = [
+            ("MessageId", "m"),
+            ("ReceiptHandle", "h"),
+            ("MessageBodyMD5", "x"),
+            ("MessageBody", "b\u{e9}"),
+            ("EnqueueTime", "9999999999999999999"),
+            ("NextVisibleTime", "02"),
+            ("FirstDequeueTime", "0"),
+            ("DequeueCount", "4294967295"),
+            ("Priority", "8"),
+        ];
+        let written = |texts: &[(&str, &str)]| {
+            texts.iter().map(|(name, text)| tag(name, text)).collect::<String>() + "\n</Message>rest"
+        };
+        let changed = |name: &str, text: &'static str| {
+            written(&texts.map(|(have, old)| (have, if have == name { text } else { old })))
+        };
+        let mut scan = Scan { rest: &written(&texts) };
+        let usual = scan.usual_message().unwrap();
+        assert_eq!((scan.rest, usual.message.enqueue_time), ("rest", 9_999_999_999_999_999_999));
+        let mut turned = texts;
+        turned.swap(0, 8);
+        let longer = texts.iter().copied().chain([("MessageGroupId", "g")]).collect::<Vec<_>>();
+        for text in [
+            written(&turned),
+            written(&longer),
+            changed("MessageBody", "a&lt;b"),
+            changed("EnqueueTime", "18446744073709551615"),
+            changed("NextVisibleTime", " 2 "),
+            changed("Priority", "+8"),
+        ] {
+            assert_eq!(Scan { rest: &text }.usual_message(), None, "{text}");
+            assert!(Scan { rest: &text }.message().is_some(), "{text}");
+        }
+        for text in [
+            changed("MessageId", ""),
+            changed("ReceiptHandle", ""),
+            changed("MessageId", "\u{1}"),
+            changed("EnqueueTime", "18446744073709551616"),
+            changed("DequeueCount", "4294967296"),
+            changed("Priority", ""),
+        ] {
+            assert_eq!(Scan { rest: &text }.message(), None, "{text}");
         }
     }
 
