@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::endpoint::Endpoint;
 use crate::net::NetError;
+use crate::net::answer::Rooms;
 use crate::net::connection::Connection;
 use crate::net::proxy::Proxy;
 
@@ -26,6 +27,7 @@ pub(crate) struct Connector {
     proxy: Option<Proxy>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
+    rooms: Arc<Rooms>,
 }
 
 impl Connector {
@@ -45,7 +47,7 @@ impl Connector {
                 Some((TlsConnector::from(config), name))
             }
         };
-        Ok(Self { endpoint, tls, proxy, clock, timeout })
+        Ok(Self { endpoint, tls, proxy, clock, timeout, rooms: Arc::default() })
     }
 
     /// What goes before the path on the request line: nothing, or the origin for a proxy that forwards plain HTTP.
@@ -65,7 +67,7 @@ impl Connector {
         let by = deadline.min(now + self.timeout);
         let to = || self.proxy.as_ref().map_or_else(|| self.endpoint.to_string(), ToString::to_string);
         match Alarm::new(self.clock.clone()).within(by, Box::pin(self.connect_stream(by))).await {
-            Some(stream) => Ok(Connection::new(stream?, self.clock.clone())),
+            Some(stream) => Ok(Connection::new(stream?, self.clock.clone(), self.rooms.clone())),
             None => {
                 let timeout = std::io::Error::new(
                     std::io::ErrorKind::TimedOut,

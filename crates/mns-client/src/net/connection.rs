@@ -8,7 +8,7 @@ use headwater_core::{Alarm, Clock, Mono};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use crate::net::NetError;
-use crate::net::answer::{AnswerError, AnswerReader, Body, Head};
+use crate::net::answer::{AnswerError, AnswerReader, Body, Head, Rooms};
 use crate::net::connect::Stream;
 
 /// An answer, read to its end.
@@ -38,8 +38,8 @@ struct Exchange {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Box<dyn Stream>, clock: Arc<dyn Clock>) -> Self {
-        let reader = AnswerReader::default();
+    pub(crate) fn new(stream: Box<dyn Stream>, clock: Arc<dyn Clock>, rooms: Arc<Rooms>) -> Self {
+        let reader = AnswerReader::new(rooms);
         let exchange = Exchange { stream, reader, written: 0, flushed: false, broken: None, waited: false };
         Self { exchange, alarm: Alarm::new(clock), reusable: true }
     }

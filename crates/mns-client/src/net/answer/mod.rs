@@ -5,8 +5,11 @@
 
 mod chunks;
 mod head;
+mod rooms;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -14,6 +17,7 @@ use chunks::Chunks;
 use head::{Framing, Parsed};
 
 pub(crate) use head::Head;
+pub(crate) use rooms::Rooms;
 
 /// The longest head of an answer, interim answers before it included: the service's are under 500 bytes, gateways add cookies
 /// and traces.
@@ -76,6 +80,7 @@ pub(crate) struct AnswerReader {
     looked: usize,
     /// The room the next answer probably takes.
     guess: usize,
+    rooms: Arc<Rooms>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +97,11 @@ enum State {
 }
 
 impl AnswerReader {
+    /// A reader that takes large rooms from these.
+    pub(crate) fn new(rooms: Arc<Rooms>) -> Self {
+        Self { rooms, ..Self::default() }
+    }
+
     /// Forgets the last answer. Of the next, a body of at most `limit` bytes is read.
     pub(crate) fn begin(&mut self, limit: usize) {
         self.bytes.clear();
@@ -106,7 +116,7 @@ impl AnswerReader {
             _ if have == 0 => {
                 let wanted = if large { self.guess.max(SMALL) } else { SMALL };
                 if capacity < wanted {
-                    self.bytes = BytesMut::with_capacity(wanted);
+                    self.bytes = self.rooms.take(wanted);
                 }
             }
             State::Until(end) if capacity <= end => self.bytes.reserve((end + 1 - have).min(have.max(SMALL))),
@@ -120,7 +130,9 @@ impl AnswerReader {
     /// Gives back room that nothing has arrived in: a call that is parked holds none.
     pub(crate) fn rest(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > SMALL {
-            self.bytes = BytesMut::new();
+            let room = std::mem::take(&mut self.bytes);
+            let capacity = room.capacity();
+            self.rooms.remember(room, capacity);
         }
     }
 
@@ -180,10 +192,10 @@ impl AnswerReader {
         let body = if length <= COPIED {
             Body { bytes: Bytes::copy_from_slice(&self.bytes[self.start..end]), holds: length }
         } else {
-            let mut whole = std::mem::take(&mut self.bytes);
-            let holds = whole.capacity();
-            whole.truncate(end);
+            let holds = self.bytes.capacity();
+            let mut whole = self.bytes.split_to(end);
             whole.advance(self.start);
+            self.rooms.remember(std::mem::take(&mut self.bytes), holds);
             Body { bytes: whole.freeze(), holds }
         };
         self.begin(self.limit);
