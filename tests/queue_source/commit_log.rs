@@ -166,6 +166,7 @@ async fn nothing_is_received_before_the_log_is_handed_out() {
     let mut source = disk.open(config).await.expect("a source");
     for line in ["a", "b"] {
         assert_eq!(lines_of(&batch(&disk, &mut source).await), [line]);
+        settle().await;
         assert_eq!(disk.world.hooks.calls(Operation::Receive), receives, "the log comes first");
     }
     assert_eq!(disk.rest(&mut source).await, ["c", "d"]);

@@ -496,6 +496,29 @@ async fn only_so_many_extensions_run_side_by_side() {
     assert_eq!((world.hooks.side_by_side(Operation::Extend), world.hooks.calls(Operation::Extend)), (3, 9));
 }
 
+/// Three extensions fall due together and are made one after the other. A receive waits for that, and begins with the last of them: not
+/// when its poller looks again by itself, which it does every second.
+#[tokio::test]
+async fn a_receive_begins_as_soon_as_no_extension_is_left_to_begin() {
+    let world = World::new();
+    let mut config = config(LeasePolicy::Extend);
+    (config.pollers, config.extends_at_once) = (1, 1);
+    let mut source = world.source(config).await;
+    names(3).into_iter().for_each(|name| _ = world.queue.send(name));
+    assert_eq!(world.lines(&mut source).await.len(), 3);
+    world.hooks.make(Operation::Extend, Act::Late(SECOND / 5));
+    while world.hooks.calls(Operation::Extend) == 0 {
+        pass(&world.clock, SECOND / 100).await;
+    }
+    let receives = world.hooks.calls(Operation::Receive);
+    world.queue.send("ends the poll that is parked");
+    pass(&world.clock, SECOND / 4).await;
+    let calls = |operation| world.hooks.calls(operation);
+    assert_eq!((calls(Operation::Extend), calls(Operation::Receive)), (2, receives), "the third has not begun");
+    pass(&world.clock, SECOND / 4).await;
+    assert_eq!((calls(Operation::Extend), calls(Operation::Receive)), (3, receives + 1));
+}
+
 #[tokio::test]
 async fn a_drain_waits_for_extensions_and_releases_with_their_handles() {
     let world = World::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_core::{CheckpointId, Clock, Event, Source};
+use headwater_core::{CheckpointId, Clock, Event, QueueErrorKind, Source};
 use headwater_queue_source::{Objective, QueueSource};
 use headwater_testkit::{Operation, settle};
 
@@ -147,4 +147,31 @@ async fn what_one_poller_can_take_wakes_one() {
     assert!(receives >= 256, "every permit is used again: {receives} receives");
     let each = (world.spin.readings() - before) / receives;
     assert!(each <= 24, "{each} looks at the clock for one delete and one receive");
+}
+
+/// There is one permit, and two pollers for it. A receive that kept it would be the last one.
+#[tokio::test]
+async fn a_receive_gives_its_permit_back_however_it_ends() {
+    let transient = Act::Fail(QueueErrorKind::Transient);
+    for act in [transient, Act::FailLate(QueueErrorKind::Throttled), Act::Empty, Act::Hang] {
+        let world = World::new();
+        let mut config = World::config();
+        (config.limits.undeleted_max, config.limits.checkpoint_max_messages) = (1, 1);
+        (config.wait, config.backoff_max) = (SECOND, SECOND);
+        let mut source = world.source(config).await;
+        world.hooks.make(Operation::Receive, act);
+        assert!(world.next(&mut source, SECOND * 10).await.is_none(), "{act:?}");
+        if matches!(act, Act::Hang) {
+            assert!(source.footprint().bytes > 0, "a receive that is on its way holds its permit");
+        } else {
+            assert!(world.hooks.calls(Operation::Receive) > 2, "{act:?}");
+            world.hooks.mend(Operation::Receive);
+            world.queue.send("a");
+            let found = world.next(&mut source, SECOND * 3).await;
+            assert!(matches!(found, Some(Ok(Some(Event::Batch(_))))), "{act:?}: {found:?}");
+            world.checkpoint(&mut source, 1).await;
+        }
+        world.drain(&mut source).await.expect("a drain");
+        assert_eq!(source.footprint().bytes, 0, "{act:?}");
+    }
 }

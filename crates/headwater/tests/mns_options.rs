@@ -39,6 +39,27 @@ fn errors(request: &SourceRequest) -> Vec<String> {
 }
 
 #[test]
+fn pollers_that_would_take_each_other_s_permits_are_told_of() {
+    let notices = |pollers, batch, undeleted| {
+        let request = with(&[("pollers", pollers), ("batchSize", batch), ("undeletedMax", undeleted)]);
+        let notices = MnsSourceFactory::new().check(&request).expect("good options").notices;
+        notices.into_iter().filter(|notice| notice.contains("`undeletedMax`")).collect::<Vec<_>>()
+    };
+    for (pollers, batch, undeleted) in [("64", "16", "1024"), ("4", "16", "64"), ("1", "1", "1")] {
+        assert_eq!(notices(pollers, batch, undeleted), [""; 0], "{pollers} × {batch} fit into {undeleted}");
+    }
+    for (pollers, batch, undeleted, product, fewer) in
+        [("64", "16", "1023", "= 1024", "Use 63 or fewer"), ("2", "16", "10", "= 32", "Use 1 or fewer")]
+    {
+        let said = notices(pollers, batch, undeleted).join("\n");
+        let most = format!("`undeletedMax` is {undeleted}");
+        for part in [product, fewer, most.as_str()] {
+            assert!(said.contains(part), "`{part}` is missing in: {said}");
+        }
+    }
+}
+
+#[test]
 fn everything_wrong_is_said_at_once() {
     let wrong = [
         ("endpoint", "ftp://example.com"),

@@ -306,7 +306,21 @@ impl<'a> Reader<'a> {
             let notice = "`batchSize` is 1, the SMQ connector's default: 16 would save 15 of 16 billed receive calls";
             self.notices.push(notice.into());
         }
+        self.notices.extend(settings.pollers.and_then(|pollers| crowded(pollers, limits)));
     }
+}
+
+/// What to say of pollers that would wait for each other: a receive begins under permits for all that it may bring.
+fn crowded(pollers: u32, limits: &Limits) -> Option<String> {
+    let (batch, most) = (limits.batch_max, limits.undeleted_max);
+    let all = u64::from(pollers) * u64::from(batch);
+    (all > u64::from(most)).then(|| {
+        format!(
+            "`pollers` × `batchSize` is {pollers} × {batch} = {all}, and `undeletedMax` is {most}: receives on their way would take each \
+             other's permits, so that fewer run, or ask for less. Use {} or fewer `pollers`, or an `undeletedMax` of more than {all}",
+            (most / batch).max(1)
+        )
+    })
 }
 
 /// A format's mistake under the option it is about, so that whoever knows the option's place can point at it.

@@ -143,7 +143,7 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         "pollers",
         Integer(1, 64),
         Some("4"),
-        "Receives that run side by side at most, and deletes likewise; how many do follows the load. See docs/performance.md.",
+        "Receives that run side by side at most, and deletes likewise; how many do follows the load. Each has room for batchSize messages within undeletedMax, or a start-up line says so. See docs/performance.md.",
     ),
     option(
         "objective",

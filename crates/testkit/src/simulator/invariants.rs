@@ -157,3 +157,22 @@ pub fn counts_honestly(claimed: u64, deleted: u64) -> Result<(), Violation> {
 pub fn failed_for_a_reason(error: &str, given: bool) -> Result<(), Violation> {
     require(given, "G5", || format!("the job failed, and nothing was done to it: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_that_outlives_its_receive_is_seen() {
+        for (receives, running) in [(0, 0), (2, 2), (1, 2)] {
+            assert_eq!(
+                no_leaked_permit(receives, running),
+                Ok(()),
+                "an answer that is on its way is a receive that runs"
+            );
+        }
+        let leaked = no_leaked_permit(2, 1).expect_err("nobody waits for the second answer");
+        assert_eq!(leaked.id, "G4");
+        assert!(leaked.seen.contains("permits of 2 receives are held, and 1 are running"), "{leaked}");
+    }
+}
