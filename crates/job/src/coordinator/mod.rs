@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, select_all};
 use headwater_core::{
-    CheckpointId, CheckpointStore, Clock, Committable, Event, Mono, Plan, Sink, Source, SourceError, StoreError,
+    Alarm, CheckpointId, CheckpointStore, Clock, Committable, Event, Mono, Plan, Sink, Source, SourceError, StoreError,
 };
 use tokio::sync::watch;
 
@@ -108,6 +108,8 @@ pub struct Runner {
     /// Away while a save is running: the save owns it.
     store: Option<Box<dyn CheckpointStore>>,
     clock: Arc<dyn Clock>,
+    /// For looking around, which nearly every event forestalls.
+    look: Alarm,
     options: RunOptions,
     stop: watch::Receiver<bool>,
     stopper: Stopper,
@@ -185,6 +187,7 @@ impl Runner {
             store: Some(store),
             quiet_since: clock.now(),
             told: clock.now(),
+            look: Alarm::new(Arc::clone(&clock)),
             clock,
             options,
             stop,
@@ -282,6 +285,7 @@ impl Runner {
         asked.sort_by_key(|(i, _)| (*i + live.len() - turn) % live.len());
         let numbers: Vec<usize> = asked.iter().map(|(i, _)| *i).collect();
         let look = self.options.until_idle.map_or(LOOK_MAX, |period| (period / 10).clamp(LOOK_MIN, LOOK_MAX));
+        let look = self.clock.now() + look;
         let stopping = polls_end.is_some();
         let clock = Arc::clone(&self.clock);
         let stop = &mut self.stop;
@@ -295,7 +299,7 @@ impl Runner {
                 Wake::Overdue
             }
             (event, at, _) = select_all(asked.into_iter().map(|(_, next)| next)) => Wake::Event(numbers[at], event),
-            () = self.clock.sleep(look) => Wake::Look,
+            () = self.look.until(look) => Wake::Look,
         }
     }
 
