@@ -1,9 +1,10 @@
 //! What ends a batch: rows, bytes, or that nothing more is waiting.
 
 use headwater_core::Event;
-use headwater_queue_source::QueueSource;
-use headwater_testkit::MemoryQueueOptions;
+use headwater_queue_source::{Objective, QueueSource};
+use headwater_testkit::{MemoryQueueOptions, Operation};
 
+use crate::hooked::Act;
 use crate::world::{SECOND, World};
 
 /// Rows and messages of the next batch, which must come without waiting.
@@ -45,6 +46,18 @@ async fn a_batch_ends_with_the_message_that_reaches_a_mebibyte() {
     (0..16).for_each(|_| _ = world.queue.send("blow\n".repeat(100)));
     assert_eq!(batch(&world, &mut source).await, (1_100, 11));
     assert_eq!(batch(&world, &mut source).await, (500, 5));
+}
+
+#[tokio::test]
+async fn answers_that_come_one_close_behind_the_other_are_one_batch() {
+    let world = World::new();
+    let mut config = World::config();
+    // Two polls from the start.
+    config.objective = Objective::Latency;
+    world.hooks.make(Operation::Receive, Act::Soon);
+    (0..320).for_each(|_| _ = world.queue.send("one"));
+    let mut source = world.source(config).await;
+    assert_eq!(batch(&world, &mut source).await, (320, 320));
 }
 
 #[tokio::test]

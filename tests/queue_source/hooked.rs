@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -73,6 +74,8 @@ pub(crate) enum Act {
     FailLate(QueueErrorKind),
     /// A receive is answered empty at once.
     Empty,
+    /// Works, but not at once: when the task gets its next turn, as if the answer was there already.
+    Soon,
     /// Works after this time.
     Late(Duration),
     /// It happens, and nobody hears of it.
@@ -171,6 +174,18 @@ impl Hooked {
                 Err(fail(kind))
             }
             Some(Act::Empty) => Ok(true),
+            Some(Act::Soon) => {
+                let mut asked = false;
+                std::future::poll_fn(|context| {
+                    if std::mem::replace(&mut asked, true) {
+                        return Poll::Ready(());
+                    }
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+                Ok(false)
+            }
             Some(Act::Late(pause)) => {
                 self.clock.sleep(pause).await;
                 Ok(false)

@@ -42,11 +42,11 @@ impl std::fmt::Debug for Decoding {
 pub(crate) struct Decoded {
     /// The rows, and every message that is now handed out, with or without rows.
     pub(crate) batch: Batch,
-    /// The bodies of those messages, in the same order.
+    /// The bodies of those messages, in the same order, if they are kept.
     pub(crate) bodies: Vec<Bytes>,
     /// The bad ones among them, by their place, with what is wrong.
     pub(crate) bad: Vec<(usize, Reason, Vec<BadRecord>)>,
-    /// Where the records of those messages lie in the source's own log, in the same order.
+    /// Where the records of those messages lie in the source's own log, in the same order, if there is one.
     pub(crate) places: Vec<Option<Place>>,
     /// Messages to be left in the queue.
     pub(crate) left: Vec<MessageKey>,
@@ -54,6 +54,13 @@ pub(crate) struct Decoded {
     pub(crate) bytes: usize,
     /// The message that ends the source, under [`BadRecords::Fail`].
     pub(crate) failure: Option<SourceError>,
+}
+
+/// What is wanted of the messages besides their rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    pub(crate) bodies: bool,
+    pub(crate) places: bool,
 }
 
 /// What is wrong with a body: nothing, mostly; and a piece of it, where that may be shown.
@@ -93,6 +100,7 @@ impl Decoding {
         config: &SourceConfig,
         meter: &Meter,
         waiting: &mut VecDeque<Inbound>,
+        keep: Keep,
     ) -> Result<Decoded, SourceError> {
         let mut messages = Vec::with_capacity(waiting.len());
         let (mut bodies, mut bad, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -128,8 +136,12 @@ impl Decoding {
                 }
             }
             bytes += inbound.body.len();
-            bodies.push(inbound.body);
-            places.push(inbound.place);
+            if keep.bodies {
+                bodies.push(inbound.body);
+            }
+            if keep.places {
+                places.push(inbound.place);
+            }
             let end = self.decoder.rows();
             messages.push(MessageRows { meta: inbound.meta, rows: at..end });
             at = end;

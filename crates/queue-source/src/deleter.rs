@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use headwater_core::{DeleteOutcome, Handle, SourceError};
-use headwater_ledger::{DeleteBatch, DeleteToken, MessageKey};
+use headwater_core::{Alarm, DeleteOutcome, Handle, SourceError};
+use headwater_ledger::{DeleteBatch, DeleteToken, Mono};
 
 use crate::state::{Shared, State};
 
@@ -11,8 +11,13 @@ use crate::state::{Shared, State};
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut deleter = Deleter { shared, running: None };
     let shared = Arc::clone(&deleter.shared);
+    let mut alarm = Alarm::new(Arc::clone(&shared.clock));
+    let mut next = None;
     loop {
-        let batch = ready(&shared).await;
+        let batch = match next.take() {
+            Some(batch) => batch,
+            None => ready(&shared, &mut alarm).await,
+        };
         deleter.running = Some(batch.token);
         let handles: Vec<Handle> = batch.entries.iter().map(|(_, handle)| handle.clone()).collect();
         shared.meter.calls_delete.increment(1);
@@ -33,8 +38,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         };
         deleter.running = None;
-        let keys: Vec<_> = batch.entries.iter().map(|(key, _)| *key).collect();
-        settle(&shared, batch.token, &keys, &outcomes);
+        next = settle(&shared, &batch, &outcomes, true);
     }
 }
 
@@ -48,7 +52,8 @@ impl Drop for Deleter {
     fn drop(&mut self) {
         if let Some(token) = self.running {
             // No outcome: it may have happened.
-            settle(&self.shared, token, &[], &[]);
+            let batch = DeleteBatch { token, entries: Default::default() };
+            settle(&self.shared, &batch, &[], false);
         }
         self.shared.lock().deleting -= 1;
         if std::thread::panicking() {
@@ -58,60 +63,79 @@ impl Drop for Deleter {
     }
 }
 
-async fn ready(shared: &Shared) -> DeleteBatch {
+/// Waits until there is something to delete.
+async fn ready(shared: &Shared, alarm: &mut Alarm) -> DeleteBatch {
     loop {
         let woken = shared.deleters.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        #[cfg(feature = "traps")]
-        if shared.config.limits.has_trap(headwater_ledger::Trap::DeletesAfterRows) && !shared.lock().inbox.is_empty() {
-            woken.await;
-            continue;
-        }
         let deadline = {
             let mut state = shared.lock();
-            let batch = state.ledger.next_deletes(shared.clock.now());
-            let retry = state.ledger.next_retry();
-            if let Some(batch) = batch {
-                // One is woken at a time, and wakes the next if there is more, or a time to be waited for.
-                if batch.entries.len() >= state.ledger.limits().delete_max as usize || retry.is_some() {
-                    shared.deleters.notify_one();
-                }
+            if let Some(batch) = begin(shared, &mut state, shared.clock.now()) {
                 return batch;
             }
-            retry
+            state.ledger.next_retry()
         };
         match deadline {
-            Some(at) => tokio::select! { biased; () = woken => {}, () = shared.clock.sleep_until(at) => {} },
+            Some(at) => tokio::select! { biased; () = woken => {}, () = alarm.until(at) => {} },
             None => woken.await,
         }
     }
 }
 
+/// Takes what is ready, if something is.
+fn begin(shared: &Shared, state: &mut State, now: Mono) -> Option<DeleteBatch> {
+    #[cfg(feature = "traps")]
+    if shared.config.limits.has_trap(headwater_ledger::Trap::DeletesAfterRows) && !state.inbox.is_empty() {
+        return None;
+    }
+    let batch = state.ledger.next_deletes(now)?;
+    state.delete_calls += 1;
+    // One is woken at a time, and wakes the next if there is more, or a time to be waited for.
+    if batch.entries.len() >= state.ledger.limits().delete_max as usize || state.ledger.next_retry().is_some() {
+        shared.deleters.notify_one();
+    }
+    Some(batch)
+}
+
 /// Lets the source's own log say, with the next thing it says, which of its messages need no further delete.
-fn note_confirmed(state: &mut State, keys: &[MessageKey], outcomes: &[DeleteOutcome]) {
+fn note_confirmed(state: &mut State, batch: &DeleteBatch, outcomes: &[DeleteOutcome]) {
     if state.ledger.limits().log.is_none() {
         return;
     }
-    let deleted = keys.iter().zip(outcomes).filter(|(_, outcome)| **outcome == DeleteOutcome::Deleted);
-    let confirmed: Vec<_> = deleted.map(|(key, _)| *key).filter(|key| state.ledger.is_deleted(*key)).collect();
+    let deleted = batch.entries.iter().zip(outcomes).filter(|(_, outcome)| **outcome == DeleteOutcome::Deleted);
+    let confirmed: Vec<_> = deleted.map(|((key, _), _)| *key).filter(|key| state.ledger.is_deleted(*key)).collect();
     state.log.confirmed.extend(confirmed);
 }
 
-fn settle(shared: &Shared, token: DeleteToken, keys: &[MessageKey], outcomes: &[DeleteOutcome]) {
+/// Ends a call; its deleter may go on with what is ready by now.
+fn settle(shared: &Shared, batch: &DeleteBatch, outcomes: &[DeleteOutcome], goes_on: bool) -> Option<DeleteBatch> {
     let now = shared.clock.now();
-    let mut state = shared.lock();
-    let report = state.ledger.delete_done(token, outcomes, now);
+    let mut guard = shared.lock();
+    let state = &mut *guard;
+    let report = state.ledger.delete_done(batch.token, outcomes, now);
+    state.delete_calls = state.delete_calls.saturating_sub(1);
     state.totals.deleted += u64::from(report.confirmed);
     if report.confirmed > 0 {
         state.last_activity = now;
     }
-    note_confirmed(&mut state, keys, outcomes);
-    shared.meter.gauges(&state, shared.clock.now());
-    drop(state);
+    note_confirmed(state, batch, outcomes);
+    let next = if goes_on { begin(shared, state, now) } else { None };
+    if state.delete_calls > 0 {
+        shared.meter.gauges_soon(state, now);
+    } else {
+        shared.meter.gauges(state, now);
+    }
+    let concerns_consumer = state.concerns_consumer();
+    drop(guard);
     shared.meter.deleted.increment(u64::from(report.confirmed));
     shared.meter.failed_deletes.increment(u64::from(report.stale + report.given_up));
-    shared.consumer.notify_one();
+    if concerns_consumer {
+        shared.consumer.notify_one();
+    }
     shared.pollers.notify_one();
-    shared.deleters.notify_one();
+    if !goes_on {
+        shared.deleters.notify_one();
+    }
+    next
 }

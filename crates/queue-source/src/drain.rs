@@ -84,6 +84,6 @@ pub(crate) fn give_up_releases(shared: &Shared) -> (u64, u64) {
     for key in left.keys() {
         state.ledger.release_done(*key);
     }
-    shared.meter.gauges(&state, shared.clock.now());
+    shared.meter.gauges(&mut state, shared.clock.now());
     (state.released, left.len() as u64)
 }

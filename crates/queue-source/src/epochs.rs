@@ -18,7 +18,7 @@ impl QueueSource {
         let returning = !state.returning.is_empty() || !state.extends.returns.is_empty();
         state.ages.committed(id);
         state.last_activity = self.shared.clock.now();
-        self.shared.meter.gauges(&state, self.shared.clock.now());
+        self.shared.meter.gauges(&mut state, self.shared.clock.now());
         drop(state);
         if returning {
             if self.returner.is_empty() {

@@ -174,7 +174,7 @@ impl Letters {
         let letter = self.open.entry(number).or_insert_with(|| {
             self.next += 1;
             self.letter_bytes += held.body.len() as u64;
-            let (meta, body, rows) = (held.meta.detached(), held.body.clone(), held.rows);
+            let (meta, body, rows) = (held.meta.detached(), Bytes::copy_from_slice(&held.body), held.rows);
             DeadLetter { meta, body, reason, errors: Vec::new(), wrong: 0, rows }
         });
         letter.wrong += wrong.len();

@@ -152,7 +152,7 @@ impl QueueSource {
         state.log.segments.retain(|segment, _| !gone.contains(segment));
         let used = state.log.used();
         state.ledger.note_log_used(used);
-        self.shared.meter.gauges(&state, self.shared.clock.now());
+        self.shared.meter.gauges(&mut state, self.shared.clock.now());
     }
 
     /// The part of a snapshot about the log, cut together with the ledger's barrier; `state` is locked for both.

@@ -1,11 +1,17 @@
 //! Metrics, through the `metrics` facade. Labels: job, table, queue; never ids.
 
+use std::time::Duration;
+
+use headwater_core::Clock;
 use headwater_ledger::{ExtendOutcome, Mono};
 use metrics::{Counter, Gauge};
 
 use crate::bodies::Bodies;
 use crate::bound::Footprint;
 use crate::state::State;
+
+/// How old gauges may be while they change with every answer. 10 ms: a scraper comes every few seconds.
+const GAUGES_EVERY: Duration = Duration::from_millis(10);
 
 /// The handles of one source's metrics.
 #[derive(Clone)]
@@ -127,7 +133,25 @@ impl Meter {
         counter.increment(1);
     }
 
-    pub(crate) fn gauges(&self, state: &State, now: Mono) {
+    /// Sets the gauges, unless that was a moment ago: for changes after which more is to come, until somebody who waits
+    /// [sets them for certain](Self::gauges_if_stale).
+    pub(crate) fn gauges_soon(&self, state: &mut State, now: Mono) {
+        state.gauges_stale = true;
+        if now.since(state.gauges_set) >= GAUGES_EVERY {
+            self.gauges(state, now);
+        }
+    }
+
+    /// Sets the gauges if something has changed since they were.
+    pub(crate) fn gauges_if_stale(&self, state: &mut State, clock: &dyn Clock) {
+        if state.gauges_stale {
+            self.gauges(state, clock.now());
+        }
+    }
+
+    /// Sets the gauges.
+    pub(crate) fn gauges(&self, state: &mut State, now: Mono) {
+        (state.gauges_set, state.gauges_stale) = (now, false);
         let counts = state.ledger.counts();
         self.ledger_bytes.set(state.ledger.memory_bytes() as f64);
         self.oldest_uncommitted.set(state.ages.oldest().map_or(0.0, |since| now.since(since).as_secs_f64()));

@@ -129,6 +129,11 @@ impl Pace {
         self.taken
     }
 
+    /// Polls on their way.
+    pub(crate) fn polling(&self) -> u32 {
+        self.polling
+    }
+
     /// A seated poller begins a poll. It ends in one [`ended`](Self::ended) or [`cut`](Self::cut).
     pub(crate) fn begin(&mut self) -> PollNumber {
         self.polling += 1;

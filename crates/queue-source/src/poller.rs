@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Message, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind};
+use bytes::Bytes;
+use headwater_core::{
+    Alarm, Message, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind, WallMs,
+};
 use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
 
 use crate::config::SkippedByTime;
+use crate::gather::Tell;
 use crate::leases;
 use crate::log::Incoming;
-use crate::pace::Outcome;
+use crate::meter::Meter;
+use crate::pace::{Outcome, Pause};
 use crate::seats::{self, Seated};
 use crate::server_clock::sent_at;
 use crate::state::{Inbound, Shared, State, known_lease};
@@ -23,94 +28,140 @@ const NO_WAIT: Duration = Duration::from_millis(500);
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut seated = Seated::new(&shared);
     let mut careful = Careful::default();
-    while let Some(grant) = admitted(&shared, &mut seated).await {
-        seated.begin(grant);
+    let mut alarm = Alarm::new(Arc::clone(&shared.clock));
+    let mut next = None;
+    loop {
+        let Some((grant, sent)) = (match next.take() {
+            Some(granted) => Some(granted),
+            None => admitted(&shared, &mut seated, &mut alarm).await,
+        }) else {
+            return;
+        };
         let request = ReceiveRequest { max: careful.max(grant.max_messages), wait: shared.config.wait };
-        let sent = shared.clock.now();
         shared.meter.calls_receive.increment(1);
-        let answer = match shared.queue.receive(request).await {
+        let turn = match shared.queue.receive(request).await {
             Ok(received) => {
                 careful.readable(received.messages.is_empty());
-                Ok(take(&shared, grant, &request, sent, received))
+                take(&shared, &mut seated, grant, &request, sent, received)
             }
             Err(error) => {
-                abandon(&shared, grant, error.kind);
+                let turn = abandon(&shared, &mut seated, grant, error.kind);
                 let lease = known_lease(shared.lock().lease);
                 match careful.after(error, shared.config.unreadable_max, &request, (shared.clock.now(), lease)) {
-                    Ok(error) => Err(error),
+                    Ok(error) => {
+                        let pause = turn.pause.map(|pause| pause.time).unwrap_or_default();
+                        tracing::warn!(queue = %shared.queue_name, %error, ?pause, "receive failed, trying again");
+                    }
                     Err(fatal) => {
-                        seated.ended(Outcome::Failed);
                         shared.fail(fatal);
                         return;
                     }
                 }
+                turn
             }
         };
-        let pause = seated.ended(*answer.as_ref().unwrap_or(&Outcome::Failed));
-        if let Err(error) = answer {
-            let pause = pause.map(|pause| pause.time).unwrap_or_default();
-            tracing::warn!(queue = %shared.queue_name, %error, ?pause, "receive failed, trying again");
-        }
-        if let Some(pause) = pause {
+        next = turn.next;
+        if let Some(pause) = turn.pause {
+            // Permits that this one leaves are for another.
+            shared.pollers.notify_one();
             seats::pause(&shared, pause).await;
         }
     }
 }
 
+/// What follows from the end of a receive for its poller: a pause, or the next receive at once. Neither: it asks for leave.
+struct Turn {
+    pause: Option<Pause>,
+    next: Option<(Grant, Mono)>,
+}
+
 /// Ends a receive without an answer. It may have leased messages all the same.
-fn abandon(shared: &Shared, grant: Grant, kind: QueueErrorKind) {
+fn abandon(shared: &Shared, seated: &mut Seated, grant: Grant, kind: QueueErrorKind) -> Turn {
     let now = shared.clock.now();
     let mut state = shared.lock();
     state.ledger.abandon(grant.ticket);
+    let pause = seated.ended(Outcome::Failed, &mut state);
     state.last_activity = now;
     if kind != QueueErrorKind::Throttled {
         state.maybe_leased(now);
     }
+    let concerns_consumer = state.concerns_consumer();
     drop(state);
-    shared.pollers.notify_one();
+    if concerns_consumer {
+        shared.consumer.notify_one();
+    }
+    Turn { pause, next: None }
 }
 
-/// Waits for a seat, and on it for leave to receive; `None` when the source stops.
-async fn admitted(shared: &Shared, seated: &mut Seated) -> Option<Grant> {
+/// What a seated poller is told when it asks for leave to receive.
+enum Leave {
+    Granted(Grant),
+    Blocked,
+    Crowded,
+    Full,
+    Stopping,
+}
+
+/// Asks for leave to receive; `state` is locked, and nothing is forgotten that was due at `now`.
+fn ask(shared: &Shared, state: &mut State, seated: &mut Seated, now: Mono) -> Leave {
+    if state.stopping {
+        return Leave::Stopping;
+    }
+    if state.pace.is_crowded() {
+        return Leave::Crowded;
+    }
+    if state.ledger.full_for(now).is_some_and(|t| t >= state.ledger.limits().full_patience) {
+        return Leave::Full;
+    }
+    // What is held comes before what may be: no new message while leases wait for their extension.
+    if state.extends_overdue(now) {
+        return Leave::Blocked;
+    }
+    let Ok(grant) = state.ledger.begin_receive(now) else { return Leave::Blocked };
+    seated.begin(grant, state);
+    // One is woken at a time, and wakes the next if there is leave for more.
+    if state.ledger.can_receive().is_ok() {
+        shared.pollers.notify_one();
+    }
+    Leave::Granted(grant)
+}
+
+/// Waits for a seat, and on it for leave to receive; `None` when the source stops. With when that was.
+async fn admitted(shared: &Shared, seated: &mut Seated, alarm: &mut Alarm) -> Option<(Grant, Mono)> {
     while seated.sit().await {
         let woken = shared.pollers.notified();
         tokio::pin!(woken);
-        woken.as_mut().enable();
-        let (until, full) = {
-            let mut state = shared.lock();
-            if state.stopping {
-                return None;
-            }
-            if state.pace.is_crowded() {
-                drop(state);
-                seated.stand_up();
-                continue;
-            }
+        // Whoever has to wait asks a second time, with its ear to the door; nearly always there is leave at once.
+        let mut listens = false;
+        let until = loop {
             let now = shared.clock.now();
+            let mut state = shared.lock();
             state.tick(now);
-            let full = state.ledger.full_for(now).is_some_and(|t| t >= state.ledger.limits().full_patience);
-            // What is held comes before what may be: no new message while leases wait for their extension.
-            if !state.extends_overdue(now) {
-                match state.ledger.begin_receive(now) {
-                    Ok(grant) if !full => {
-                        // One is woken at a time, and wakes the next if there is leave for more.
-                        if state.ledger.can_receive().is_ok() {
-                            shared.pollers.notify_one();
-                        }
-                        return Some(grant);
-                    }
-                    Ok(grant) => state.ledger.abandon(grant.ticket),
-                    Err(_) => {}
+            let leave = ask(shared, &mut state, seated, now);
+            match leave {
+                Leave::Granted(grant) => return Some((grant, now)),
+                Leave::Stopping => return None,
+                Leave::Full => {
+                    drop(state);
+                    shared.fail(full_ledger(shared));
+                    return None;
                 }
+                Leave::Crowded => break None,
+                Leave::Blocked if listens => {
+                    shared.meter.gauges_if_stale(&mut state, &*shared.clock);
+                    break Some(now + Duration::from_secs(1));
+                }
+                Leave::Blocked => {}
             }
-            (now + Duration::from_secs(1), full)
+            drop(state);
+            listens = true;
+            woken.as_mut().enable();
         };
-        if full {
-            shared.fail(full_ledger(shared));
-            return None;
+        match until {
+            // The timer is a safety net for what only time changes (grace, patience); permits come with a wake-up.
+            Some(until) => tokio::select! { biased; () = woken => {}, () = alarm.until(until) => {} },
+            None => seated.stand_up(),
         }
-        // The timer is a safety net for what only time changes (grace, patience); permits come with a wake-up.
-        tokio::select! { biased; () = woken => {}, () = shared.clock.sleep_until(until) => {} }
     }
     None
 }
@@ -129,75 +180,151 @@ fn full_ledger(shared: &Shared) -> SourceError {
     )
 }
 
-/// Screens an answer, passes fresh messages on, wakes whom it concerns.
-fn take(shared: &Shared, grant: Grant, request: &ReceiveRequest, sent: Mono, received: Received) -> Outcome {
-    let read = shared.clock.now();
-    let wall = shared.clock.wall();
+/// Screens an answer, passes fresh messages on, wakes whom it concerns; and asks for leave for the next receive.
+fn take(
+    shared: &Shared,
+    seated: &mut Seated,
+    grant: Grant,
+    request: &ReceiveRequest,
+    sent: Mono,
+    received: Received,
+) -> Turn {
+    let (read, wall) = (shared.clock.now(), shared.clock.wall());
     let got = u32::try_from(received.messages.len()).unwrap_or(u32::MAX);
     let mut outcome = judge(request, read.since(sent), got);
     let (empty, early) = (got == 0, outcome == Outcome::EmptyEarly);
-    let mut state = shared.lock();
+    let mut guard = shared.lock();
+    let state = &mut *guard;
     if let Some(said) = received.server_time {
         state.server_clock.learn(read, said);
     }
-    let retention = state.ledger.limits().retention;
-    let server_now = received.server_time.max(state.server_clock.likely(read));
-    let deliver = |m: &Message| {
-        let lease_end = lease_end(shared, m, received.server_time, sent, read, state.lease);
-        delivery(m, lease_end, sent_at(m.enqueued, server_now, retention))
-    };
-    let deliveries: Vec<Delivery> = received.messages.iter().map(deliver).collect();
-    let verdicts = state.ledger.screen(grant.ticket, &deliveries);
-    state.totals.received += deliveries.len() as u64;
+    state.totals.received += u64::from(got);
     if !empty || early {
         state.last_activity = read;
     }
-    if state.lease.is_none() {
-        learn_lease(shared, &mut state, &received.messages);
+    let first_lease = state.lease.is_none().then(|| learnt_from(&received.messages)).flatten();
+    let screened = screen(shared, state, grant, received, Times { sent, read, wall });
+    if let Some(lease) = first_lease {
+        learn_lease(shared, state, lease);
     }
-    let (mut duplicates, mut lapsed, mut fresh) = (0, 0, 0);
-    for ((message, delivery), verdict) in received.messages.into_iter().zip(&deliveries).zip(verdicts) {
-        let key = delivery.key;
+    state.totals.duplicates += screened.duplicates;
+    if screened.lapsed > 0 {
+        state.maybe_leased(read);
+    }
+    if grant.screening && !empty {
+        outcome = Outcome::Screened { known: screened.duplicates > 0 };
+    }
+    let pause = seated.ended(outcome, state);
+    state.tick(read);
+    let tell = state.gather(&shared.config, screened.inbox, screened.inbox_bytes);
+    let caught_up = empty && !early && state.inbox.is_empty();
+    let extend_sooner = state.extends_sooner();
+    let leave = if pause.is_some() { Leave::Blocked } else { ask(shared, state, seated, read) };
+    let tell_consumer = tell == Tell::Consumer || state.concerns_consumer();
+    if state.holds_back() {
+        // Whoever ends that sees to the gauges.
+        shared.meter.gauges_soon(state, read);
+    } else {
+        shared.meter.gauges(state, read);
+    }
+    drop(guard);
+
+    count(&shared.meter, got, early, &screened);
+    if caught_up {
+        shared.meter.lag.set(0.0);
+    }
+    let concerned = [
+        (screened.duplicates > 0, &shared.deleters),
+        (tell_consumer, &shared.consumer),
+        (tell == Tell::Gatherer, &shared.gatherer),
+        (screened.to_log, &shared.logger),
+        (extend_sooner, &shared.extender),
+    ];
+    concerned.iter().filter(|(concerns, _)| *concerns).for_each(|(_, whom)| whom.notify_one());
+    let next = match leave {
+        Leave::Granted(grant) => Some((grant, read)),
+        // Asked again, the same is said to somebody who can wait or end for it.
+        _ => None,
+    };
+    Turn { pause, next }
+}
+
+fn count(meter: &Meter, got: u32, early: bool, screened: &Screened) {
+    meter.received.increment(u64::from(got));
+    meter.duplicates.increment(screened.duplicates);
+    meter.left_to_lapse.increment(screened.lapsed);
+    if got == 0 {
+        meter.empty_polls.increment(1);
+        meter.early_empty_polls.increment(u64::from(early));
+    }
+}
+
+/// When a receive was sent and its answer read, by the monotonic clock, and the latter by the one on the wall.
+#[derive(Clone, Copy)]
+struct Times {
+    sent: Mono,
+    read: Mono,
+    wall: WallMs,
+}
+
+/// What became of an answer's messages.
+#[derive(Default)]
+struct Screened {
+    duplicates: u64,
+    lapsed: u64,
+    /// Messages in the inbox, and their bytes.
+    inbox: usize,
+    inbox_bytes: usize,
+    /// There are some for the source's own log.
+    to_log: bool,
+}
+
+fn screen(shared: &Shared, state: &mut State, grant: Grant, received: Received, times: Times) -> Screened {
+    let Times { sent, read, wall } = times;
+    let retention = state.ledger.limits().retention;
+    let server_now = received.server_time.max(state.server_clock.likely(read));
+    let lease = Lease {
+        longest: shared.queue.capabilities().lease_range.1,
+        margin: shared.config.lease_margin,
+        otherwise: state.lease.map(|lease| sent + lease),
+        clocks: received.server_time.map(|now| (now, read)),
+    };
+    let deliver = |m: &Message| delivery(m, lease.end(m), sent_at(m.enqueued, server_now, retention));
+    let deliveries: Vec<Delivery> = received.messages.iter().map(deliver).collect();
+    let verdicts = state.ledger.screen(grant.ticket, &deliveries);
+    let (mut screened, mut bytes) = (Screened::default(), 0);
+    let (inbox_before, log_before) = (state.inbox.len(), state.log.incoming.len());
+    let logs = shared.config.log.is_some();
+    for ((message, Delivery { key, .. }), verdict) in received.messages.into_iter().zip(deliveries).zip(verdicts) {
+        bytes += message.body.len();
         match verdict {
-            Verdict::Fresh if shared.config.log.is_some() => {
-                fresh += u64::from(to_log(shared, &mut state, Incoming { key, message, received: wall }))
+            Verdict::Fresh if logs => {
+                screened.to_log |= to_log(shared, state, Incoming { key, message, received: wall })
             }
             Verdict::Fresh => {
                 let (_, meta, body) = message.into_parts(key, &shared.queue_name, wall);
+                screened.inbox_bytes += body.len();
                 state.inbox.push_back(Inbound { meta, body, place: None });
             }
-            Verdict::Duplicate => duplicates += 1,
-            _ => lapsed += 1,
+            Verdict::Duplicate => screened.duplicates += 1,
+            _ => screened.lapsed += 1,
         }
     }
-    state.totals.duplicates += duplicates;
-    if lapsed > 0 {
-        state.maybe_leased(read);
+    screened.inbox = state.inbox.len() - inbox_before;
+    if screened.duplicates + screened.lapsed > 0 {
+        unpin(state.inbox.range_mut(inbox_before..).map(|inbound| &mut inbound.body), bytes);
+        unpin(state.log.incoming.range_mut(log_before..).map(|incoming| &mut incoming.message.body), bytes);
     }
-    state.tick(read);
-    shared.meter.gauges(&state, shared.clock.now());
-    let caught_up = empty && !early && state.inbox.is_empty();
-    let extend_sooner = state.extends_sooner();
-    drop(state);
+    screened
+}
 
-    let meter = &shared.meter;
-    meter.received.increment(deliveries.len() as u64);
-    meter.duplicates.increment(duplicates);
-    meter.left_to_lapse.increment(lapsed);
-    meter.empty_polls.increment(u64::from(empty));
-    meter.early_empty_polls.increment(u64::from(early));
-    if caught_up {
-        meter.lag.set(0.0);
+/// Copies the bodies of a few messages that are left of an answer of so many `bytes`. They may be slices of one buffer, and are
+/// held until they are decoded, or longer: a message must not hold much more memory than it has a permit for.
+fn unpin<'a>(bodies: impl Iterator<Item = &'a mut Bytes>, bytes: usize) {
+    let bodies: Vec<&mut Bytes> = bodies.collect();
+    if bodies.iter().map(|body| body.len()).sum::<usize>() < bytes / 2 {
+        bodies.into_iter().for_each(|body| *body = Bytes::copy_from_slice(body));
     }
-    shared.consumer.notify_one();
-    shared.pollers.notify_one();
-    let concerned =
-        [(fresh > 0, &shared.logger), (extend_sooner, &shared.extender), (duplicates > 0, &shared.deleters)];
-    concerned.iter().filter(|(concerns, _)| *concerns).for_each(|(_, whom)| whom.notify_one());
-    if grant.screening && !empty {
-        outcome = Outcome::Screened { known: duplicates > 0 };
-    }
-    outcome
 }
 
 fn judge(request: &ReceiveRequest, waited: Duration, got: u32) -> Outcome {
@@ -242,28 +369,36 @@ fn delivery(message: &Message, lease_end: Option<Mono>, enqueued: ServerMs) -> D
     }
 }
 
-/// The end of a lease on our monotonic clock: by the queue's own two clocks where it tells them, else from the sending of
-/// the call. A hint; nothing safe depends on it.
-fn lease_end(
-    shared: &Shared,
-    message: &Message,
-    server_time: Option<ServerMs>,
-    sent: Mono,
-    read: Mono,
-    lease: Option<Duration>,
-) -> Option<Mono> {
-    let end = match (message.next_visible, server_time) {
-        // No lease is longer, whatever an answer says.
-        (Some(end), Some(now)) => read + between(now, end).min(shared.queue.capabilities().lease_range.1),
-        _ => sent + lease?,
-    };
-    Some(end - shared.config.lease_margin)
+/// How the ends of an answer's leases are told.
+struct Lease {
+    /// No lease is longer, whatever an answer says.
+    longest: Duration,
+    margin: Duration,
+    /// The end by the sending of the call, if the lease is known.
+    otherwise: Option<Mono>,
+    /// The queue's clock when it answered, and ours when that was read.
+    clocks: Option<(ServerMs, Mono)>,
 }
 
-/// Takes the lease of the queue from a first delivery, if there is one.
-fn learn_lease(shared: &Shared, state: &mut State, messages: &[Message]) {
-    let longest = shared.queue.capabilities().lease_range.1;
-    state.lease = messages.iter().find_map(learnt_lease).filter(|lease| *lease <= longest);
+impl Lease {
+    /// The end of a lease on our monotonic clock: by the queue's own two clocks where it tells them, else from the sending of
+    /// the call. A hint; nothing safe depends on it.
+    fn end(&self, message: &Message) -> Option<Mono> {
+        let end = match (message.next_visible, self.clocks) {
+            (Some(end), Some((now, read))) => read + between(now, end).min(self.longest),
+            _ => self.otherwise?,
+        };
+        Some(end - self.margin)
+    }
+}
+
+/// The lease of a queue from a first delivery, if there is one.
+fn learnt_from(messages: &[Message]) -> Option<Duration> {
+    messages.iter().find_map(learnt_lease)
+}
+
+fn learn_lease(shared: &Shared, state: &mut State, lease: Duration) {
+    state.lease = Some(lease).filter(|lease| *lease <= shared.queue.capabilities().lease_range.1);
     if let Some(lease) = state.lease {
         leases::learnt(shared, state, lease);
     }
@@ -376,5 +511,21 @@ mod tests {
         assert_eq!(ends("x--x---x--x--x--x", second), Some(16));
         assert_eq!(ends("xx-x-x-m-x-x-x-x-", second), None, "others that can be read come in between");
         assert_eq!(ends("x-x-x-x-x-x-x-x-x", Duration::from_secs(301)), None, "too seldom to be one message");
+    }
+
+    /// Bodies of ten bytes, slices of the hundred bytes of their answer.
+    #[test]
+    fn a_few_fresh_bodies_do_not_keep_the_answer_they_came_with() {
+        for (fresh, copied) in [(4, true), (5, false)] {
+            let answer = Bytes::from(vec![b'x'; 100]);
+            let mut bodies: Vec<Bytes> = (0..fresh).map(|n| answer.slice(n * 10..n * 10 + 10)).collect();
+            unpin(bodies.iter_mut(), answer.len());
+            assert_eq!(bodies, vec![Bytes::from_static(b"xxxxxxxxxx"); fresh]);
+            drop(bodies.split_off(1));
+            // Whoever is the only one left may write where it lies.
+            drop(answer);
+            let room = bodies.remove(0).try_into_mut().map(|body| body.capacity());
+            assert_eq!(room.is_ok_and(|room| room < 100), copied, "{fresh} of 10");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater_ledger::{Grant, Ticket};
 
 use crate::pace::{Outcome, Pause, PollNumber};
-use crate::state::Shared;
+use crate::state::{Shared, State};
 
 /// What a poller gives back however it ends: the permits of its receive, its seat, its place among the pollers.
 pub(crate) struct Seated {
@@ -57,16 +57,15 @@ impl Seated {
     }
 
     /// A receive begins.
-    pub(crate) fn begin(&mut self, grant: Grant) {
+    pub(crate) fn begin(&mut self, grant: Grant, state: &mut State) {
         self.ticket = Some(grant.ticket);
-        self.poll = Some(self.shared.lock().pace.begin());
+        self.poll = Some(state.pace.begin());
     }
 
     /// A receive has ended, its ticket too. What follows from it for the pollers, and the pause of this one.
-    pub(crate) fn ended(&mut self, outcome: Outcome) -> Option<Pause> {
+    pub(crate) fn ended(&mut self, outcome: Outcome, state: &mut State) -> Option<Pause> {
         self.ticket = None;
         let poll = self.poll.take()?;
-        let mut state = self.shared.lock();
         let pause = state.pace.ended(poll, outcome);
         if state.pace.has_free() {
             self.shared.seats.notify_one();

@@ -8,8 +8,8 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use futures::future::join;
 use headwater_core::{
-    BadRecord, CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, MessageMeta, Queue, Source,
-    SourceError, SourceErrorKind, SourceState, SourceStatus,
+    Alarm, BadRecord, CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, MessageMeta, Queue,
+    Source, SourceError, SourceErrorKind, SourceState, SourceStatus,
 };
 use headwater_ledger::{MessageKey, Mono, Violation};
 use tokio::task::JoinSet;
@@ -17,12 +17,13 @@ use tokio::task::JoinSet;
 use crate::bad::Bad;
 use crate::bound::Footprint;
 use crate::config::{Rewind, SourceConfig};
-use crate::decode::{Decoded, Decoding};
+use crate::decode::{Decoded, Decoding, Keep};
 use crate::letters::{DeadLetterTarget, Letters};
 use crate::log::{self, LogSide};
 use crate::returns::{self, Returns};
 use crate::state::{Inbound, Shared};
-use crate::{deleter, drain, durable, epochs, extender, open, poller};
+use crate::waiting::Waiting;
+use crate::{deleter, drain, durable, epochs, extender, gather, open, poller};
 
 /// Any queue as an exactly-once source. See the crate's page.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub struct QueueSource {
     pollers: JoinSet<()>,
     deleters: JoinSet<()>,
     extender: JoinSet<()>,
+    gatherer: JoinSet<()>,
     restored: bool,
     pub(crate) returner: JoinSet<()>,
     polling: bool,
@@ -46,6 +48,11 @@ pub struct QueueSource {
     /// Polls that a drain cut short.
     polls_cut: u64,
     drained: Option<DrainReport>,
+    /// For the waits of `next`.
+    alarm: Alarm,
+    /// Room for messages and keys, used again for every batch.
+    inbox: VecDeque<Inbound>,
+    keys: Vec<MessageKey>,
 }
 
 impl QueueSource {
@@ -73,6 +80,7 @@ impl QueueSource {
             Some(config) => Some(log::open(config, shared.config.accept_loss).await?),
             None => None,
         };
+        let alarm = Alarm::new(Arc::clone(&shared.clock));
         let config = &shared.config;
         Ok(Self {
             bad: Bad::new(config.bad_records_window),
@@ -85,6 +93,7 @@ impl QueueSource {
             pollers: JoinSet::new(),
             deleters: JoinSet::new(),
             extender: JoinSet::new(),
+            gatherer: JoinSet::new(),
             restored: false,
             returner: JoinSet::new(),
             polling: false,
@@ -92,6 +101,9 @@ impl QueueSource {
             drain_began: None,
             polls_cut: 0,
             drained: None,
+            alarm,
+            inbox: VecDeque::new(),
+            keys: Vec::new(),
         })
     }
 
@@ -120,6 +132,9 @@ impl QueueSource {
 
     /// Pollers start with the first `next`: a restore must come before anything is received.
     pub(crate) fn start_polling(&mut self) {
+        if self.polling {
+            return;
+        }
         self.start_deleting();
         self.start_logging();
         let pollers = self.shared.config.pollers;
@@ -132,6 +147,7 @@ impl QueueSource {
         extender::begin(&mut state);
         drop(state);
         self.extender.spawn(extender::run(Arc::clone(&self.shared)));
+        self.gatherer.spawn(gather::run(Arc::clone(&self.shared)));
         for _ in 0..pollers {
             self.pollers.spawn(poller::run(Arc::clone(&self.shared)));
         }
@@ -160,33 +176,39 @@ impl QueueSource {
         if let Some(reason) = state.ledger.announce_checkpoint(now) {
             return Ok(Some(Step::Event(Event::CheckpointDue(reason))));
         }
-        if state.inbox.is_empty() {
+        if state.inbox.is_empty() || state.holds_back() {
             let ended = state.stopping && state.polling == 0 && state.log.idle();
             let deadline = state.ledger.next_deadline_besides_deletes();
+            state.consumer_looks = deadline.unwrap_or(Mono(Duration::MAX));
+            self.shared.meter.gauges_if_stale(&mut state, &*self.shared.clock);
             return Ok(Some(if ended { Step::End } else { Step::Wait(deadline) }));
         }
         // Decoded without the lock, so that screening never waits for it, and handed out before this poll returns: no
         // await lies between, so a dropped `next` cannot lose what it took.
-        let messages = std::mem::take(&mut state.inbox);
+        let messages = std::mem::replace(&mut state.inbox, std::mem::take(&mut self.inbox));
         drop(state);
-        let mut waiting = Waiting { shared: &self.shared, messages };
-        let decoded = self.decoding.run(&self.shared.config, &self.shared.meter, &mut waiting.messages);
-        drop(waiting);
-        match decoded {
-            Ok(decoded) => Ok(self.hand_out(decoded)),
+        let shared = Arc::clone(&self.shared);
+        let mut waiting = Waiting { shared: &shared, messages };
+        let keep = Keep { bodies: self.letters.is_some(), places: self.log.is_some() };
+        match self.decoding.run(&shared.config, &shared.meter, &mut waiting.messages, keep) {
+            Ok(decoded) => Ok(self.hand_out(decoded, waiting)),
             Err(error) => {
+                drop(waiting);
                 self.shared.fail(error.clone());
                 Err(error)
             }
         }
     }
 
-    fn hand_out(&mut self, decoded: Decoded) -> Option<Step> {
+    fn hand_out(&mut self, decoded: Decoded, mut waiting: Waiting<'_>) -> Option<Step> {
         let now = self.shared.clock.now();
         let exceeded = self.note(&decoded, now);
         let rows = decoded.batch.records().num_rows();
-        let keys: Vec<_> = decoded.batch.messages().iter().map(|m| m.meta.key).collect();
-        let mut state = self.shared.lock();
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.extend(decoded.batch.messages().iter().map(|m| m.meta.key));
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        waiting.give_back(&mut state);
         Self::hand_out_keys(self.log.is_some(), &mut state, &keys);
         #[cfg(feature = "traps")]
         crate::traps::delete_skipped(&self.shared, &state.ledger, decoded.batch.messages(), &mut self.deleters);
@@ -198,14 +220,17 @@ impl QueueSource {
         }
         state.totals.rows += rows as u64;
         state.last_activity = now;
-        self.shared.meter.gauges(&state, self.shared.clock.now());
         let newest = decoded.batch.messages().iter().filter_map(|m| m.meta.enqueued).max();
         if let (Some(now), Some(enqueued)) = (state.server_clock.likely(now), newest) {
             let lag = Duration::from_millis(u64::try_from(now.0.saturating_sub(enqueued.0)).unwrap_or(0));
             state.totals.lag = Some(lag);
             self.shared.meter.lag.set(lag.as_secs_f64());
         }
+        self.shared.meter.gauges(&mut state, now);
         drop(state);
+        keys.clear();
+        (self.keys, self.inbox) = (keys, std::mem::take(&mut waiting.messages));
+        drop(waiting);
         self.note_handed_out(&decoded);
         if let Some(error) = exceeded.or(decoded.failure) {
             self.shared.fail(error);
@@ -217,26 +242,6 @@ impl QueueSource {
         meter.emitted_rows.increment(rows as u64);
         meter.emitted_bytes.increment(decoded.bytes as u64);
         (rows > 0).then_some(Step::Event(Event::Batch(decoded.batch)))
-    }
-}
-
-/// Messages taken out of the inbox to be decoded. What is not used goes back in front of what pollers brought meanwhile,
-/// whatever became of the decoding.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    messages: VecDeque<Inbound>,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        self.messages.append(&mut state.inbox);
-        std::mem::swap(&mut state.inbox, &mut self.messages);
-        drop(state);
-        if std::thread::panicking() {
-            // The message it panicked at is still held by the ledger: a drain releases it.
-            self.shared.panicked("the decoder");
-        }
     }
 }
 
@@ -301,7 +306,7 @@ impl Source for QueueSource {
         let mut state = self.shared.lock();
         state.ledger = ledger;
         self.shared.found_log(&mut state, log);
-        self.shared.meter.gauges(&state, self.shared.clock.now());
+        self.shared.meter.gauges(&mut state, self.shared.clock.now());
         if self.shared.config.earlier_run != EarlierRun::Clean {
             // What the state holds may still be leased to the process that saved it.
             state.maybe_leased(now);
@@ -331,14 +336,15 @@ impl Source for QueueSource {
                 Some(Step::Event(event)) => return Ok(Some(event)),
                 Some(Step::End) => return Ok(None),
                 Some(Step::Wait(deadline)) => match deadline {
-                    Some(at) => tokio::select! { biased; () = woken => {}, () = shared.clock.sleep_until(at) => {} },
+                    Some(at) => tokio::select! { biased; () = woken => {}, () = self.alarm.until(at) => {} },
                     None => woken.await,
                 },
                 None => {}
             }
+            let now = shared.clock.now();
             let mut state = shared.lock();
-            if state.tick(shared.clock.now()) > 0 {
-                shared.meter.gauges(&state, shared.clock.now());
+            if state.tick(now) > 0 {
+                shared.meter.gauges(&mut state, now);
             }
         }
     }

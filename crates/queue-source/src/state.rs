@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::ages::Ages;
 use crate::config::SourceConfig;
 use crate::extender::Extends;
+use crate::gather::Gathering;
 use crate::leases::Leases;
 use crate::log::{LogState, Place};
 use crate::meter::Meter;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     /// For seated pollers: a permit may be free, or polling ends. One is woken, and wakes the next if there is leave for more:
     /// 64 need not look at what one can take.
     pub(crate) pollers: Notify,
+    /// For the task that lets batches gather: there is something to hold back.
+    pub(crate) gatherer: Notify,
     /// For pollers without a seat: there may be one, or polling ends. One is woken for each seat that there is more.
     pub(crate) seats: Notify,
     /// For pauses: polling ends.
@@ -70,6 +73,12 @@ pub(crate) struct State {
     pub(crate) store_keeps_parts: bool,
     pub(crate) pace: Pace,
     pub(crate) inbox: VecDeque<Inbound>,
+    pub(crate) gathering: Gathering,
+    /// When the consumer looks again by itself; the end of time if it waits to be woken.
+    pub(crate) consumer_looks: Mono,
+    /// When the gauges were set, and whether something has changed since.
+    pub(crate) gauges_set: Mono,
+    pub(crate) gauges_stale: bool,
     pub(crate) failure: Option<SourceError>,
     /// Why the queue refused a delete for good: what is committed stays in it.
     pub(crate) delete_refused: Option<SourceError>,
@@ -77,8 +86,9 @@ pub(crate) struct State {
     /// Pollers that have not ended, and how many of them pause so that nobody can say whether the queue is empty.
     pub(crate) polling: usize,
     pub(crate) pausing: usize,
-    /// Deleters that have not ended.
+    /// Deleters that have not ended, and how many of them are at a call.
     pub(crate) deleting: usize,
+    pub(crate) delete_calls: usize,
     pub(crate) server_clock: ServerClock,
     /// The lease of a received message, as far as it is known.
     pub(crate) lease: Option<Duration>,
@@ -109,6 +119,11 @@ impl State {
     /// Forgets what cannot come back any more; says how many ids that were.
     pub(crate) fn tick(&mut self, now: Mono) -> u64 {
         self.ledger.tick(now, self.server_clock.certain(now))
+    }
+
+    /// Whether the consumer has to look sooner than it will by itself. To be asked after every change that is not its own.
+    pub(crate) fn concerns_consumer(&self) -> bool {
+        self.stopping || self.ledger.next_deadline_besides_deletes().is_some_and(|at| at < self.consumer_looks)
     }
 }
 
@@ -146,12 +161,17 @@ impl Shared {
             store_keeps_parts: false,
             pace: Pace::new(&config),
             inbox: VecDeque::new(),
+            gathering: Gathering::default(),
+            consumer_looks: Mono::default(),
+            gauges_set: clock.now(),
+            gauges_stale: false,
             failure: None,
             delete_refused: None,
             stopping: false,
             polling: 0,
             pausing: 0,
             deleting: 0,
+            delete_calls: 0,
             server_clock: ServerClock::default(),
             lease,
             last_activity: clock.now(),
@@ -173,6 +193,7 @@ impl Shared {
             meter,
             state: Mutex::new(state),
             consumer: Notify::new(),
+            gatherer: Notify::new(),
             pollers: Notify::new(),
             seats: Notify::new(),
             stopped: Notify::new(),

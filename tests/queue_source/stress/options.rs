@@ -43,6 +43,8 @@ impl Options {
         let mut config = SourceConfig::new("t", Lines::factory());
         config.encoding = MessageEncoding::Raw;
         config.bad_records = one_of(random, &[BadRecords::Skip, BadRecords::DeadLetter, BadRecords::DeadLetter]);
+        // Answers that cannot be read are drawn here, and a few in a row are not one bad message.
+        config.unreadable_max = 100;
         config.wait = SECOND * one_of(random, &[0, 1, 5, 10]);
         config.backoff_max = SECOND * one_of(random, &[1, 10]);
         config.lease_policy = one_of(random, &[LeasePolicy::Auto, LeasePolicy::Extend, LeasePolicy::Absorb]);

@@ -148,7 +148,7 @@ impl Task {
         state.ledger.log_durable(&weighed, used);
         state.inbox.extend(inbound);
         state.last_activity = now;
-        shared.meter.gauges(&state, now);
+        shared.meter.gauges(&mut state, now);
         drop(state);
         shared.meter.log_syncs.increment(written.syncs);
         shared.consumer.notify_one();

@@ -499,7 +499,7 @@ mod tests {
         let late = queue.send_message(Outgoing { body: "b".into(), delay: SECOND, ..Outgoing::default() });
         assert_eq!((queue.visible().len(), queue.leased().len()), (0, 0));
         clock.advance(SECOND);
-        assert_eq!(queue.visible(), [late.clone()]);
+        assert_eq!(queue.visible(), std::slice::from_ref(&late));
         clock.advance(MemoryQueueOptions::default().retention);
         assert_eq!((queue.remaining().len(), queue.expired()), (0, vec![late]));
     }
