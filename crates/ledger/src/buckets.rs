@@ -4,6 +4,8 @@
 //! a limit on rows is then no limit on memory worth the name. Here a row costs its size and about a byte, at any number of rows, and no
 //! single insertion moves more than one bucket.
 
+use crate::bucket::Bucket;
+
 /// Rows a bucket holds on average when the table grows. 48: a search reads about a kilobyte in sequence, and what a bucket
 /// costs by itself (its vector of 24 bytes) is half a byte a row.
 const FULL: usize = 48;
@@ -11,29 +13,26 @@ const FULL: usize = 48;
 /// Rows a bucket holds on average when the table shrinks. 32, two thirds of `FULL`, so that growing and shrinking do not alternate.
 const SPARSE: usize = 32;
 
-/// Rows by which a bucket grows. 2: on average one of 48 is free.
-const STEP: usize = 2;
-
 /// Buckets listed together. 512, or 12 KiB: the list of buckets does not double either.
 const BLOCK: usize = 512;
 
 /// See the module. Equal rows are not told apart: whoever inserts knows that the row is not in here.
 #[derive(Clone, Debug)]
-pub(crate) struct Buckets<T> {
-    blocks: Vec<Vec<Vec<T>>>,
+pub(crate) struct Buckets<B> {
+    blocks: Vec<Vec<B>>,
     buckets: usize,
     len: usize,
-    /// Rows there is memory for, in all buckets.
-    room: usize,
+    /// Bytes of all buckets.
+    bytes: usize,
 }
 
-impl<T> Default for Buckets<T> {
+impl<B> Default for Buckets<B> {
     fn default() -> Self {
-        Self { blocks: Vec::new(), buckets: 0, len: 0, room: 0 }
+        Self { blocks: Vec::new(), buckets: 0, len: 0, bytes: 0 }
     }
 }
 
-impl<T: Copy> Buckets<T> {
+impl<B: Bucket> Buckets<B> {
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
@@ -49,61 +48,55 @@ impl<T: Copy> Buckets<T> {
         if place < self.buckets { place } else { place & (mask >> 1) }
     }
 
-    fn bucket(&self, place: usize) -> &Vec<T> {
+    fn bucket(&self, place: usize) -> &B {
         &self.blocks[place / BLOCK][place % BLOCK]
     }
 
-    fn bucket_mut(&mut self, place: usize) -> &mut Vec<T> {
+    fn bucket_mut(&mut self, place: usize) -> &mut B {
         &mut self.blocks[place / BLOCK][place % BLOCK]
     }
 
-    pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<&T> {
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(&B::Row) -> bool) -> Option<B::Row> {
         // Nothing is deleted or unconfirmed most of the time.
-        if self.is_empty() { None } else { self.bucket(self.place(hash)).iter().find(|row| is(row)) }
+        if self.is_empty() { None } else { self.bucket(self.place(hash)).find(hash, is) }
     }
 
-    /// The row, to be changed in anything but its hash.
-    pub(crate) fn find_mut(&mut self, hash: u64, is: impl Fn(&T) -> bool) -> Option<&mut T> {
+    /// The bucket in which a row of this hash would be.
+    pub(crate) fn bucket_of(&mut self, hash: u64) -> Option<&mut B> {
         if self.is_empty() {
             return None;
         }
         let place = self.place(hash);
-        self.bucket_mut(place).iter_mut().find(|row| is(row))
+        Some(self.bucket_mut(place))
     }
 
-    pub(crate) fn insert(&mut self, hash: u64, row: T, hash_of: impl Fn(&T) -> u64) {
+    pub(crate) fn insert(&mut self, hash: u64, row: B::Row, hash_of: impl Fn(&B::Row) -> u64) {
         if self.buckets == 0 {
-            self.add_bucket(Vec::new());
+            self.add_bucket(B::default());
         }
         let place = self.place(hash);
         let bucket = self.bucket_mut(place);
-        let before = bucket.capacity();
-        if bucket.len() == before {
-            bucket.reserve_exact(STEP);
-        }
-        bucket.push(row);
-        let grown = bucket.capacity() - before;
-        self.room += grown;
+        let before = bucket.bytes();
+        bucket.push(hash, row);
+        let grown = bucket.bytes() - before;
+        self.bytes += grown;
         self.len += 1;
         if self.len > self.buckets * FULL {
             self.split(hash_of);
         }
     }
 
-    pub(crate) fn remove(&mut self, hash: u64, is: impl Fn(&T) -> bool) -> Option<T> {
+    pub(crate) fn remove(&mut self, hash: u64, is: impl Fn(&B::Row) -> bool) -> Option<B::Row> {
         if self.is_empty() {
             return None;
         }
         let place = self.place(hash);
         let bucket = self.bucket_mut(place);
-        let at = bucket.iter().position(is)?;
-        let row = bucket.swap_remove(at);
-        let before = bucket.capacity();
-        if before - bucket.len() > 2 * STEP {
-            bucket.shrink_to(bucket.len() + STEP);
-        }
-        let freed = before - bucket.capacity();
-        self.room -= freed;
+        let before = bucket.bytes();
+        let row = bucket.take(hash, is)?;
+        let freed = before - bucket.bytes();
+        self.bytes -= freed;
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
@@ -114,26 +107,26 @@ impl<T: Copy> Buckets<T> {
     }
 
     /// Every row, in an order that depends on the history of the table.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.blocks.iter().flatten().flatten()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = B::Row> {
+        self.blocks.iter().flatten().flat_map(B::rows)
     }
 
     /// Every row whose hash ends in six bits that `parts` has, and perhaps some others: as many rows are passed over as a small
     /// table has, and none in a large one.
-    pub(crate) fn iter_parts(&self, parts: u64) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter_parts(&self, parts: u64) -> impl Iterator<Item = B::Row> {
         let told_apart = self.buckets >= 64;
         let wanted = move |place: usize| !told_apart || parts >> (place % 64) & 1 == 1;
         let buckets = self.blocks.iter().flatten().enumerate();
-        buckets.filter(move |(place, _)| wanted(*place)).flat_map(|(_, bucket)| bucket)
+        buckets.filter(move |(place, _)| wanted(*place)).flat_map(|(_, bucket)| bucket.rows())
     }
 
     /// The bytes it takes, but for the allocator's own.
     pub(crate) fn memory_bytes(&self) -> usize {
         let lists: usize = self.blocks.iter().map(Vec::capacity).sum();
-        self.blocks.capacity() * size_of::<Vec<Vec<T>>>() + lists * size_of::<Vec<T>>() + self.room * size_of::<T>()
+        self.blocks.capacity() * size_of::<Vec<B>>() + lists * size_of::<B>() + self.bytes
     }
 
-    fn add_bucket(&mut self, bucket: Vec<T>) {
+    fn add_bucket(&mut self, bucket: B) {
         match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {
             Some(block) => block.push(bucket),
             None => self.blocks.push(vec![bucket]),
@@ -146,19 +139,20 @@ impl<T: Copy> Buckets<T> {
         place & !(1 << place.ilog2())
     }
 
-    fn split(&mut self, hash_of: impl Fn(&T) -> u64) {
+    fn split(&mut self, hash_of: impl Fn(&B::Row) -> u64) {
         let new = self.buckets;
-        self.add_bucket(Vec::new());
+        self.add_bucket(B::default());
         let rows = std::mem::take(self.bucket_mut(Self::parent(new)));
-        self.room -= rows.capacity();
-        let go = rows.iter().filter(|row| self.place(hash_of(row)) == new).count();
-        let (mut stay, mut gone) = (Vec::with_capacity(rows.len() - go), Vec::with_capacity(go));
-        for row in rows {
-            if self.place(hash_of(&row)) == new { gone.push(row) } else { stay.push(row) }
+        self.bytes -= rows.bytes();
+        let (gone, stay): (Vec<_>, Vec<_>) =
+            rows.rows().map(|row| (hash_of(&row), row)).partition(|(hash, _)| self.place(*hash) == new);
+        for (place, rows) in [(Self::parent(new), stay), (new, gone)] {
+            let bucket = self.bucket_mut(place);
+            bucket.reserve(rows.len());
+            rows.into_iter().for_each(|(hash, row)| bucket.push(hash, row));
+            let bytes = bucket.bytes();
+            self.bytes += bytes;
         }
-        self.room += stay.capacity() + gone.capacity();
-        *self.bucket_mut(Self::parent(new)) = stay;
-        *self.bucket_mut(new) = gone;
     }
 
     fn merge(&mut self) {
@@ -167,13 +161,12 @@ impl<T: Copy> Buckets<T> {
             self.blocks.pop();
         }
         self.buckets -= 1;
-        let freed = rows.capacity();
+        let freed = rows.bytes();
         let parent = self.bucket_mut(Self::parent(self.buckets));
-        let before = parent.capacity();
-        parent.reserve_exact(rows.len());
-        parent.extend(rows);
-        let grown = parent.capacity() - before;
-        self.room = self.room + grown - freed;
+        let before = parent.bytes();
+        parent.merge(&rows);
+        let after = parent.bytes();
+        self.bytes = self.bytes + after - before - freed;
     }
 }
 
@@ -191,7 +184,7 @@ mod tests {
     /// Against a set, through growth over many buckets, decay to nothing, and growth again.
     #[test]
     fn it_is_a_set() {
-        let mut table = Buckets::<u64>::default();
+        let mut table = Buckets::<Vec<u64>>::default();
         let mut model = BTreeSet::new();
         let mut random = 3_u64;
         for step in 0..200_000_u64 {
@@ -211,15 +204,16 @@ mod tests {
             if step % 5_000 == 0 {
                 for parts in [0, 1 << (random % 64), random, u64::MAX] {
                     let part = |n: &&u64| parts >> (hash(n) % 64) & 1 == 1;
-                    let found: BTreeSet<_> = table.iter_parts(parts).filter(part).collect();
-                    assert_eq!(found, model.iter().filter(part).collect());
-                    assert!(table.len() < 5_000 || table.iter_parts(parts).all(|n| part(&n)), "rows of other parts");
+                    let found: BTreeSet<_> = table.iter_parts(parts).filter(|n| part(&n)).collect();
+                    assert_eq!(found, model.iter().copied().filter(|n| part(&n)).collect());
+                    assert!(table.len() < 5_000 || table.iter_parts(parts).all(|n| part(&&n)), "rows of other parts");
                 }
-                assert_eq!(table.room, table.blocks.iter().flatten().map(Vec::capacity).sum());
-                assert_eq!(table.iter().copied().collect::<BTreeSet<_>>(), model);
+                assert_eq!(table.bytes, table.blocks.iter().flatten().map(Bucket::bytes).sum::<usize>());
+                assert_eq!(table.iter().collect::<BTreeSet<_>>(), model);
                 for n in &model {
-                    assert_eq!(table.find(hash(n), |row| row == n), Some(n));
-                    assert_eq!(table.find_mut(hash(n), |row| row == n).copied(), Some(*n));
+                    assert_eq!(table.find(hash(n), |row| row == n), Some(*n));
+                    let bucket = table.bucket_of(hash(n)).unwrap();
+                    assert_eq!(bucket.iter_mut().find(|row| *row == n).copied(), Some(*n));
                 }
             }
         }
@@ -232,7 +226,7 @@ mod tests {
     /// At every size on the way up to some thousand rows and beyond, and on the way down.
     #[test]
     fn a_row_costs_its_size_and_an_eighth_of_it_at_any_number() {
-        let mut table = Buckets::<[u64; 2]>::default();
+        let mut table = Buckets::<Vec<[u64; 2]>>::default();
         let hash_of = |row: &[u64; 2]| hash(&row[0]);
         let most = |table: &Buckets<_>| table.memory_bytes() as u64 - 12_288 <= 18 * table.len() as u64;
         for n in 0..300_000 {

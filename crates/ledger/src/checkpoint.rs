@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::chain::{Chain, StoredSegment};
+use crate::entries::Slot;
 use crate::entry::{Entry, Operation, Stage, Wait};
 use crate::graves::Burial;
-use crate::ids::{CheckpointId, MessageKey, Mono, ServerMs, Ticket};
+use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
 use crate::ledger::Ledger;
-use crate::parts::Parts;
 use crate::receive::earlier;
 use crate::replay::{Replayed, replay};
-use crate::segment::{Content, Segment, SegmentError, Stored, Writer};
-use crate::unconfirmed::Unhandled;
+use crate::segment::{Segment, SegmentError, Stored};
+use crate::times::Run;
 
 /// Why a checkpoint is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,7 +135,7 @@ impl Ledger {
     /// haste, and a slow consumer must not get a checkpoint for every batch.
     fn lease_deadline(&self) -> Option<Mono> {
         let floor = self.last_barrier_at + self.limits.checkpoint_retry;
-        self.leases.first().map(|(at, _)| (*at).max(floor))
+        self.leases.first().map(|at| at.max(floor))
     }
 
     fn interval_deadline(&self) -> Option<Mono> {
@@ -154,7 +154,8 @@ impl Ledger {
     #[must_use]
     pub fn dirty(&self) -> bool {
         let logged = self.log.open.messages > 0 || !self.log.sealed.is_empty();
-        self.counts.uncommitted > 0 || logged || self.unsaved || !self.changed.is_empty() || !self.forgotten.is_empty()
+        let listed = !self.changed.is_empty() || !self.forgotten.is_empty() || self.graves.has_unsaved();
+        self.counts.uncommitted > 0 || logged || self.unsaved || listed
     }
 
     /// When to look again although nothing happened: the earliest moment at which a checkpoint is due, a delete is to
@@ -214,12 +215,18 @@ impl Ledger {
             Some(last) if last > id => return Err(CheckpointError::NotLater { asked: id, last }),
             _ => {}
         }
-        let later: BTreeSet<_> = later.iter().collect();
+        let later: BTreeSet<_> = later.iter().copied().collect();
         self.log.seal(id, later.len() as u64);
-        let open = std::mem::take(&mut self.open).into_iter();
-        let (later, sealed): (Vec<_>, Vec<_>) = open.partition(|key| later.contains(key));
-        for &key in &sealed {
-            self.update(key, |entry| entry.stage = Stage::Emitted(Some(id)));
+        let open = std::mem::take(&mut self.open);
+        let (later, sealed): (Vec<_>, Vec<_>) = if later.is_empty() {
+            (Vec::new(), open)
+        } else {
+            open.into_iter().partition(|slot| self.entries.key(*slot).is_some_and(|key| later.contains(&key)))
+        };
+        for slot in &sealed {
+            if let Some((_, entry)) = self.entries.at_mut(*slot) {
+                entry.stage = Stage::Emitted(Some(id));
+            }
         }
         self.sealed.insert(id, sealed);
         self.open = later;
@@ -247,19 +254,51 @@ impl Ledger {
         }
         self.committed_through = Some(id);
         while let Some(oldest) = self.sealed.first_entry().filter(|oldest| *oldest.key() <= id) {
-            let (checkpoint, keys) = oldest.remove_entry();
-            for key in keys {
-                self.cancel_extend(key);
-                self.update(key, |entry| {
-                    entry.stage = Stage::Committed(checkpoint);
-                    entry.attempts = 0;
-                });
-                self.queue_delete(key);
-                self.pack(key);
-            }
+            let (checkpoint, slots) = oldest.remove_entry();
+            self.commit_all(checkpoint, &slots);
         }
         self.log.commit(id);
         Ok(())
+    }
+
+    /// What [`update`](Self::update) and the rest would do for one after the other.
+    fn commit_all(&mut self, checkpoint: CheckpointId, slots: &[Slot]) {
+        let pressure = self.limits.pressure();
+        let (mut pressing, mut scheduled) = (Run::default(), Run::default());
+        let mut packable = Vec::new();
+        for &slot in slots {
+            let Some((key, entry)) = self.entries.at_mut(slot) else { continue };
+            if let Some((at, count)) = entry.presses_at(pressure).and_then(|at| pressing.next(at)) {
+                self.leases.remove(at, count);
+            }
+            let before = match entry.wait {
+                Wait::Extend(at) => scheduled.next(at),
+                _ => None,
+            };
+            if matches!(entry.wait, Wait::Extend(_) | Wait::Held) {
+                entry.wait = Wait::None;
+            }
+            self.counts.remove(entry);
+            entry.stage = Stage::Committed(checkpoint);
+            entry.attempts = 0;
+            self.counts.add(entry);
+            if entry.handle.is_none() {
+                packable.push(key);
+            } else if entry.operation == Operation::None && entry.wait == Wait::None {
+                entry.wait = Wait::Ready;
+                self.ready.push_back(slot);
+            }
+            if let Some((at, count)) = before {
+                self.unschedule(at, count);
+            }
+        }
+        if let Some((at, count)) = pressing.end() {
+            self.leases.remove(at, count);
+        }
+        if let Some((at, count)) = scheduled.end() {
+            self.unschedule(at, count);
+        }
+        packable.into_iter().for_each(|key| self.pack(key));
     }
 
     /// Lets go of the bytes of every segment that a committed checkpoint listed: later snapshots name those as
@@ -334,6 +373,7 @@ impl Ledger {
             let stored = self.spoil(stored);
             self.revive(&stored, now);
         }
+        self.graves.note_saved();
         self.restored = self.counts;
         #[cfg(feature = "traps")]
         self.note_restored(now);
@@ -343,12 +383,8 @@ impl Ledger {
     fn revive(&mut self, stored: &Stored, now: Mono) {
         let key = stored.key;
         let committed = self.committed_through.is_some_and(|done| stored.checkpoint <= done);
-        let stage = if committed {
-            Stage::Committed(stored.checkpoint)
-        } else {
-            self.sealed.entry(stored.checkpoint).or_default().push(key);
-            Stage::Emitted(Some(stored.checkpoint))
-        };
+        let stage =
+            if committed { Stage::Committed(stored.checkpoint) } else { Stage::Emitted(Some(stored.checkpoint)) };
         let entry = Entry {
             stage,
             handle: stored.handle.clone(),
@@ -365,73 +401,11 @@ impl Ledger {
             retracted: false,
             left: false,
         };
-        self.place(key, entry);
+        let slot = self.place(key, entry);
+        if !committed {
+            self.sealed.entry(stored.checkpoint).or_default().push(slot);
+        }
         self.queue_delete(key);
         self.pack(key);
-    }
-
-    fn append_segment(&mut self, id: CheckpointId) {
-        let base = self.chain.next_base(&self.limits);
-        let mut forgotten = std::mem::take(&mut self.forgotten);
-        let mut keys = std::mem::take(&mut self.changed);
-        if base != Parts::NONE {
-            forgotten.retain(|key| !base.has(*key));
-            keys.retain(|key| !base.has(*key));
-            keys.extend(self.entries.keys().copied().filter(|key| base.has(*key)));
-            keys.extend(self.compact.keys_of(base).chain(self.graves.keys_of(base)));
-        }
-        // What is of a later epoch is in no segment yet.
-        self.changed.clone_from(&self.open);
-        keys.sort_unstable();
-        keys.dedup();
-        forgotten.sort_unstable();
-        forgotten.dedup();
-        let head = Content {
-            base,
-            sequence: self.next_sequence,
-            checkpoint: id,
-            committed_through: self.committed_through,
-            retention_secs: self.limits.retention.as_secs(),
-            previous: if base == Parts::ALL { 0 } else { self.chain.hash() },
-            forgotten,
-            entries: Vec::new(),
-        };
-        let mut writer = Writer::new(&head, keys.len());
-        for key in keys {
-            if let Some(stored) = self.store(key) {
-                writer.push(&stored);
-            }
-        }
-        self.next_sequence += 1;
-        self.chain.push(id, base, writer.finish());
-    }
-
-    fn store(&mut self, key: MessageKey) -> Option<Stored> {
-        if let Some((rank, Burial { checkpoint, .. })) = self.graves.get(key) {
-            let enqueued = ServerMs::default();
-            return Some(Stored { key, checkpoint, confirmed: true, handle: None, rank, enqueued });
-        }
-        if let Some(Unhandled { checkpoint, rank, enqueued, .. }) = self.compact.settle(key) {
-            return Some(Stored { key, checkpoint, confirmed: false, handle: None, rank, enqueued });
-        }
-        let entry = self.entries.get_mut(&key)?;
-        let checkpoint = match entry.stage {
-            Stage::Buffered | Stage::Emitted(None) => return None,
-            Stage::Emitted(Some(checkpoint)) | Stage::Committed(checkpoint) => checkpoint,
-        };
-        entry.persisted = true;
-        entry.changed = false;
-        #[cfg(feature = "traps")]
-        if self.limits.has_trap(crate::traps::Trap::OwnEpochLeftOut) && self.last_barrier == Some(checkpoint) {
-            return None;
-        }
-        Some(Stored {
-            key,
-            checkpoint,
-            confirmed: false,
-            handle: entry.handle.clone(),
-            rank: entry.rank,
-            enqueued: entry.enqueued,
-        })
     }
 }

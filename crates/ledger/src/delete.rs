@@ -1,10 +1,11 @@
 //! Deleting: the one code path that says which messages may be deleted, and what an answer to a delete means.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entry::{Entry, Operation, Stage, Wait};
+use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::graves::Burial;
-use crate::ids::{DeleteToken, Handle, MessageKey, Mono, Ticket};
+use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, Ticket};
 use crate::ledger::Ledger;
 
 /// The longest pause before a retry. 30 s, the service's default lease: after that the handle is most likely dead.
@@ -16,7 +17,7 @@ pub struct DeleteBatch {
     /// To be given back with [`Ledger::delete_done`].
     pub token: DeleteToken,
     /// What to delete; at most `delete_max` entries.
-    pub entries: Vec<(MessageKey, Handle)>,
+    pub entries: Arc<[(MessageKey, Handle)]>,
 }
 
 /// What is known of one delete after the call.
@@ -56,6 +57,14 @@ pub struct Release {
     pub handle: Handle,
 }
 
+/// An id whose delete is confirmed.
+#[derive(Clone, Copy, Debug)]
+struct Buried {
+    key: MessageKey,
+    rank: HandleRank,
+    checkpoint: CheckpointId,
+}
+
 impl Ledger {
     /// The next messages to delete, or `None` when nothing is ready at `now`.
     pub fn next_deletes(&mut self, now: Mono) -> Option<DeleteBatch> {
@@ -63,17 +72,21 @@ impl Ledger {
             && at <= now
         {
             self.retries.pop_first();
-            if let Some(entry) = self.entries.get_mut(&key) {
+            if let Some(slot) = self.entries.find(key)
+                && let Some((_, entry)) = self.entries.at_mut(slot)
+            {
                 entry.wait = Wait::Ready;
-                self.ready.push_back(key);
+                self.ready.push_back(slot);
             }
         }
         let max = self.limits.delete_max as usize;
         let mut entries = Vec::with_capacity(max.min(self.ready.len()));
         while entries.len() < max
-            && let Some(key) = self.ready.pop_front()
+            && let Some(slot) = self.ready.pop_front()
         {
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            // A slot whose id has gone may be another's by now.
+            let waiting = self.entries.at_mut(slot).filter(|(_, entry)| entry.wait == Wait::Ready);
+            let Some((key, entry)) = waiting else { continue };
             entry.wait = Wait::None;
             // G1 is decided here and nowhere else.
             if let (Stage::Committed(_), Operation::None, Some(handle)) = (entry.stage, entry.operation, &entry.handle)
@@ -92,7 +105,8 @@ impl Ledger {
         debug_assert!(entries.iter().all(|(key, _)| self.may_delete(*key)), "G1: {entries:?} are not all committed");
         let token = DeleteToken(self.next_token);
         self.next_token += 1;
-        self.deleting.insert(token, entries.clone());
+        let entries: Arc<[_]> = entries.into();
+        self.deleting.insert(token, Arc::clone(&entries));
         Some(DeleteBatch { token, entries })
     }
 
@@ -108,17 +122,26 @@ impl Ledger {
         } else {
             outcomes
         };
-        for (i, (key, used)) in entries.into_iter().enumerate() {
+        let mut confirmed = Vec::with_capacity(entries.len());
+        for (i, (key, used)) in entries.iter().enumerate() {
             let outcome = outcomes.get(i).copied().unwrap_or(DeleteOutcome::Unknown);
-            self.settle(key, &used, outcome, now, &mut report);
+            confirmed.extend(self.settle(*key, used, outcome, now, &mut report));
         }
+        self.bury_all(&confirmed, now);
         report
     }
 
-    fn settle(&mut self, key: MessageKey, used: &Handle, outcome: DeleteOutcome, now: Mono, report: &mut DeleteReport) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+    /// What is to be remembered as deleted, if that is what the outcome means.
+    fn settle(
+        &mut self,
+        key: MessageKey,
+        used: &Handle,
+        outcome: DeleteOutcome,
+        now: Mono,
+        report: &mut DeleteReport,
+    ) -> Option<Buried> {
+        let entry = self.entries.get_mut(&key)?;
         entry.operation = Operation::None;
-        let renewed = entry.handle.as_ref().is_some_and(|handle| handle != used);
         #[cfg(feature = "traps")]
         let outcome = match outcome {
             DeleteOutcome::Stale if self.limits.has_trap(crate::traps::Trap::NotExistIsDeleted) => {
@@ -126,10 +149,16 @@ impl Ledger {
             }
             outcome => outcome,
         };
+        // Where an outdated handle is refused, a confirmation needs no comparison.
+        let certain = outcome == DeleteOutcome::Deleted && self.limits.stale_delete_is_error;
+        let renewed = !certain && entry.handle.as_ref().is_some_and(|handle| handle != used);
         match outcome {
-            DeleteOutcome::Deleted if !renewed || self.limits.stale_delete_is_error => {
+            DeleteOutcome::Deleted if !renewed => {
                 report.confirmed += 1;
-                self.confirm(key, now);
+                let Stage::Committed(checkpoint) = entry.stage else { return None };
+                let rank = entry.rank;
+                self.remove(key);
+                return Some(Buried { key, rank, checkpoint });
             }
             // A redelivery brought a newer handle meanwhile: delete with that one.
             _ if renewed => self.queue_delete(key),
@@ -152,19 +181,21 @@ impl Ledger {
                 self.pack(key);
             }
         }
+        None
     }
 
-    fn confirm(&mut self, key: MessageKey, now: Mono) {
-        self.mark_changed(key);
-        let place = self.entries.get(&key).map(|entry| (entry.stage, entry.rank));
-        if let Some((Stage::Committed(checkpoint), rank)) = place {
-            self.remove(key);
+    /// Remembers as deleted what has left the entries.
+    fn bury_all(&mut self, confirmed: &[Buried], now: Mono) {
+        if confirmed.is_empty() {
+            return;
+        }
+        for &Buried { key, rank, checkpoint } in confirmed {
             #[cfg(feature = "traps")]
             if self.limits.has_trap(crate::traps::Trap::ForgottenAtAck) {
                 self.forgotten.push(key);
-                return self.note_freed(now);
+                continue;
             }
-            // Every receive begun so far may still carry the message: the next ticket is the bound.
+            // Every receive begun so far may still carry the message: the next ticket is the bound. The next segment says that it is deleted.
             self.bury(key, rank, Burial { ticket: Ticket(self.next_ticket), at: now, checkpoint });
         }
         self.note_freed(now);
@@ -174,7 +205,7 @@ impl Ledger {
     /// a run. Each item ends in one [`release_done`](Self::release_done). What is being extended comes once that has ended.
     pub fn release_all(&mut self) -> Vec<Release> {
         let mut out: Vec<Release> = Vec::new();
-        for (&key, entry) in &mut self.entries {
+        for (&key, entry) in self.entries.iter_mut() {
             if let (Stage::Buffered | Stage::Emitted(_), Operation::None, Some(handle)) =
                 (entry.stage, entry.operation, &entry.handle)
             {

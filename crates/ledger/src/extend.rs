@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::entries::{Entries, Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::ids::{Handle, MessageKey, Mono, ServerMs};
 use crate::ledger::Ledger;
@@ -55,11 +56,9 @@ impl Ledger {
         let mut out = Vec::new();
         let Some(lease) = self.limits.extend_lease else { return out };
         while out.len() < max
-            && let Some(&(at, key)) = self.extends.first()
-            && at <= now
+            && let Some(spot) = self.extends.pop(now, |at, spot| waits(&self.entries, at, spot))
         {
-            self.extends.pop_first();
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some((key, entry)) = self.entries.at_mut(spot.slot) else { continue };
             entry.wait = Wait::None;
             let Some(handle) = entry.handle.clone() else { continue };
             if now >= entry.held_since + self.limits.hold_max {
@@ -151,8 +150,8 @@ impl Ledger {
     /// Changes what extensions set a lease to; `None` ends extending. For a lease that is learnt late.
     pub fn set_extend_lease(&mut self, lease: Option<Duration>) {
         self.limits.extend_lease = lease.filter(|lease| !lease.is_zero());
-        let leases = self.entries.iter().filter_map(|(key, entry)| Some((self.limits.presses_at(entry)?, *key)));
-        self.leases = leases.collect();
+        let pressure = self.limits.pressure();
+        self.leases = self.entries.values().filter_map(|entry| entry.presses_at(pressure)).collect();
         let uncommitted = self.entries.iter().filter(|(_, entry)| !matches!(entry.stage, Stage::Committed(_)));
         let keys: Vec<_> = uncommitted.map(|(key, _)| *key).collect();
         for key in keys {
@@ -163,7 +162,7 @@ impl Ledger {
     /// When the next lease is to be extended, if any is.
     #[must_use]
     pub fn next_extend(&self) -> Option<Mono> {
-        self.extends.first().map(|(at, _)| *at)
+        self.extends.first()
     }
 
     /// Extensions whose answer is not there yet.
@@ -181,8 +180,17 @@ impl Ledger {
     /// Puts an id into the schedule of extensions, anew, if its lease is to be extended; not before `floor`.
     pub(crate) fn schedule_extend(&mut self, key: MessageKey, floor: Option<Mono>) {
         self.cancel_extend(key);
+        if self.limits.extend_lease.is_some()
+            && let Some(slot) = self.entries.find(key)
+        {
+            self.schedule_slot(slot, floor);
+        }
+    }
+
+    /// As [`schedule_extend`](Self::schedule_extend), for an id that is not scheduled.
+    pub(crate) fn schedule_slot(&mut self, slot: Slot, floor: Option<Mono>) {
         let Some(lease) = self.limits.extend_lease else { return };
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some((key, entry)) = self.entries.at_mut(slot) else { return };
         let Some(end) = entry.extendable() else { return };
         let half = end - lease / 2;
         let at = floor.map_or(half, |floor| floor.max(half));
@@ -190,23 +198,29 @@ impl Ledger {
             entry.wait = Wait::Held;
         } else {
             entry.wait = Wait::Extend(at);
-            self.extends.insert((at, key));
+            self.extends.insert(at, Spot { slot, key });
         }
     }
 
     /// Takes an id out of the schedule of extensions.
     pub(crate) fn cancel_extend(&mut self, key: MessageKey) {
-        if let Some(entry) = self.entries.get_mut(&key) {
-            match entry.wait {
-                Wait::Extend(at) => {
-                    self.extends.remove(&(at, key));
-                }
-                Wait::Held => {}
-                _ => return,
-            }
-            entry.wait = Wait::None;
+        if let Some(entry) = self.entries.get_mut(&key)
+            && let Wait::Extend(_) | Wait::Held = entry.wait
+            && let Wait::Extend(at) = std::mem::take(&mut entry.wait)
+        {
+            self.unschedule(at, 1);
         }
     }
+
+    /// Takes so many ids out of the schedule, whose entries say so already.
+    pub(crate) fn unschedule(&mut self, at: Mono, count: u32) {
+        self.extends.cancel(at, count, |spot| waits(&self.entries, at, spot));
+    }
+}
+
+/// Whether an id that is listed in the schedule is still to be extended at that time.
+pub(crate) fn waits(entries: &Entries, at: Mono, spot: Spot) -> bool {
+    entries.there(spot).is_some_and(|entry| entry.wait == Wait::Extend(at))
 }
 
 impl Entry {

@@ -38,21 +38,23 @@ impl Ledger {
         let mut forgotten = 0;
         while let Some(burial) = self.graves.oldest() {
             let carried = oldest.is_some_and(|oldest| oldest < burial.ticket);
-            let graceful =
-                now < burial.at + self.limits.grace && self.counts.deleted < u64::from(self.limits.grace_max_ids);
-            if carried || graceful {
+            // As many of the group that shares this burial as are too many.
+            let crowd = (self.counts.deleted + 1).saturating_sub(u64::from(self.limits.grace_max_ids));
+            let most = if now < burial.at + self.limits.grace { crowd } else { u64::MAX };
+            if carried || most == 0 {
                 break;
             }
             #[cfg(feature = "traps")]
             if self.limits.has_trap(crate::traps::Trap::NeverPruned) {
                 break;
             }
-            let key = self.graves.forget_oldest();
-            if !self.unlisted(burial.checkpoint) {
-                self.forgotten.extend(key);
+            let before = self.forgotten.len();
+            let gone = self.graves.forget_oldest(most, &mut self.forgotten);
+            if self.unlisted(burial.checkpoint) {
+                self.forgotten.truncate(before);
             }
-            self.counts.deleted -= 1;
-            forgotten += 1;
+            self.counts.deleted -= gone;
+            forgotten += gone;
         }
         if forgotten > 0 {
             self.compact_changed();

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::bucket::Numbers;
 use crate::buckets::Buckets;
 use crate::entry::HandleRank;
 use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
@@ -29,21 +30,15 @@ pub(crate) struct Burial {
 #[repr(Rust, packed(8))]
 struct Row {
     key: u128,
-    /// Packed; or [`ODD`], and then it is kept beside.
+    /// Packed; or [`ODD`], and then it is kept beside; or [`RAISED`].
     rank: u64,
 }
 
 /// A rank that does not fit a row. No packed one is this number: it has its upper two bits clear.
 const ODD: u64 = u64::MAX;
 
-/// Where a row is: the low half of its number (there are never 2^32 at once), and enough of its hash that a search seldom looks at
-/// a row that is not the one.
-#[derive(Clone, Copy, Debug)]
-#[repr(Rust, packed)]
-struct Place {
-    number: u32,
-    tag: u8,
-}
+/// In place of a rank: the id came back, and the row says nothing any more.
+const RAISED: u64 = u64::MAX - 1;
 
 /// Rows that follow each other and share their burial, the latest of theirs; `end` is the number after the last of them.
 #[derive(Clone, Debug)]
@@ -58,7 +53,7 @@ struct Group {
 /// are remembered that much longer.
 const EXACT_GROUPS: usize = 1_024;
 
-/// See the module. Rows are numbered in their order; a row whose id came back stays until it is the oldest, unindexed.
+/// See the module. Rows are numbered in their order; a row whose id came back stays until it is the oldest, and is passed over.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graves {
     chunks: VecDeque<Vec<Row>>,
@@ -67,13 +62,19 @@ pub(crate) struct Graves {
     base: u64,
     front: u64,
     end: u64,
-    index: Buckets<Place>,
+    /// The number of the first row that is in no segment yet.
+    unsaved: u64,
+    /// The low halves of the numbers of rows: there are never 2^32 at once.
+    index: Buckets<Numbers>,
     odd: BTreeMap<MessageKey, HandleRank>,
 }
 
-/// Of the bits that the index does not place by.
-const fn tag(hash: u64) -> u8 {
-    (hash >> 56) as u8
+/// A deleted id as a segment lists it: the low half of its row's number, and the row's rank as it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grave {
+    pub(crate) key: MessageKey,
+    pub(crate) rank: u64,
+    pub(crate) number: u32,
 }
 
 fn row(chunks: &VecDeque<Vec<Row>>, base: u64, number: u32) -> &Row {
@@ -87,12 +88,13 @@ impl Graves {
     }
 
     fn find(&self, key: MessageKey) -> Option<u64> {
-        let place = self.index.find(hash(key), |place| self.is_at(key, *place))?;
-        Some(self.base + u64::from(place.number.wrapping_sub(self.base as u32)))
+        let number = self.index.find(hash(key), |number| row(&self.chunks, self.base, *number).key == key.0)?;
+        Some(self.number(number))
     }
 
-    fn is_at(&self, key: MessageKey, place: Place) -> bool {
-        place.tag == tag(hash(key)) && row(&self.chunks, self.base, place.number).key == key.0
+    /// The number of which this is the low half.
+    fn number(&self, half: u32) -> u64 {
+        self.base + u64::from(half.wrapping_sub(self.base as u32))
     }
 
     fn rank(&self, row: &Row) -> HandleRank {
@@ -128,6 +130,13 @@ impl Graves {
         }
         let number = self.end;
         self.end += 1;
+        self.group(burial);
+        let (chunks, base) = (&self.chunks, self.base);
+        self.index.insert(hash(key), number as u32, |number| hash(MessageKey(row(chunks, base, *number).key)));
+    }
+
+    /// Puts the newest row into the last group, or into one of its own.
+    fn group(&mut self, burial: Burial) {
         let share = match self.groups.front() {
             Some(oldest) if self.groups.len() >= EXACT_GROUPS => burial.at.since(oldest.since) / EXACT_GROUPS as u32,
             _ => Duration::ZERO,
@@ -138,17 +147,31 @@ impl Graves {
         };
         match self.groups.back_mut().filter(|group| shares(group)) {
             Some(group) => (group.burial, group.end) = (burial, self.end),
-            None => self.groups.push_back(Group { burial, since: burial.at, end: self.end }),
+            None => {
+                if self.groups.len() == self.groups.capacity() && self.groups.len() >= EXACT_GROUPS {
+                    self.groups.reserve_exact(EXACT_GROUPS);
+                }
+                self.groups.push_back(Group { burial, since: burial.at, end: self.end });
+            }
         }
-        let (chunks, base) = (&self.chunks, self.base);
-        let place = Place { number: number as u32, tag: tag(hash(key)) };
-        self.index.insert(hash(key), place, |place| hash(MessageKey(row(chunks, base, place.number).key)));
     }
 
     /// Takes an id out because it came back.
     pub(crate) fn raise(&mut self, key: MessageKey) {
-        self.unindex(key);
-        self.skip_unindexed();
+        let Some(number) = self.find(key) else { return };
+        self.unindex(key, number);
+        let at = (number - self.base) as usize;
+        self.chunks[at / CHUNK][at % CHUNK].rank = RAISED;
+        self.skip_raised();
+    }
+
+    /// Says of each key whether it may be in here: false is certain.
+    pub(crate) fn may_hold(&self, keys: impl Iterator<Item = MessageKey>, out: &mut [bool]) {
+        if !self.index.is_empty() {
+            for (key, out) in keys.zip(out) {
+                *out = self.index.find(hash(key), |_| true).is_some();
+            }
+        }
     }
 
     /// The burial of the oldest id.
@@ -156,61 +179,115 @@ impl Graves {
         if self.index.is_empty() { None } else { self.groups.front().map(|group| group.burial) }
     }
 
-    /// Takes the oldest id out for good.
-    pub(crate) fn forget_oldest(&mut self) -> Option<MessageKey> {
-        if self.index.is_empty() {
-            return None;
+    /// Takes the oldest ids out for good, at most so many and only such as share the burial of the oldest; how many.
+    pub(crate) fn forget_oldest(&mut self, most: u64, out: &mut Vec<MessageKey>) -> u64 {
+        let before = out.len();
+        let end = self.groups.front().map_or(self.front, |group| group.end);
+        while self.front < end && ((out.len() - before) as u64) < most {
+            let Row { key, rank } = *row(&self.chunks, self.base, self.front as u32);
+            if rank != RAISED {
+                self.unindex(MessageKey(key), self.front);
+                out.push(MessageKey(key));
+            }
+            self.pass();
         }
-        let key = MessageKey(row(&self.chunks, self.base, self.front as u32).key);
-        self.unindex(key);
-        self.skip_unindexed();
-        Some(key)
+        self.skip_raised();
+        (out.len() - before) as u64
     }
 
-    fn unindex(&mut self, key: MessageKey) {
-        let Some(number) = self.find(key) else { return };
-        self.index.remove(hash(key), |place| place.number == number as u32);
-        self.odd.remove(&key);
+    fn unindex(&mut self, key: MessageKey, number: u64) {
+        self.index.remove(hash(key), |half| *half == number as u32);
+        if !self.odd.is_empty() {
+            self.odd.remove(&key);
+        }
+    }
+
+    /// Lets go of the oldest row.
+    fn pass(&mut self) {
+        self.front += 1;
+        if self.front - self.base == CHUNK as u64 {
+            self.chunks.pop_front();
+            self.base = self.front;
+        }
+        while self.groups.front().is_some_and(|group| group.end <= self.front) {
+            self.groups.pop_front();
+        }
     }
 
     /// So that the oldest row is always an id.
-    fn skip_unindexed(&mut self) {
-        while self.front < self.end && !self.is_indexed(self.front) {
-            self.front += 1;
-            if self.front - self.base == CHUNK as u64 {
-                self.chunks.pop_front();
-                self.base = self.front;
-            }
-            while self.groups.front().is_some_and(|group| group.end <= self.front) {
-                self.groups.pop_front();
-            }
+    fn skip_raised(&mut self) {
+        while self.front < self.end && row(&self.chunks, self.base, self.front as u32).rank == RAISED {
+            self.pass();
         }
         if self.index.is_empty() {
-            *self = Self { base: self.end, front: self.end, end: self.end, ..Self::default() };
+            *self = Self { base: self.end, front: self.end, end: self.end, unsaved: self.unsaved, ..Self::default() };
         }
     }
 
-    fn is_indexed(&self, number: u64) -> bool {
-        let key = MessageKey(row(&self.chunks, self.base, number as u32).key);
-        self.index.find(hash(key), |place| place.number == number as u32).is_some()
+    /// Whether an id was added that is in no segment yet (it may have gone since).
+    pub(crate) const fn has_unsaved(&self) -> bool {
+        self.unsaved < self.end
+    }
+
+    /// How many ids at most are in no segment yet.
+    pub(crate) fn unsaved_len(&self) -> usize {
+        (self.end - self.unsaved.max(self.front)) as usize
+    }
+
+    /// Notes that all are in some segment.
+    pub(crate) const fn note_saved(&mut self) {
+        self.unsaved = self.end;
+    }
+
+    /// The ids that are in no segment yet, oldest first.
+    pub(crate) fn unsaved(&self) -> impl Iterator<Item = Grave> {
+        let rows = self.rows(self.unsaved.max(self.front));
+        rows.map(|(number, row)| Grave { key: MessageKey(row.key), rank: row.rank, number: number as u32 })
+    }
+
+    fn rows(&self, from: u64) -> impl Iterator<Item = (u64, &Row)> {
+        let first = (from - self.base) as usize;
+        let chunks = self.chunks.range((first / CHUNK).min(self.chunks.len())..);
+        let rows = chunks.flatten().skip(first % CHUNK);
+        (from..).zip(rows).filter(|(_, row)| row.rank != RAISED)
     }
 
     /// Every id, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (MessageKey, HandleRank, Burial)> {
         let mut groups = self.groups.iter().peekable();
-        (self.front..self.end).filter_map(move |number| {
+        self.rows(self.front).filter_map(move |(number, row)| {
             while groups.peek().is_some_and(|group| group.end <= number) {
                 groups.next();
             }
-            let row = row(&self.chunks, self.base, number as u32);
-            self.is_indexed(number).then_some((MessageKey(row.key), self.rank(row), groups.peek()?.burial))
+            Some((MessageKey(row.key), self.rank(row), groups.peek()?.burial))
         })
     }
 
     /// The ids of some parts, in no order.
-    pub(crate) fn keys_of(&self, parts: Parts) -> impl Iterator<Item = MessageKey> {
-        let key = |place: &Place| MessageKey(row(&self.chunks, self.base, place.number).key);
-        self.index.iter_parts(parts.0).map(key).filter(move |key| parts.has(*key))
+    pub(crate) fn of_parts(&self, parts: Parts) -> impl Iterator<Item = Grave> {
+        let grave = |number| {
+            let row = row(&self.chunks, self.base, number);
+            Grave { key: MessageKey(row.key), rank: row.rank, number }
+        };
+        self.index.iter_parts(parts.0).map(grave).filter(move |grave| parts.has(grave.key))
+    }
+
+    /// What a segment says of each: the rank under which it was deleted, and its checkpoint.
+    pub(crate) fn reader(&self) -> impl Fn(MessageKey, u64, u32) -> (HandleRank, CheckpointId) {
+        // The number after the last row of each checkpoint, in their order: there are fewer of them than groups.
+        let mut epochs: Vec<(u64, CheckpointId)> = Vec::new();
+        for Group { burial, end, .. } in &self.groups {
+            match epochs.last_mut().filter(|(_, last)| *last == burial.checkpoint) {
+                Some(last) => last.0 = *end,
+                None => epochs.push((*end, burial.checkpoint)),
+            }
+        }
+        move |key, rank, number| {
+            let number = self.number(number);
+            let epoch = epochs.partition_point(|(end, _)| *end <= number);
+            let checkpoint = epochs.get(epoch).map_or(CheckpointId(0), |(_, checkpoint)| *checkpoint);
+            (self.rank(&Row { key: key.0, rank }), checkpoint)
+        }
     }
 
     /// The bytes it takes, but for the allocator's own.
@@ -237,7 +314,6 @@ mod tests {
     }
 
     /// One in eleven fits no row.
-    /// One in eleven fits no row.
     const fn rank(n: u64) -> HandleRank {
         let own_changes = if n.is_multiple_of(11) { 300 } else { 3 };
         HandleRank { dequeue_count: n as u32 % 9, own_changes, next_visible: crate::ServerMs(n as i64) }
@@ -248,7 +324,7 @@ mod tests {
     fn it_is_an_ordered_list_with_an_index() {
         let mut graves = Graves::default();
         let mut model: BTreeMap<u64, (MessageKey, HandleRank, Burial)> = BTreeMap::new();
-        let mut random = 7_u64;
+        let (mut random, mut saved) = (7_u64, 0);
         for step in 0..20_000_u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let choice = random >> 33;
@@ -264,7 +340,12 @@ mod tests {
                     }
                 }
                 2..=4 if !growing => {
-                    assert_eq!(graves.forget_oldest(), model.pop_first().map(|(_, (key, ..))| key));
+                    let mut gone = Vec::new();
+                    assert_eq!(graves.forget_oldest(choice % 4, &mut gone), gone.len() as u64);
+                    let shared = model.first_key_value().map(|(_, (.., burial))| *burial);
+                    let few = model.values().take_while(|(.., burial)| Some(*burial) == shared).count();
+                    assert_eq!(gone.len(), few.min((choice % 4) as usize));
+                    assert!(gone.into_iter().all(|key| model.pop_first().is_some_and(|(_, (first, ..))| first == key)));
                 }
                 _ if growing => {
                     graves.bury(key(step), rank(step), burial(step / 16));
@@ -274,8 +355,22 @@ mod tests {
             }
             assert_eq!(graves.len(), model.len());
             assert_eq!(graves.oldest(), model.first_key_value().map(|(_, (.., burial))| *burial));
+            if step % 1_000 == 0 {
+                graves.note_saved();
+                saved = step;
+            }
+            assert_eq!(graves.unsaved().count(), model.range(saved + 1..).count());
             if step % 500 == 0 {
                 assert!(graves.iter().eq(model.values().copied()));
+                let reader = graves.reader();
+                for Grave { key, rank, number } in graves.of_parts(Parts::ALL) {
+                    let (known, burial) = graves.get(key).unwrap();
+                    assert_eq!(reader(key, rank, number), (known, burial.checkpoint));
+                }
+                let keys = || model.values().map(|(key, ..)| *key);
+                let mut held = vec![false; model.len()];
+                graves.may_hold(keys(), &mut held);
+                assert!(held.iter().all(|held| *held));
                 for (key, rank, burial) in model.values() {
                     assert_eq!(graves.get(*key), Some((*rank, *burial)));
                 }
@@ -304,7 +399,7 @@ mod tests {
                 "{n}"
             );
         }
-        while graves.forget_oldest().is_some() {}
+        while graves.forget_oldest(u64::MAX, &mut Vec::new()) > 0 {}
         assert_eq!(graves.memory_bytes(), 0);
     }
 }

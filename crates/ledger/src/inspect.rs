@@ -73,7 +73,7 @@ impl Ledger {
                 }
             })
             .collect();
-        let changed: BTreeSet<_> = self.changed.iter().collect();
+        let changed: BTreeSet<_> = self.graves.unsaved().map(|grave| grave.key).collect();
         out.extend(self.graves.iter().map(|(key, rank, burial)| IdView {
             key,
             stage: "deleted",
@@ -92,13 +92,13 @@ impl Ledger {
     /// Calls `see` with every handle and every delivery count in this state, for whoever gives them shorter names.
     #[doc(hidden)]
     pub fn see_handles(&self, see: &mut dyn FnMut(MessageKey, u32, Option<&Handle>)) {
-        for (key, entry) in &self.entries {
+        for (key, entry) in self.entries.iter() {
             see(*key, entry.rank.dequeue_count, entry.handle.as_ref());
         }
         for id in self.compact.iter() {
             see(id.key, id.rank.dequeue_count, None);
         }
-        for (key, handle) in self.deleting.values().flatten() {
+        for (key, handle) in self.deleting.values().flat_map(|entries| entries.iter()) {
             see(*key, 0, Some(handle));
         }
         for (key, (handle, rank)) in &self.extending {
@@ -181,7 +181,8 @@ impl Ledger {
             out.push(202);
             out.extend(call);
         }
-        for keys in [&self.changed, &self.forgotten] {
+        let changed = self.changed.iter().map(|spot| spot.key).chain(self.graves.unsaved().map(|grave| grave.key));
+        for keys in [changed.collect(), self.forgotten.clone()] {
             let mut keys: Vec<u8> = keys.iter().map(|key| names.key(*key)).collect();
             keys.sort_unstable();
             keys.dedup();
@@ -191,7 +192,7 @@ impl Ledger {
         out.push(204);
         out.extend(self.sealed.keys().map(|checkpoint| id(Some(*checkpoint))));
         out.extend([205, id(self.last_barrier), id(self.in_flight), id(self.committed_through)]);
-        out.extend([u8::from(self.unsaved), u8::from(self.full_since.is_some())]);
+        out.extend([self.unsaved, self.graves.has_unsaved(), self.full_since.is_some()].map(u8::from));
         out.extend(self.chain.next_base(&self.limits).0.to_le_bytes());
         if self.limits.shards > 1 {
             out.extend(self.chain.bases().flat_map(|base| base.0.to_le_bytes()));

@@ -3,11 +3,12 @@
 //! Those that cost nothing are asserted in debug builds too, at the line that could break them (look for `debug_assert`).
 //! Checks of whole worlds (rows in sinks, messages in queues) belong to whoever knows such a world.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::entry::{Operation, Stage, Wait};
-use crate::ids::CheckpointId;
+use crate::ids::{CheckpointId, MessageKey, Mono};
 use crate::ledger::{Counts, Ledger};
+use crate::times::Times;
 
 /// A broken promise: its id, and what was seen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +129,8 @@ fn counters_equal_a_recount(ledger: &Ledger) -> Result<(), String> {
 }
 
 fn one_operation_per_id(ledger: &Ledger) -> Result<(), String> {
-    let mut running: Vec<_> = ledger.deleting.values().flatten().map(|(key, _)| *key).collect();
+    let mut running: Vec<_> =
+        ledger.deleting.values().flat_map(|entries| entries.iter()).map(|(key, _)| *key).collect();
     running.sort_unstable();
     let before = running.len();
     running.dedup();
@@ -137,7 +139,7 @@ fn one_operation_per_id(ledger: &Ledger) -> Result<(), String> {
         let marked = ledger.entries.get(key).is_none_or(|entry| entry.operation == Operation::Delete);
         require(marked, || format!("{key:?} is being deleted without its mark"))?;
     }
-    for (key, entry) in &ledger.entries {
+    for (key, entry) in ledger.entries.iter() {
         let marked = entry.operation == Operation::Delete;
         require(!marked || running.binary_search(key).is_ok(), || format!("{key:?} is marked and not being deleted"))?;
     }
@@ -145,7 +147,7 @@ fn one_operation_per_id(ledger: &Ledger) -> Result<(), String> {
 }
 
 fn only_the_committed_is_deleted(ledger: &Ledger) -> Result<(), String> {
-    for (key, entry) in &ledger.entries {
+    for (key, entry) in ledger.entries.iter() {
         let held = match entry.stage {
             Stage::Committed(checkpoint) => ledger.is_committed(checkpoint),
             Stage::Buffered | Stage::Emitted(_) => {
@@ -158,12 +160,12 @@ fn only_the_committed_is_deleted(ledger: &Ledger) -> Result<(), String> {
 }
 
 fn nothing_is_stuck(ledger: &Ledger) -> Result<(), String> {
-    for (key, entry) in &ledger.entries {
+    for (key, entry) in ledger.entries.iter() {
         let ready = matches!(entry.stage, Stage::Committed(_)) && entry.handle.is_some();
         let scheduled = entry.wait != Wait::None || entry.operation != Operation::None;
         require(!ready || scheduled, || format!("{key:?} could be deleted and is not scheduled"))?;
     }
-    let mut ready: Vec<_> = ledger.ready.iter().copied().collect();
+    let mut ready: Vec<_> = ledger.ready.iter().filter_map(|slot| ledger.entries.key(*slot)).collect();
     ready.sort_unstable();
     let mut marked: Vec<_> = ledger.entries.iter().filter(|(_, e)| e.wait == Wait::Ready).map(|(k, _)| *k).collect();
     marked.sort_unstable();
@@ -177,13 +179,14 @@ fn nothing_is_stuck(ledger: &Ledger) -> Result<(), String> {
 }
 
 fn one_epoch_per_id(ledger: &Ledger) -> Result<(), String> {
-    let open = ledger.open.iter().map(|key| (key, Stage::Emitted(None)));
-    let sealed = ledger.sealed.iter().flat_map(|(id, keys)| keys.iter().map(|key| (key, Stage::Emitted(Some(*id)))));
+    let open = ledger.open.iter().map(|slot| (slot, Stage::Emitted(None)));
+    let sealed =
+        ledger.sealed.iter().flat_map(|(id, slots)| slots.iter().map(|slot| (slot, Stage::Emitted(Some(*id)))));
     let mut listed = Vec::with_capacity(ledger.open.len());
-    for (key, stage) in open.chain(sealed) {
-        let found = ledger.entries.get(key).map(|entry| entry.stage);
+    for (slot, stage) in open.chain(sealed) {
+        let (key, found) = (ledger.entries.key(*slot), ledger.entries.at(*slot).map(|entry| entry.stage));
         require(found == Some(stage), || format!("{key:?} is listed as {stage:?} and is {found:?}"))?;
-        listed.push(*key);
+        listed.push(*slot);
     }
     let before = listed.len();
     listed.sort_unstable();
@@ -221,8 +224,8 @@ fn packed_ids_are_apart(ledger: &Ledger) -> Result<(), String> {
 }
 
 fn the_next_snapshot_is_complete(ledger: &Ledger) -> Result<(), String> {
-    let changed: BTreeSet<_> = ledger.changed.iter().collect();
-    for (key, entry) in &ledger.entries {
+    let changed: BTreeSet<_> = ledger.changed.iter().map(|spot| &spot.key).collect();
+    for (key, entry) in ledger.entries.iter() {
         require(!entry.changed || changed.contains(key), || format!("{key:?} is marked as changed and not listed"))?;
         let saved = entry.persisted || entry.changed || entry.stage == Stage::Buffered;
         require(saved, || format!("{key:?} is in no segment and not in the next"))?;
@@ -257,21 +260,32 @@ fn bounds_hold(ledger: &Ledger) -> Result<(), String> {
 }
 
 fn extensions_are_scheduled(ledger: &Ledger) -> Result<(), String> {
-    let mut scheduled = BTreeSet::new();
-    for (key, entry) in &ledger.entries {
+    let mut scheduled: BTreeMap<Mono, BTreeSet<MessageKey>> = BTreeMap::new();
+    for (key, entry) in ledger.entries.iter() {
         let running = ledger.extending.contains_key(key);
         require(running == (entry.operation == Operation::Extend), || format!("{key:?}: marked or running"))?;
         require(running || !entry.left, || format!("{key:?} is left and waits for nothing"))?;
         let waits = matches!(entry.wait, Wait::Extend(_) | Wait::Held);
         let wanted = ledger.limits.extend_lease.is_some() && entry.extendable().is_some();
         require(waits == wanted, || format!("{key:?} is to be extended: {wanted}; waits: {waits}"))?;
-        scheduled.extend(if let Wait::Extend(at) = entry.wait { Some((at, *key)) } else { None });
+        if let Wait::Extend(at) = entry.wait {
+            scheduled.entry(at).or_default().insert(*key);
+        }
     }
-    require(scheduled == ledger.extends, || format!("scheduled {:?}, marked so {scheduled:?}", ledger.extends))?;
+    let counts = ledger.extends.iter().map(|(at, live, _)| (at, live as usize));
+    let counted = counts.eq(scheduled.iter().map(|(at, keys)| (*at, keys.len())));
+    let kept = ledger.extends.iter().map(|(at, _, spots)| {
+        let live = spots.iter().filter(|spot| crate::extend::waits(&ledger.entries, at, **spot));
+        (at, live.map(|spot| spot.key).collect())
+    });
+    let kept: BTreeMap<Mono, BTreeSet<MessageKey>> = kept.collect();
+    require(counted && scheduled == kept, || {
+        format!("scheduled {kept:?}, marked so {scheduled:?}; counted: {counted}")
+    })?;
     let lost = ledger.extending.keys().find(|key| !ledger.entries.contains_key(key));
     require(lost.is_none(), || format!("{lost:?} is being extended and forgotten"))?;
-    let leases = ledger.entries.iter().filter_map(|(key, entry)| Some((ledger.limits.presses_at(entry)?, *key)));
-    let leases: BTreeSet<_> = leases.collect();
+    let pressure = ledger.limits.pressure();
+    let leases: Times = ledger.entries.values().filter_map(|entry| entry.presses_at(pressure)).collect();
     require(leases == ledger.leases, || format!("leases {leases:?}, kept {:?}", ledger.leases))
 }
 

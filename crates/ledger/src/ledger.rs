@@ -1,15 +1,18 @@
 //! The state itself, its counters, and the one place where an entry changes its stage.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::append::Scratch;
 use crate::chain::Chain;
+use crate::entries::{Entries, Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::graves::{Burial, Graves};
 use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::limits::{LimitError, Limits};
 use crate::log::Log;
+use crate::times::{Schedule, Times};
 use crate::unconfirmed::{Unconfirmed, Unhandled};
 
 /// Decides what may be emitted, deleted and forgotten. See the crate's page for the protocol.
@@ -22,12 +25,12 @@ pub struct Ledger {
     pub(crate) receives: BTreeMap<Ticket, Reservation>,
     pub(crate) next_ticket: u64,
     // Deletes: ready now, waiting for a retry, in flight.
-    pub(crate) ready: VecDeque<MessageKey>,
+    pub(crate) ready: VecDeque<Slot>,
     pub(crate) retries: BTreeSet<(Mono, MessageKey)>,
-    pub(crate) deleting: BTreeMap<DeleteToken, Vec<(MessageKey, Handle)>>,
+    pub(crate) deleting: BTreeMap<DeleteToken, Arc<[(MessageKey, Handle)]>>,
     pub(crate) next_token: u64,
     // Extensions: when each is due, and those in flight with the handle they use.
-    pub(crate) extends: BTreeSet<(Mono, MessageKey)>,
+    pub(crate) extends: Schedule,
     pub(crate) extending: BTreeMap<MessageKey, (Handle, HandleRank)>,
     // Committed ids without a live handle, as far as they can be packed; the others are entries.
     pub(crate) compact: Unconfirmed,
@@ -36,10 +39,10 @@ pub struct Ledger {
     // Ids whose delete is confirmed, until they may be forgotten. No id is in two of these three.
     pub(crate) graves: Graves,
     // Checkpoints.
-    pub(crate) open: Vec<MessageKey>,
-    // When each uncommitted id presses for a checkpoint.
-    pub(crate) leases: BTreeSet<(Mono, MessageKey)>,
-    pub(crate) sealed: BTreeMap<CheckpointId, Vec<MessageKey>>,
+    pub(crate) open: Vec<Slot>,
+    // When the uncommitted ids press for a checkpoint.
+    pub(crate) leases: Times,
+    pub(crate) sealed: BTreeMap<CheckpointId, Vec<Slot>>,
     pub(crate) last_barrier: Option<CheckpointId>,
     pub(crate) in_flight: Option<CheckpointId>,
     pub(crate) committed_through: Option<CheckpointId>,
@@ -51,11 +54,12 @@ pub struct Ledger {
     pub(crate) retracted: u64,
     // With a durable log of the source's own.
     pub(crate) log: Log,
-    // What the next segment has to say.
-    pub(crate) changed: Vec<MessageKey>,
+    // What the next segment has to say, beside which ids were deleted: the graves know that.
+    pub(crate) changed: Vec<Spot>,
     pub(crate) forgotten: Vec<MessageKey>,
     // The newest checkpoint was aborted: what its segment says may be in no durable state.
     pub(crate) unsaved: bool,
+    pub(crate) scratch: Scratch,
     pub(crate) chain: Chain,
     pub(crate) next_sequence: u64,
     // Since when the ledger has been full without anything leaving it.
@@ -69,26 +73,6 @@ pub struct Ledger {
     pub(crate) ghosts: u64,
     #[cfg(feature = "traps")]
     pub(crate) trapped: crate::traps::Restored,
-}
-
-pub(crate) type Entries = HashMap<MessageKey, Entry, BuildHasherDefault<KeyHasher>>;
-
-/// A key is a hash already: its low half serves. Fixed, so that one history gives one trace.
-#[derive(Debug, Default)]
-pub(crate) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u128(&mut self, key: u128) {
-        self.0 = (key ^ (key >> 64)) as u64;
-    }
 }
 
 /// What a running receive may bring.
@@ -182,13 +166,13 @@ impl Ledger {
             retries: BTreeSet::new(),
             deleting: BTreeMap::new(),
             next_token: 0,
-            extends: BTreeSet::new(),
+            extends: Schedule::default(),
             extending: BTreeMap::new(),
             compact: Unconfirmed::default(),
             compact_lease_end: None,
             graves: Graves::default(),
             open: Vec::new(),
-            leases: BTreeSet::new(),
+            leases: Times::default(),
             sealed: BTreeMap::new(),
             last_barrier: None,
             in_flight: None,
@@ -202,6 +186,7 @@ impl Ledger {
             changed: Vec::new(),
             forgotten: Vec::new(),
             unsaved: false,
+            scratch: Scratch::default(),
             chain: Chain::default(),
             next_sequence: 0,
             full_since: None,
@@ -254,16 +239,17 @@ impl Ledger {
     /// unless what is stored is [released](Self::release_stored)).
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        // A table of the standard library keeps an eighth of its slots free, and a byte for each.
-        let slots = self.entries.capacity() * 8 / 7 * (size_of::<(MessageKey, Entry)>() + 1);
-        let lists = [&self.changed, &self.forgotten, &self.open].map(Vec::capacity).iter().sum::<usize>();
-        let lists = (lists + self.ready.capacity()) * size_of::<MessageKey>();
+        let slots = (self.open.capacity() + self.ready.capacity()) * size_of::<Slot>();
+        let keys = self.forgotten.capacity() * size_of::<MessageKey>();
+        let lists = slots + keys + self.changed.capacity() * size_of::<Spot>();
         let handles = self.counts.buffered + self.counts.uncommitted + self.counts.deletable;
         let waiting = self.log.waiting.capacity() * size_of::<(MessageKey, u64)>();
         let packed = self.compact.memory_bytes() + self.graves.memory_bytes();
         // Nodes of a tree are between half full and full.
-        let schedules = (self.leases.len() + self.extends.len()) * size_of::<(Mono, MessageKey)>() * 3 / 2;
-        (slots + lists + packed + waiting + schedules) as u64 + self.chain.memory_bytes() + handles * 64
+        let schedules = self.leases.len() * size_of::<(Mono, u32)>() * 3 / 2 + self.extends.memory_bytes();
+        (self.entries.memory_bytes() + lists + packed + waiting + schedules + self.scratch.memory_bytes()) as u64
+            + self.chain.memory_bytes()
+            + handles * 64
     }
 
     /// Raises the retention after which an unconfirmed id cannot come back any more. Never lowers it: an id may have
@@ -272,51 +258,53 @@ impl Ledger {
         self.limits.retention = self.limits.retention.max(retention);
     }
 
-    /// Changes one entry and keeps the counters and the pressure of leases in step. The only way in which a stage, a handle, a lease
-    /// or bytes change.
+    /// Changes one entry and keeps the counters and the pressure of leases in step. The way in which a stage, a handle, a lease
+    /// or bytes change; where that is done for many at once (hand-out, barrier, commit), the same is done for all of them together.
     pub(crate) fn update<T>(&mut self, key: MessageKey, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&key)?;
-        let before = self.limits.presses_at(entry);
+        let pressure = self.limits.pressure();
+        let before = entry.presses_at(pressure);
         self.counts.remove(entry);
         let out = change(entry);
         self.counts.add(entry);
-        let after = self.limits.presses_at(entry);
+        let after = entry.presses_at(pressure);
         if before != after {
-            before.map(|at| self.leases.remove(&(at, key)));
-            self.leases.extend(after.map(|at| (at, key)));
+            before.into_iter().for_each(|at| self.leases.remove(at, 1));
+            after.into_iter().for_each(|at| self.leases.add(at, 1));
         }
         Some(out)
     }
 
     /// Adds an id that is not in here.
-    pub(crate) fn place(&mut self, key: MessageKey, entry: Entry) {
+    pub(crate) fn place(&mut self, key: MessageKey, entry: Entry) -> Slot {
         self.counts.add(&entry);
-        self.leases.extend(self.limits.presses_at(&entry).map(|at| (at, key)));
-        let known = self.entries.insert(key, entry);
-        debug_assert!(known.is_none(), "G2: {key:?} is known and was taken for new");
+        entry.presses_at(self.limits.pressure()).into_iter().for_each(|at| self.leases.add(at, 1));
+        self.entries.insert(key, entry)
     }
 
     /// Notes that the next segment must carry this id.
     pub(crate) fn mark_changed(&mut self, key: MessageKey) {
-        if let Some(entry) = self.entries.get_mut(&key)
+        if let Some(slot) = self.entries.find(key)
+            && let Some((_, entry)) = self.entries.at_mut(slot)
             && !entry.changed
             && entry.stage != Stage::Buffered
         {
             entry.changed = true;
-            self.changed.push(key);
+            self.changed.push(Spot { slot, key });
         }
     }
 
     /// Queues a committed id with a handle for deletion, unless it is queued or in the middle of an operation.
     pub(crate) fn queue_delete(&mut self, key: MessageKey) {
-        if let Some(entry) = self.entries.get_mut(&key)
+        if let Some(slot) = self.entries.find(key)
+            && let Some((_, entry)) = self.entries.at_mut(slot)
             && matches!(entry.stage, Stage::Committed(_))
             && entry.handle.is_some()
             && entry.operation == Operation::None
             && entry.wait == Wait::None
         {
             entry.wait = Wait::Ready;
-            self.ready.push_back(key);
+            self.ready.push_back(slot);
         }
     }
 
@@ -367,10 +355,12 @@ impl Ledger {
     }
 
     pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Entry> {
-        self.cancel_extend(key);
         let entry = self.entries.remove(&key)?;
+        if let Wait::Extend(at) = entry.wait {
+            self.unschedule(at, 1);
+        }
         self.counts.remove(&entry);
-        self.limits.presses_at(&entry).map(|at| self.leases.remove(&(at, key)));
+        entry.presses_at(self.limits.pressure()).into_iter().for_each(|at| self.leases.remove(at, 1));
         self.retracted -= u64::from(entry.retracted);
         Some(entry)
     }

@@ -59,13 +59,16 @@
 //!
 //! # Reading order
 //! [`Ledger`] (ledger.rs: the state), receive.rs, checkpoint.rs, delete.rs, extend.rs, forget.rs, graves.rs (deleted ids), unconfirmed.rs (ids without a
-//! handle), log.rs (messages that are durable before any checkpoint), then segment.rs (the durable form), chain.rs and
+//! handle), log.rs (messages that are durable before any checkpoint), then append.rs and segment.rs (the durable form), chain.rs and
 //! invariant.rs (what must always hold, as a table of named checks).
 
+mod append;
+mod bucket;
 mod buckets;
 mod chain;
 mod checkpoint;
 mod delete;
+mod entries;
 mod entry;
 mod extend;
 mod forget;
@@ -76,14 +79,17 @@ mod invariant;
 mod ledger;
 mod limits;
 mod log;
+mod order;
 mod parts;
 mod receive;
 mod replay;
 mod segment;
 mod text;
+mod times;
 #[cfg(feature = "traps")]
 mod traps;
 mod unconfirmed;
+mod writer;
 
 pub use chain::StoredSegment;
 pub use checkpoint::{CheckpointError, DueReason, Snapshot};

@@ -197,13 +197,28 @@ impl Limits {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
+    /// What [`Entry::presses_at`] needs.
+    pub(crate) fn pressure(&self) -> Pressure {
+        let margin = self.extend_lease.map_or(self.lease_margin, |lease| self.lease_margin.min(lease / 4));
+        Pressure { margin, hold_max: self.hold_max }
+    }
+}
+
+/// How long before the end of its lease a message presses for a checkpoint, and after which time it does in any case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pressure {
+    margin: Duration,
+    hold_max: Duration,
+}
+
+impl Entry {
     /// When a message that is not committed presses for a checkpoint: before its lease ends, and before it is held for too long. Not
     /// before an extension that is in time has had its chance, however short the lease.
-    pub(crate) fn presses_at(&self, entry: &Entry) -> Option<Mono> {
-        let Stage::Emitted(_) = entry.stage else { return None };
-        let held = entry.held_since + self.hold_max;
-        let margin = self.extend_lease.map_or(self.lease_margin, |lease| self.lease_margin.min(lease / 4));
-        Some(entry.lease_end.map_or(held, |end| (end - margin).min(held)))
+    #[inline]
+    pub(crate) fn presses_at(&self, pressure: Pressure) -> Option<Mono> {
+        let Stage::Emitted(_) = self.stage else { return None };
+        let held = self.held_since + pressure.hold_max;
+        Some(self.lease_end.map_or(held, |end| (end - pressure.margin).min(held)))
     }
 }
 

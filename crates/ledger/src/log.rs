@@ -201,9 +201,9 @@ impl Ledger {
     /// Between two barriers that are hours apart, ids of the log come and go by the million: what is forgotten before a
     /// segment was to hold it must not stay listed for that.
     pub(crate) fn compact_changed(&mut self) {
-        if self.changed.len() > 1024.max(2 * (self.entries.len() + self.compact.len() + self.graves.len())) {
+        if self.changed.len() > 1024.max(2 * (self.entries.len() + self.compact.len())) {
             let mut changed = std::mem::take(&mut self.changed);
-            changed.retain(|key| self.knows(*key));
+            changed.retain(|spot| self.entries.contains_key(&spot.key) || self.compact.get(spot.key).is_some());
             self.changed = changed;
         }
     }

@@ -38,6 +38,11 @@ impl Parts {
         Self(self.0 & !other.0)
     }
 
+    /// How many parts it has.
+    pub(crate) const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
     /// Whether they have a part in common.
     pub(crate) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0

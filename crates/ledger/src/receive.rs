@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::entries::{Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::ids::{Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::ledger::{Ledger, Reservation};
+use crate::times::Run;
 
 /// Leave to make one receive call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,10 @@ pub enum Verdict {
     /// becomes visible again by itself.
     Lapse,
 }
+
+/// Messages of an answer that are looked up among the deleted ids together, so that the memory of one is on its way while the next is
+/// looked up. 16, an answer.
+const LOOKED_UP: usize = 16;
 
 impl Ledger {
     /// Asks for leave to make a receive call. Every grant ends in exactly one [`screen`](Self::screen) or
@@ -143,7 +149,16 @@ impl Ledger {
         let Some(reservation) = self.end_receive(ticket) else { return Vec::new() };
         let permits = if reservation.screening { 0 } else { reservation.messages as usize };
         let began = reservation.began;
-        deliveries.iter().enumerate().map(|(i, delivery)| self.screen_one(delivery, began, i < permits)).collect()
+        let mut verdicts = Vec::with_capacity(deliveries.len());
+        for (chunk, deliveries) in deliveries.chunks(LOOKED_UP).enumerate() {
+            let mut buried = [false; LOOKED_UP];
+            self.graves.may_hold(deliveries.iter().map(|delivery| delivery.key), &mut buried);
+            for (i, delivery) in deliveries.iter().enumerate() {
+                let permitted = chunk * LOOKED_UP + i < permits;
+                verdicts.push(self.screen_one(delivery, began, permitted, buried[i]));
+            }
+        }
+        verdicts
     }
 
     /// Ends a receive whose answer will never be read: an error, a deadline, a stop.
@@ -159,7 +174,8 @@ impl Ledger {
         Some(reservation)
     }
 
-    fn screen_one(&mut self, delivery: &Delivery, began: Mono, permitted: bool) -> Verdict {
+    /// Nothing is buried by screening, so what was not buried when it began is not.
+    fn screen_one(&mut self, delivery: &Delivery, began: Mono, permitted: bool, buried: bool) -> Verdict {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
@@ -167,14 +183,17 @@ impl Ledger {
         if self.is_dropped_by_trap(key) {
             return Verdict::Duplicate;
         }
-        self.unpack(key);
+        if self.compact.len() > 0 {
+            self.unpack(key);
+        }
         let newer = self.update(key, |entry| entry.take_handle(&delivery.handle, rank, delivery.lease_end));
-        let Some(newer) = newer.or_else(|| self.exhume(delivery, rank, began)) else {
+        let newer = newer.or_else(|| if buried { self.exhume(delivery, rank, began) } else { None });
+        let Some(newer) = newer else {
             if !permitted {
                 return Verdict::Lapse;
             }
-            self.insert(delivery, rank, Stage::Buffered, began);
-            self.schedule_extend(key, None);
+            let slot = self.insert(delivery, rank, Stage::Buffered, began);
+            self.schedule_slot(slot, None);
             return Verdict::Fresh;
         };
         if newer {
@@ -202,7 +221,7 @@ impl Ledger {
         Some(true)
     }
 
-    fn insert(&mut self, delivery: &Delivery, rank: HandleRank, stage: Stage, held_since: Mono) {
+    fn insert(&mut self, delivery: &Delivery, rank: HandleRank, stage: Stage, held_since: Mono) -> Slot {
         let entry = Entry {
             stage,
             handle: Some(delivery.handle.clone()),
@@ -219,7 +238,7 @@ impl Ledger {
             retracted: false,
             left: false,
         };
-        self.place(delivery.key, entry);
+        self.place(delivery.key, entry)
     }
 
     /// Notes that messages were handed to the consumer, in the open epoch. This is the linearisation point: call it
@@ -229,15 +248,26 @@ impl Ledger {
     /// In debug builds, when an id is not buffered: the caller handed out something twice, or something it never
     /// received (G2). In release builds such an id keeps the stage it has.
     pub fn hand_out(&mut self, keys: &[MessageKey]) {
+        let pressure = self.limits.pressure();
+        let mut pressing = Run::default();
         for &key in keys {
-            let buffered = self.entries.get(&key).is_some_and(|entry| entry.stage == Stage::Buffered);
-            debug_assert!(buffered, "G2: {key:?} handed out twice, or never received");
-            if !buffered {
-                continue;
+            let found = self.entries.find(key).and_then(|slot| Some((slot, self.entries.at_mut(slot)?.1)));
+            let buffered = found.filter(|(_, entry)| entry.stage == Stage::Buffered);
+            debug_assert!(buffered.is_some(), "G2: {key:?} handed out twice, or never received");
+            let Some((slot, entry)) = buffered else { continue };
+            self.counts.remove(entry);
+            entry.stage = Stage::Emitted(None);
+            self.counts.add(entry);
+            if let Some((at, count)) = entry.presses_at(pressure).and_then(|at| pressing.next(at)) {
+                self.leases.add(at, count);
             }
-            self.update(key, |entry| entry.stage = Stage::Emitted(None));
-            self.open.push(key);
-            self.mark_changed(key);
+            self.open.push(slot);
+            if !std::mem::replace(&mut entry.changed, true) {
+                self.changed.push(Spot { slot, key });
+            }
+        }
+        if let Some((at, count)) = pressing.end() {
+            self.leases.add(at, count);
         }
     }
 
@@ -251,10 +281,8 @@ impl Ledger {
     /// permit, and redeliveries of it stay suppressed, until it is given back with [`release`](Self::release). False, and
     /// nothing changes, if it is not in the open epoch: what a barrier has cut cannot be taken back.
     pub fn retract(&mut self, key: MessageKey) -> bool {
-        if !self.is_open(key) {
-            return false;
-        }
-        self.open.retain(|other| *other != key);
+        let Some(slot) = self.entries.find(key).filter(|_| self.is_open(key)) else { return false };
+        self.open.retain(|other| *other != slot);
         self.cancel_extend(key);
         self.update(key, |entry| {
             entry.stage = Stage::Buffered;

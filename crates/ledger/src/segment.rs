@@ -19,13 +19,13 @@ use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs};
 use crate::log::BEFORE_THE_FIRST;
 use crate::parts::Parts;
 
-const MAGIC: [u8; 4] = *b"HWLG";
+pub(crate) const MAGIC: [u8; 4] = *b"HWLG";
 /// The version written. Readers take every version up to this one.
 pub const SEGMENT_VERSION: u16 = 3;
 /// Where its checkpoint stands, in every version.
 const CHECKPOINT_AT: usize = 16;
-const CONFIRMED: u8 = 1;
-const HAS_HANDLE: u8 = 2;
+pub(crate) const CONFIRMED: u8 = 1;
+pub(crate) const HAS_HANDLE: u8 = 2;
 
 /// One immutable block of a ledger's durable state. Its name is unique to its content, so a store writes each once.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +74,11 @@ impl Segment {
 
     pub(crate) const fn hash(&self) -> u128 {
         self.hash
+    }
+
+    /// Wraps what a [`Writer`](crate::writer::Writer) wrote.
+    pub(crate) fn written(sequence: u64, bytes: &[u8]) -> Self {
+        Self { sequence, hash: hash(bytes), bytes: Arc::from(bytes) }
     }
 
     /// All but its entries, and those one by one.
@@ -139,69 +144,30 @@ pub(crate) struct Stored {
     pub(crate) enqueued: ServerMs,
 }
 
+/// One id as it is to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) key: MessageKey,
+    pub(crate) checkpoint: CheckpointId,
+    pub(crate) rank: HandleRank,
+    /// When the queue took it, and its handle, as long as its delete is not confirmed.
+    pub(crate) undeleted: Option<(ServerMs, Option<&'a Handle>)>,
+}
+
 fn hash(bytes: &[u8]) -> u128 {
     twox_hash::XxHash3_128::oneshot(bytes)
-}
-
-/// Writes a segment entry by entry: a base of millions of ids is never there in any other form than its bytes.
-pub(crate) struct Writer {
-    out: Vec<u8>,
-    sequence: u64,
-    checkpoint: CheckpointId,
-    count_at: usize,
-    entries: usize,
-}
-
-impl Writer {
-    /// Begins with all but the entries of `head`, and room for so many that have no handle.
-    pub(crate) fn new(head: &Content, room: usize) -> Self {
-        let mut out = Vec::with_capacity(80 + head.forgotten.len() * 16 + room * 37);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&SEGMENT_VERSION.to_le_bytes());
-        out.push(match head.base {
-            Parts::ALL => 0,
-            Parts::NONE => 1,
-            _ => 2,
-        });
-        out.push(0);
-        out.extend_from_slice(&head.sequence.to_le_bytes());
-        out.extend_from_slice(&head.checkpoint.0.to_le_bytes());
-        out.extend_from_slice(&head.committed_through.map_or(0, |c| c.0.saturating_add(1)).to_le_bytes());
-        out.extend_from_slice(&head.retention_secs.to_le_bytes());
-        out.extend_from_slice(&head.previous.to_le_bytes());
-        if !matches!(head.base, Parts::ALL | Parts::NONE) {
-            out.extend_from_slice(&head.base.0.to_le_bytes());
-        }
-        push_len(&mut out, head.forgotten.len());
-        for key in &head.forgotten {
-            out.extend_from_slice(&key.0.to_le_bytes());
-        }
-        let count_at = out.len();
-        push_len(&mut out, 0);
-        Self { out, sequence: head.sequence, checkpoint: head.checkpoint, count_at, entries: 0 }
-    }
-
-    pub(crate) fn push(&mut self, stored: &Stored) {
-        stored.encode(self.checkpoint, &mut self.out);
-        self.entries += 1;
-    }
-
-    pub(crate) fn finish(mut self) -> Segment {
-        let mut count = Vec::with_capacity(4);
-        push_len(&mut count, self.entries);
-        self.out[self.count_at..self.count_at + 4].copy_from_slice(&count);
-        let crc = crc32fast::hash(&self.out);
-        self.out.extend_from_slice(&crc.to_le_bytes());
-        Segment { sequence: self.sequence, hash: hash(&self.out), bytes: Arc::from(self.out) }
-    }
 }
 
 impl Content {
     #[cfg(test)]
     pub(crate) fn encode(&self) -> Segment {
-        let mut writer = Writer::new(self, self.entries.len());
-        self.entries.iter().for_each(|stored| writer.push(stored));
-        writer.finish()
+        let mut writer = crate::writer::Writer::new(self, Vec::new());
+        for stored in &self.entries {
+            let Stored { key, checkpoint, rank, .. } = *stored;
+            let undeleted = (!stored.confirmed).then_some((stored.enqueued, stored.handle.as_ref()));
+            writer.push(&Line { key, checkpoint, rank, undeleted });
+        }
+        writer.finish().0
     }
 }
 
@@ -306,24 +272,6 @@ impl Stored {
         if version == 1 { Self::decode_v1(reader) } else { Self::decode(reader, newest) }
     }
 
-    fn encode(&self, newest: CheckpointId, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.key.0.to_le_bytes());
-        let handle = self.handle.as_ref().map(|h| h.as_str().as_bytes()).filter(|h| h.len() <= usize::from(u16::MAX));
-        out.push(if self.confirmed { CONFIRMED } else { 0 } | if handle.is_some() { HAS_HANDLE } else { 0 });
-        push_number(out, newest.0.saturating_sub(self.checkpoint.0));
-        push_number(out, self.rank.dequeue_count.into());
-        push_number(out, self.rank.own_changes.into());
-        out.extend_from_slice(&self.rank.next_visible.0.to_le_bytes());
-        if !self.confirmed {
-            out.extend_from_slice(&self.enqueued.0.to_le_bytes());
-        }
-        if let Some(handle) = handle {
-            // The filter above keeps the length within 16 bits; a longer handle is left to its redelivery.
-            push_number(out, handle.len() as u64);
-            out.extend_from_slice(handle);
-        }
-    }
-
     fn decode(reader: &mut Reader<'_>, newest: CheckpointId) -> Result<Self, SegmentError> {
         let key = reader.key()?;
         let [flags] = reader.take()?;
@@ -364,19 +312,6 @@ impl Stored {
         };
         Ok(Self { key, checkpoint, confirmed: flags & CONFIRMED != 0, handle, rank, enqueued })
     }
-}
-
-fn push_len(out: &mut Vec<u8>, len: usize) {
-    // Limits keep every list far below 2^32 entries.
-    out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
-}
-
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 #[derive(Debug)]
@@ -481,9 +416,10 @@ mod tests {
     #[test]
     fn numbers_of_any_size_are_read_and_larger_ones_refused() {
         for number in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
-            let mut bytes = Vec::new();
-            push_number(&mut bytes, number);
-            let mut reader = Reader { bytes: &bytes, at: 0 };
+            let mut fields = crate::writer::Fields::default();
+            fields.number(number);
+            let bytes = fields.bytes();
+            let mut reader = Reader { bytes, at: 0 };
             assert_eq!((reader.number(), reader.at), (Ok(number), bytes.len()));
         }
         let mut large = [0xff; 10];

@@ -96,7 +96,7 @@ impl Unhandled {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unconfirmed {
-    rows: Buckets<Row>,
+    rows: Buckets<Vec<Row>>,
     epochs: Epochs,
 }
 
@@ -106,7 +106,7 @@ impl Unconfirmed {
     }
 
     pub(crate) fn get(&self, key: MessageKey) -> Option<Unhandled> {
-        self.rows.find(hash(key), |row| row.key == key.0).map(|row| self.read(row))
+        self.rows.find(hash(key), |row| row.key == key.0).map(|row| self.read(&row))
     }
 
     /// Adds an id that is not in here. False, and nothing changes, if a row cannot hold it exactly.
@@ -127,7 +127,7 @@ impl Unconfirmed {
 
     /// Notes that the segment under way carries this id, and says what it is to say.
     pub(crate) fn settle(&mut self, key: MessageKey) -> Option<Unhandled> {
-        let row = self.rows.find_mut(hash(key), |row| row.key == key.0)?;
+        let row = self.rows.bucket_of(hash(key))?.iter_mut().find(|row| row.key == key.0)?;
         row.rank &= !CHANGED;
         let row = *row;
         Some(self.read(&row))
@@ -135,7 +135,7 @@ impl Unconfirmed {
 
     /// Every id, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Unhandled> {
-        self.rows.iter().map(|row| self.read(row))
+        self.rows.iter().map(|row| self.read(&row))
     }
 
     /// The ids of some parts, in no order.

@@ -171,7 +171,7 @@ impl World {
                 if let Some(batch) = self.ledger.next_deletes(self.now) {
                     let logged = self.logged();
                     assert!(batch.entries.iter().all(|(key, _)| logged.contains(key)), "G1: not in the log");
-                    self.deleting.push((batch.token, batch.entries));
+                    self.deleting.push((batch.token, batch.entries.to_vec()));
                 }
             }
             Step::Deleted(which, lost) => self.deleted(*which, *lost),

@@ -410,7 +410,7 @@ impl World {
     fn deletes(&mut self) {
         let Some(batch) = self.ledger.next_deletes(self.now) else { return };
         assert!(!batch.entries.is_empty() && batch.entries.len() <= self.limits.delete_max as usize);
-        for (key, _) in &batch.entries {
+        for (key, _) in batch.entries.iter() {
             assert!(self.extending.iter().all(|other| other.key != *key), "{key:?} is deleted while it is extended");
             assert!(self.committed.contains(key), "G1: {key:?} is deleted, no committed snapshot holds it");
         }

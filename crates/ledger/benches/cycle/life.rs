@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use headwater_ledger::{
-    CheckpointId, DeleteOutcome, Delivery, Grant, Handle, Ledger, Limits, MessageKey, Mono, ServerMs,
+    CheckpointId, DeleteOutcome, Delivery, Grant, Handle, Ledger, Limits, MessageKey, Mono, ServerMs, SharedStr,
 };
 
 use crate::measure::now;
@@ -18,10 +18,12 @@ const BATCH: usize = 64;
 /// Between two answers: 3,200 messages a second.
 const PAUSE: Duration = Duration::from_millis(5);
 const LEASE: Duration = Duration::from_secs(30);
+const HANDLE: &str = "1-ODU4OTkzNDU5My0xNDMyNzI3ODI3LTItOA==";
 const RECEIVED: i64 = 1_642_865_202_119;
 
 /// The parts of a message's life, in the order of [`Life::epoch_by_phases`].
-pub(crate) const PHASES: [&str; 7] = ["receive", "hand out", "barrier", "commit", "next deletes", "delete done", "tick"];
+pub(crate) const PHASES: [&str; 7] =
+    ["receive", "hand out", "barrier", "commit", "next deletes", "delete done", "tick"];
 
 /// Whether keys are at hand, or hashed from ids of 32 bytes each time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,10 +98,10 @@ impl Life {
         MessageKey(u128::from(mix(n.wrapping_add(0x9e37_79b9))) << 64 | u128::from(mix(!n)))
     }
 
-    fn delivery(&self, n: u64) -> Delivery {
+    fn delivery(&self, n: u64, handle: Handle) -> Delivery {
         Delivery {
             key: Self::key(n),
-            handle: Handle::new(&format!("1-ODU4OTkzNDU5My0xNDMyNzI3ODI3LTItOA=={n:016}")),
+            handle,
             dequeue_count: 1,
             next_visible: ServerMs(RECEIVED + n as i64 / 4),
             enqueued: ServerMs(RECEIVED - 1_000 + n as i64 / 4),
@@ -114,7 +116,12 @@ impl Life {
         for answer in 0..EPOCH / ANSWER {
             let numbers = self.next..self.next + ANSWER;
             self.next += ANSWER;
-            let mut deliveries: Vec<_> = numbers.clone().map(|n| self.delivery(n)).collect();
+            // As a queue makes them: slices of one text.
+            let text: String = numbers.clone().map(|n| format!("{HANDLE}{n:016}")).collect();
+            let (text, each) = (SharedStr::from(text.as_str()), HANDLE.len() + 16);
+            let handle = |at: usize| Handle(text.slice(at * each..(at + 1) * each));
+            let mut deliveries: Vec<_> =
+                numbers.clone().enumerate().map(|(at, n)| self.delivery(n, handle(at))).collect();
             let then = PAUSE * answer as u32;
             deliveries.iter_mut().for_each(|d| d.lease_end = d.lease_end.map(|end| end + then));
             out.answers.push(deliveries);
@@ -230,7 +237,7 @@ impl Life {
         if known {
             let step = 1_000_003;
             for (i, delivery) in (0..).zip(answers.answers.iter_mut().flatten()) {
-                *delivery = self.delivery((upto + i) * step % upto);
+                *delivery = self.delivery((upto + i) * step % upto, delivery.handle.clone());
                 // Older than what is known, so that nothing changes.
                 delivery.dequeue_count = 0;
             }

@@ -262,7 +262,7 @@ impl Stage {
                 let Some(DeleteBatch { token, entries }) = self.ledger()?.next_deletes(now) else {
                     return Ok(vec!["nothing".into()]);
                 };
-                for (key, _) in &entries {
+                for (key, _) in entries.iter() {
                     if !self.committed.contains(key) {
                         return Err(format!(
                             "G1: {} is deleted, and no committed checkpoint holds it",
