@@ -341,7 +341,7 @@ impl World {
         self.calls.consumption.since.get_or_insert(now);
         self.figures.deliveries += messages.len() as u64;
         self.figures.redeliveries += again;
-        self.figures.faults[Fault::Duplicate as usize] += u64::from(quirk.duplicates.min(messages.len() as u32));
+        self.figures.hit_often(Fault::Duplicate, u64::from(quirk.duplicates.min(messages.len() as u32)));
         if quirk.lease.is_some() {
             self.figures.hit(Fault::ShortLease);
         }

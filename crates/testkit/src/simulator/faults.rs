@@ -38,10 +38,16 @@ pub enum Fault {
     SlowStore,
     Stop,
     Restart,
+    BadRecord,
+    FailingRow,
+    Rejected,
+    GivenBack,
+    TooOften,
+    LetterLost,
 }
 
 /// Every kind: its name on the command line, and what happens.
-pub const FAULTS: [(Fault, &str, &str); 29] = [
+pub const FAULTS: [(Fault, &str, &str); 35] = [
     (Fault::RequestLost, "request-lost", "a call never arrives: no effect, and no answer"),
     (Fault::ResponseLost, "response-lost", "a call takes effect and its answer is lost, at once or until the deadline"),
     (Fault::ServerError, "server-error", "a call is answered with 5xx, without effect"),
@@ -75,7 +81,24 @@ pub const FAULTS: [(Fault, &str, &str); 29] = [
     (Fault::SlowStore, "slow-store", "saving a checkpoint takes up to some minutes"),
     (Fault::Stop, "stop", "the job is told to stop, and drains"),
     (Fault::Restart, "restart", "a restart changes pollers, batches and limits"),
+    (
+        Fault::BadRecord,
+        "bad-record",
+        "bodies do not decode, whole or in part; the policy skips, dead-letters, or ends the job",
+    ),
+    (Fault::FailingRow, "failing-row", "an expression of the job fails on a row"),
+    (
+        Fault::Rejected,
+        "rejected",
+        "the consumer rejects a message that was handed out, at once or before the checkpoint",
+    ),
+    (Fault::GivenBack, "given-back", "the consumer gives a message back, to have it again later"),
+    (Fault::TooOften, "too-often", "what was delivered too often goes to the dead letters unread"),
+    (Fault::LetterLost, "letter-lost", "a letter to a queue is lost, refused, or taken and not confirmed"),
 ];
+
+/// The kinds that came first. Each later one draws from generators of its own, so that a seed without it is what it was.
+pub(crate) const FIRST_FAULTS: usize = Fault::Restart as usize + 1;
 
 impl Fault {
     /// Its name on the command line.

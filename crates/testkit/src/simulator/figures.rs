@@ -44,19 +44,34 @@ pub struct Figures {
     /// Virtual time, in seconds.
     pub virtual_seconds: u64,
     /// Faults that happened, by kind.
-    pub faults: [u64; FAULTS.len()],
+    pub faults: Hits,
+}
+
+/// A number for each kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hits(pub [u64; FAULTS.len()]);
+
+impl Default for Hits {
+    fn default() -> Self {
+        Self([0; FAULTS.len()])
+    }
 }
 
 impl Figures {
     /// Counts a fault.
     pub(crate) const fn hit(&mut self, fault: Fault) {
-        self.faults[fault as usize] += 1;
+        self.hit_often(fault, 1);
+    }
+
+    /// Counts a fault that hit so many at once.
+    pub(crate) const fn hit_often(&mut self, fault: Fault, many: u64) {
+        self.faults.0[fault as usize] += many;
     }
 
     /// How often a fault happened.
     #[must_use]
     pub const fn of(&self, fault: Fault) -> u64 {
-        self.faults[fault as usize]
+        self.faults.0[fault as usize]
     }
 }
 
@@ -84,7 +99,7 @@ impl AddAssign for Figures {
         for (sum, more) in sums {
             *sum += more;
         }
-        for (sum, more) in self.faults.iter_mut().zip(other.faults) {
+        for (sum, more) in self.faults.0.iter_mut().zip(other.faults.0) {
             *sum += more;
         }
     }

@@ -8,6 +8,9 @@
 //! | `G3` | nothing lost: in the end every row is shown and the queue is empty |
 //! | `G4` | bounded and alive: ids stay within their formula, and there is always something that can happen |
 //! | `G5` | honest: what calls itself exactly-once is, and a run fails only for a reason that it was given |
+//!
+//! A message that is bad or rejected is treated by the policy: its dead letter, where there are any, is a row that must be
+//! there before the message is deleted (`G1`), once where letters are files (`G2`), in the end (`G3`), and true (`G5`).
 
 use std::time::Duration;
 
@@ -16,6 +19,7 @@ use headwater_ledger::{Counts, Violation};
 use headwater_queue_source::Footprint;
 
 use super::books::Books;
+use super::letters::Letter;
 
 fn require(ok: bool, id: &'static str, seen: impl FnOnce() -> String) -> Result<(), Violation> {
     if ok { Ok(()) } else { Err(Violation { id, seen: seen() }) }
@@ -40,6 +44,76 @@ pub fn deleted_is_safe(books: &Books, lost: Option<MessageKey>) -> Result<(), Vi
     let Some(lost) = lost else { return Ok(()) };
     let row = books.number(lost).and_then(|number| books.missing_row(number)).unwrap_or_default();
     require(false, "G1", || format!("{row} is deleted, and is not shown"))
+}
+
+/// `G1`: the dead letter of a message is in its place before a delete of the message is asked for.
+///
+/// # Errors
+/// It is not.
+pub fn letter_first(books: &Books, key: MessageKey) -> Result<(), Violation> {
+    require(!books.lacks_letter(key), "G1", || {
+        format!("a delete is asked for {}, and its dead letter is not in its place", books.name(key))
+    })
+}
+
+/// `G2`: a message goes to the dead letters unread, or its rows are shown.
+///
+/// # Errors
+/// A row of one that is there unread.
+pub fn one_fate(books: &Books) -> Result<(), Violation> {
+    let both = books.read_and_unread();
+    require(both.is_none(), "G2", || {
+        format!(
+            "row {} is shown, and its message is among the dead letters as one that nobody read",
+            both.unwrap_or_default()
+        )
+    })
+}
+
+/// `G5`: a letter is of a message for which there is a reason, and says of it what is so.
+///
+/// # Errors
+/// What it says, and what is so.
+pub(crate) fn letter_is_true(books: &Books, letter: &Letter, dequeue_max: Option<u32>) -> Result<(), Violation> {
+    let seen = |problem: &str| format!("a letter {problem}: {letter:?}");
+    let Some(number) = books.number(letter.key()) else {
+        return require(false, "G5", || seen("is of a message that was never sent"));
+    };
+    let content = books.content(number);
+    let is_given = match letter.reason.as_str() {
+        "undecodable" => content.bad > 0,
+        "rejected" => content.has_letter(),
+        "dequeue-count" => dequeue_max.is_some_and(|most| letter.deliveries > i64::from(most)),
+        _ => false,
+    };
+    require(is_given, "G5", || seen("has a reason that there is not"))?;
+    let good = if letter.is_unread() { 0 } else { i64::from(content.decoded) };
+    let is_true = letter.body == content.body && letter.good == good && letter.bad >= i64::from(content.bad.max(1));
+    require(is_true, "G5", || seen(&format!("is not true of m{number}, {content:?}")))
+}
+
+/// `G3`: what is shown as a letter is one.
+pub(crate) fn letter_is_whole(line: &str) -> Result<(), Violation> {
+    require(false, "G3", || format!("a file of dead letters has the line `{line}`, which is none"))
+}
+
+/// `G3`: a message of the open epoch can be rejected and given back.
+///
+/// # Errors
+/// Why it was refused.
+pub fn complaint_is_heard(books: &Books, key: MessageKey, what: &str, problem: Option<&str>) -> Result<(), Violation> {
+    require(problem.is_none(), "G3", || {
+        let problem = problem.unwrap_or_default();
+        format!("{} was handed out in this epoch, and cannot be {what}: {problem}", books.name(key))
+    })
+}
+
+/// `G1`: what a barrier has sealed stays as it is.
+///
+/// # Errors
+/// It was rejected or given back after its barrier.
+pub fn sealed_is_sealed(books: &Books, key: MessageKey, refused: bool) -> Result<(), Violation> {
+    require(refused, "G1", || format!("{} is of an epoch that is sealed, and was taken back", books.name(key)))
 }
 
 /// `G2` as it must hold at any time.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use headwater_core::MessageKey;
+use headwater_ledger::Violation;
 use headwater_queue_source::SourceConfig;
 
 use super::invariants;
+use super::letters::Letter;
 use super::world::{LOG, World};
 
 impl World {
@@ -13,7 +15,32 @@ impl World {
     pub(crate) fn judge_delete(&mut self, key: MessageKey) {
         let logged = self.plan.log.is_some() && !self.books.is_committed(key) && self.is_logged(key);
         let early = if logged { Ok(()) } else { invariants::nothing_early(&self.books, key) };
-        self.violate(early);
+        let letter = if logged { Ok(()) } else { self.letter_first(key) };
+        self.violate(early.and(letter));
+    }
+
+    /// The letter of a message is in its place, or the message still in the log.
+    fn letter_first(&mut self, key: MessageKey) -> Result<(), Violation> {
+        let found = invariants::letter_first(&self.books, key);
+        // What was shown may be taken back where a directory could not be synced: then it is looked for after the life.
+        if found.is_ok() || self.now.disk_failed {
+            return Ok(());
+        }
+        self.logged.remove(&key);
+        if self.plan.log.is_some() && self.is_logged(key) { Ok(()) } else { found }
+    }
+
+    /// A letter says what is so.
+    pub(crate) fn judge_letter(&mut self, letter: &Letter) {
+        let most = self.plan.data.as_ref().and_then(|data| data.max_dequeue_count);
+        let found = invariants::letter_is_true(&self.books, letter, most);
+        self.violate(found);
+    }
+
+    /// What went to the dead letters unread is not shown.
+    pub(crate) fn judge_fates(&mut self) {
+        let found = invariants::one_fate(&self.books);
+        self.violate(found);
     }
 
     /// Whether a message is in what a loss of power would leave of the source's own log.

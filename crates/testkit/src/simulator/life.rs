@@ -8,20 +8,25 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use headwater_core::{Clock, Delivery, JobContext, Sink, SinkFactory, SinkRequest, Source};
-use headwater_formats::MessageEncoding;
+use headwater_formats::{MessageEncoding, RowType};
 use headwater_job::fs::Loss;
 use headwater_job::sinks::filesystem::FilesystemFactory;
 use headwater_job::{
     BadRows, Guarantee, Input, JobError, JobErrorKind, JobReport, Lineage, LocalStore, Part, RunOptions, Runner,
     StoreOptions,
 };
-use headwater_queue_source::{LogConfig, QueueSource, SourceConfig, Watch};
+use headwater_queue_source::{
+    BadRecords, DeadLetterTarget, LogConfig, QueueSource, SourceConfig, Watch, dead_letter_columns,
+};
 
 use super::client::{Disk, LifeClock, SimQueue};
+use super::consumer::Consumer;
+use super::data::Policy;
 use super::faults::Fault;
 use super::invariants;
+use super::letters::LetterQueue;
 use super::parts::{SimSink, SimStore, look, place, staged};
-use super::plan::Life;
+use super::plan::{Life, Plan};
 use super::rows::{Everywhere, Lines, columns};
 use super::world::{LOG, NowLife, Sim, note};
 
@@ -144,36 +149,17 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
     let mut options = StoreOptions::new(Lineage(u128::from(plan.seed) << 64 | u128::from(number)));
     options.owner = format!("life {number}");
     let store = LocalStore::open(disk.clone(), STATE, &options)?;
+    let lineage = store.lineage().to_string();
     let mut sinks: Vec<(String, Box<dyn Sink>)> = Vec::new();
     for sink in 0..plan.sinks {
-        let request = SinkRequest {
-            table: format!("t{sink}"),
-            columns: columns(),
-            partitioned_by: Vec::new(),
-            options: [
-                ("path", place(sink).to_str().unwrap_or_default()),
-                ("format", "csv"),
-                ("sink.rolling-policy.file-size", life.job.file_size),
-            ]
-            .into_iter()
-            .collect(),
-            context: JobContext::new("simulated", life.job.limits.checkpoint_interval),
-            lineage: store.lineage().to_string(),
-        };
-        let inner = FilesystemFactory::new(disk.clone()).create(&request).await?;
-        let name = format!("t{sink}");
-        let sink = SimSink {
-            sim: Arc::clone(sim),
-            number: sink,
-            name: name.clone(),
-            inner,
-            clock: Arc::clone(&clock),
-            writes: 0,
-        };
-        sinks.push((name, Box::new(sink)));
+        let (name, options) =
+            (format!("t{sink}"), [("format", "csv"), ("sink.rolling-policy.file-size", life.job.file_size)]);
+        let request = request(&name, sink, columns(), &options, &lineage, life);
+        sinks.push((name, directory(sim, &disk, &clock, sink, &request).await?));
     }
+    let letters = letters(sim, &disk, &clock, &lineage, life).await?;
     let queue = Arc::new(SimQueue { sim: Arc::clone(sim), margin: life.job.receive_margin });
-    let mut config = config(life, &store);
+    let mut config = config(sim, life, &store);
     if let Some(log) = &plan.log {
         let mut own = LogConfig::new(disk.clone(), LOG, u128::from(plan.seed) << 64 | u128::from(number));
         (own.bytes_max, own.segment_bytes, own.group_bytes) = (log.bytes_max, log.segment_bytes, log.group_bytes);
@@ -186,13 +172,67 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
         config.limits.trap = sim.lock().trap;
     }
     sim.lock().widen(&config);
-    let source = QueueSource::open(queue, Arc::clone(&clock), config).await?;
+    let source = QueueSource::open_with(queue, Arc::clone(&clock), config, letters).await?;
     judge_promise(sim, &source, &sinks);
     let runner = assemble(sim, life, source, sinks, store, clock)?;
     runner.run().await
 }
 
-fn config(life: &Life, store: &LocalStore) -> SourceConfig {
+/// What a table of a `filesystem` sink asks for.
+fn request(
+    table: &str,
+    sink: usize,
+    columns: RowType,
+    options: &[(&str, &str)],
+    lineage: &str,
+    life: &Life,
+) -> SinkRequest {
+    let place = place(sink);
+    let path = [("path", place.to_str().unwrap_or_default())];
+    SinkRequest {
+        table: table.to_owned(),
+        columns,
+        partitioned_by: Vec::new(),
+        options: path.iter().chain(options).copied().collect(),
+        context: JobContext::new("simulated", life.job.limits.checkpoint_interval),
+        lineage: lineage.to_owned(),
+    }
+}
+
+async fn directory(
+    sim: &Arc<Sim>,
+    disk: &Arc<Disk>,
+    clock: &Arc<dyn Clock>,
+    number: usize,
+    request: &SinkRequest,
+) -> Result<Box<dyn Sink>, JobError> {
+    let inner = FilesystemFactory::new(disk.clone()).create(request).await?;
+    let (sim, name, clock) = (Arc::clone(sim), request.table.clone(), Arc::clone(clock));
+    Ok(Box::new(SimSink { sim, number, name, inner, clock, writes: 0 }))
+}
+
+/// Where dead letters go, if they go anywhere.
+async fn letters(
+    sim: &Arc<Sim>,
+    disk: &Arc<Disk>,
+    clock: &Arc<dyn Clock>,
+    lineage: &str,
+    life: &Life,
+) -> Result<Option<DeadLetterTarget>, JobError> {
+    let plan = Arc::clone(&sim.lock().plan);
+    let (sink, place): (Box<dyn Sink>, _) = match plan.data.as_ref().map(|data| data.policy) {
+        None | Some(Policy::Skip) => return Ok(None),
+        Some(Policy::Queue) => (Box::new(LetterQueue { sim: Arc::clone(sim), clock: Arc::clone(clock) }), "queue dead"),
+        Some(Policy::Directory) => {
+            let options = [("format", "json"), ("json.encode.ignore-null-fields", "true")];
+            let request = request("letters", plan.sinks, dead_letter_columns(), &options, lineage, life);
+            (directory(sim, disk, clock, plan.sinks, &request).await?, "a directory")
+        }
+    };
+    Ok(Some(DeadLetterTarget::new(sink, place)))
+}
+
+fn config(sim: &Sim, life: &Life, store: &LocalStore) -> SourceConfig {
     let mut config = SourceConfig::new("simulated", Arc::new(Lines::new()));
     let job = &life.job;
     config.encoding = MessageEncoding::Raw;
@@ -208,7 +248,32 @@ fn config(life: &Life, store: &LocalStore) -> SourceConfig {
     config.backoff_max = job.backoff_max;
     config.seed = job.seed;
     config.earlier_run = store.earlier_run();
+    let world = sim.lock();
+    if let Some(data) = &world.plan.data {
+        config.bad_records = match (world.now.strict.fails, data.policy) {
+            (true, _) => BadRecords::Fail,
+            (false, Policy::Skip) => BadRecords::Skip,
+            (false, _) => BadRecords::DeadLetter,
+        };
+        config.max_dequeue_count = data.max_dequeue_count;
+        config.bad_records_max_count = world.now.strict.budget;
+    }
     config
+}
+
+/// What the runner does with rows on which the plan fails: as the source does with bad ones.
+fn bad_rows(sim: &Sim) -> BadRows {
+    let world = sim.lock();
+    match &world.plan.data {
+        Some(data) if !world.now.strict.fails => {
+            if data.policy == Policy::Skip {
+                BadRows::Skip
+            } else {
+                BadRows::DeadLetter
+            }
+        }
+        _ => BadRows::Fail,
+    }
 }
 
 /// The job's promise is the least of its parts'.
@@ -232,7 +297,10 @@ fn assemble(
 ) -> Result<Runner, JobError> {
     let watch = source.watch();
     let plan = Everywhere::new(sinks.iter().map(|(name, _)| name.clone()));
-    let input = Input { table: "simulated".into(), source: Box::new(source), bad_rows: BadRows::Fail };
+    let wishes = sim.lock().plan.data.is_some();
+    let source: Box<dyn Source> = Box::new(source);
+    let source = if wishes { Box::new(Consumer::new(sim, source)) } else { source };
+    let input = Input { table: "simulated".into(), source, bad_rows: bad_rows(sim) };
     let store = SimStore { sim: Arc::clone(sim), inner: store, clock: Arc::clone(&clock) };
     let mut options = RunOptions::default();
     options.job = "simulated".into();
@@ -266,7 +334,7 @@ pub(crate) fn bury(sim: &Arc<Sim>, life: &Life, ended: &Ended) {
             let text = error.to_string();
             note!(world, "process", "has failed: {text}");
             world.figures.failures += 1;
-            let given = is_given(&world.now, error, &text, life, world.plan.log.is_some());
+            let given = is_given(&world.now, error, &text, life, &world.plan);
             world.violate(invariants::failed_for_a_reason(&text, given));
         }
         Ended::Died => {}
@@ -287,17 +355,19 @@ pub(crate) fn bury(sim: &Arc<Sim>, life: &Life, ended: &Ended) {
         world.books.blink();
     }
     drop(world);
-    let sinks = sim.lock().plan.sinks;
+    let sinks = sim.lock().plan.places();
     (0..sinks).for_each(|sink| look(sim, sink));
     let staged: Vec<_> = (0..sinks).filter(|_| gone.disk_failed).map(|sink| staged(sim, sink)).collect();
     sim.lock().judge_deleted(&staged);
 }
 
 /// Whether something was done to this life that explains how it failed.
-fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life, logs: bool) -> bool {
+fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life, plan: &Plan) -> bool {
+    // What is written by the source itself fails it.
+    let writes = plan.log.is_some() || plan.places() > plan.sinks;
     match (error, error.kind()) {
         (_, JobErrorKind::Denied) => now.was_denied,
-        (_, JobErrorKind::BadData) => now.was_unreadable,
+        (_, JobErrorKind::BadData) => now.was_unreadable || now.strict.fails || now.strict.budget.is_some(),
         (_, JobErrorKind::Configuration) => false,
         // A stop has its deadline, whatever the disk does.
         _ if text.contains("was not taken within") => {
@@ -306,7 +376,7 @@ fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life, logs: bool
         (JobError::Sink(_) | JobError::Saves { .. } | JobError::Store(_), _) => {
             now.disk_failed && error.kind() == JobErrorKind::Failed
         }
-        (JobError::Source(_), JobErrorKind::Failed) if logs && now.disk_failed => true,
+        (JobError::Source(_), JobErrorKind::Failed) if now.letters_refused || writes && now.disk_failed => true,
         _ => text.contains("ledgerMaxIds") && life.job.limits.ledger_max_ids < 10_000,
     }
 }

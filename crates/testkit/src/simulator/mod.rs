@@ -88,18 +88,23 @@
 //!
 //! # Reading order
 //! [`Fault`] lists what can go wrong, [`invariants`] what must hold. Then `plan` (what a seed draws), `world`, `calls` and `fate`
-//! (what happens outside), `judge` (when it is looked at), `client` (what the process sees of it), `life` (the process), `shrink`.
+//! (what happens outside), `judge` (when it is looked at), `client` (what the process sees of it), `life` (the process), `data`,
+//! `consumer` and `letters` (messages that are bad or unwanted), `shrink`.
 
 pub mod books;
 mod calls;
 mod client;
+mod consumer;
+mod data;
 mod fate;
 mod faults;
 mod figures;
 pub mod invariants;
 mod judge;
+mod letters;
 mod life;
 mod options;
+mod outside;
 mod parts;
 mod plan;
 mod rows;

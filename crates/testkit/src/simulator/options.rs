@@ -96,11 +96,13 @@ pub enum Sabotage {
     WriteTwice,
     /// The sink leaves some rows out.
     DropRows,
+    /// The queue of dead letters takes them, and has nothing.
+    DropLetters,
 }
 
 impl Sabotage {
     /// Every one of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DeleteEarly,
         Self::ConfirmBlindly,
         Self::SkipSync,
@@ -109,6 +111,7 @@ impl Sabotage {
         Self::ShowEarly,
         Self::WriteTwice,
         Self::DropRows,
+        Self::DropLetters,
     ];
 
     /// Its name on the command line.
@@ -123,6 +126,7 @@ impl Sabotage {
             Self::ShowEarly => "show-early",
             Self::WriteTwice => "write-twice",
             Self::DropRows => "drop-rows",
+            Self::DropLetters => "drop-letters",
         }
     }
 }

@@ -16,6 +16,7 @@ use headwater_job::LocalStore;
 use headwater_ledger::{Ledger, Limits, Segment};
 
 use super::invariants;
+use super::letters::Letter;
 use super::options::Sabotage;
 use super::world::{Sim, note};
 
@@ -59,7 +60,7 @@ async fn pause(sim: &Sim, clock: &dyn Clock, part: Part) {
 
 /// The parts of a state that are the ledger's: what else a source keeps has names of its own.
 fn is_ledgers(name: &str) -> bool {
-    !name.starts_with("log-")
+    !name.starts_with("log-") && !name.starts_with("letters-")
 }
 
 /// The ids in a saved state, by what a restart would make of it. Parts that are only named were saved before.
@@ -178,10 +179,22 @@ pub(crate) fn look(sim: &Sim, sink: usize) {
     let gone = world.books.gone(sink, &names).map(str::to_owned);
     world.violate(invariants::nothing_taken_back(gone.as_deref()));
     for name in &names {
-        world.books.file(sink, name, || rows(sim, &dir.join(name)));
+        let is_letters = world.books.is_letters(sink);
+        if is_letters && world.books.shows(sink, name) {
+            continue;
+        }
+        let lines = || rows(sim, &dir.join(name));
+        if is_letters {
+            let letters = lines();
+            let letters: Vec<String> = letters.iter().map(|line| world.read_letter(line)).collect();
+            world.books.file(sink, name, || letters);
+        } else {
+            world.books.file(sink, name, lines);
+        }
     }
     let twice = invariants::nothing_twice(&world.books);
     world.violate(twice);
+    world.judge_fates();
 }
 
 /// The rows that a sink keeps in hidden files.
@@ -189,7 +202,13 @@ pub(crate) fn staged(sim: &Sim, sink: usize) -> BTreeSet<String> {
     let dir = place(sink);
     let listed = sim.disk.list(&dir).unwrap_or_default();
     let hidden = listed.iter().filter(|entry| entry.name.starts_with('.'));
-    hidden.flat_map(|entry| rows(sim, &dir.join(&entry.name))).collect()
+    let rows = hidden.flat_map(|entry| rows(sim, &dir.join(&entry.name)));
+    let world = sim.lock();
+    if !world.books.is_letters(sink) {
+        return rows.collect();
+    }
+    // What was torn is no letter.
+    rows.filter_map(|line| Letter::read(&line)).map(|letter| world.books.letter_of(&letter)).collect()
 }
 
 fn rows(sim: &Sim, path: &Path) -> Vec<String> {

@@ -8,7 +8,8 @@ use headwater_job::fs::Loss;
 use headwater_ledger::Limits;
 use headwater_queue_source::{LeasePolicy, Objective};
 
-use super::faults::{FAULTS, Fault};
+use super::data::{DataPlan, Policy};
+use super::faults::{FAULTS, FIRST_FAULTS, Fault};
 use super::options::Options;
 use crate::random::Random;
 
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) restarts_differ: bool,
     /// With `commit = log`.
     pub(crate) log: Option<LogPlan>,
+    /// With messages that cannot be processed, or are not wanted.
+    pub(crate) data: Option<DataPlan>,
     rates: [u16; FAULTS.len()],
     pub(crate) slow_max: Duration,
     pub(crate) parked_max: Option<usize>,
@@ -158,7 +161,27 @@ impl Plan {
         }
         let quiet = Life::quiet(&common, lease);
         let restarts_differ = options.faults.has(Fault::Restart);
-        Self { seed, lease, sinks, restarts_differ, log, rates, slow_max, parked_max, consumption, sends, lives, quiet }
+        let data = DataPlan::draw(seed, lease, options);
+        Self {
+            seed,
+            lease,
+            sinks,
+            restarts_differ,
+            log,
+            data,
+            rates,
+            slow_max,
+            parked_max,
+            consumption,
+            sends,
+            lives,
+            quiet,
+        }
+    }
+
+    /// Directories that something is shown in: one for each sink, and one for dead letters, if they have one.
+    pub(crate) fn places(&self) -> usize {
+        self.sinks + usize::from(self.data.as_ref().is_some_and(|data| data.policy == Policy::Directory))
     }
 
     /// How often a fault hits, in calls out of a thousand.
@@ -168,14 +191,15 @@ impl Plan {
 }
 
 /// Whether a seed has this kind at all: half of them, so that every pair meets with and without the others.
-fn random_bit(seed: u64, fault: Fault) -> bool {
+pub(crate) fn random_bit(seed: u64, fault: Fault) -> bool {
     fork(seed, 100 + fault as u64).chance(500)
 }
 
 fn draw_rates(random: &mut Random, options: &Options) -> [u16; FAULTS.len()] {
     let mut rates = [0; FAULTS.len()];
     let strength: u16 = one_of(random, &[0, 5, 20, 20, 60, 150]);
-    for (fault, ..) in FAULTS {
+    for (fault, ..) in &FAULTS[..FIRST_FAULTS] {
+        let fault = *fault;
         let own = strength * one_of(random, &[0, 0, 1, 1, 2]);
         // Calls that hang hold everything up: a few are enough.
         let own = if fault == Fault::Stuck { own / 4 } else { own };

@@ -14,8 +14,9 @@ use headwater_job::fs::MemoryFs;
 use headwater_ledger::Violation;
 use headwater_queue_source::{Footprint, Watch};
 
-use super::books::{self, Books};
+use super::books::Books;
 use super::calls::{Asked, Calls};
+use super::data::{DataPlan, Policy, Strictness};
 use super::faults::Fault;
 use super::figures::Figures;
 use super::invariants;
@@ -67,18 +68,20 @@ pub(crate) struct World {
     next_event: u64,
     pub(crate) calls: Calls,
     ties: Random,
-    luck: Random,
-    server_skew: i64,
+    /// What complaints and letters draw.
+    pub(super) data_luck: Random,
+    pub(super) luck: Random,
+    pub(super) server_skew: i64,
     /// The latest that the service's clock has shown before a jump.
-    server_latest: ServerMs,
-    wall_skew: i64,
-    denied: BTreeMap<Call, Mono>,
+    pub(super) server_latest: ServerMs,
+    pub(super) wall_skew: i64,
+    pub(super) denied: BTreeMap<Call, Mono>,
     pub(crate) sink_stalls: Mono,
     pub(crate) store_stalls: Mono,
-    handles: Vec<Handle>,
+    pub(super) handles: Vec<Handle>,
     /// Messages that were found in the durable part of the source's own log.
     pub(super) logged: BTreeSet<MessageKey>,
-    disk_full: bool,
+    pub(super) disk_full: bool,
     /// The widest bounds of any life so far: what is restored may be more than the bounds of now.
     pub(super) bounds: Option<(Footprint, u32)>,
     pub(crate) books: Books,
@@ -108,6 +111,8 @@ pub(crate) struct NowLife {
     pub(crate) disk_failed: bool,
     pub(crate) was_unreadable: bool,
     pub(crate) was_stalled: bool,
+    pub(crate) letters_refused: bool,
+    pub(crate) strict: Strictness,
     /// When it has to have ended.
     pub(crate) limit: Mono,
     /// How long its end may take, and until when it has to be over once it was told to stop.
@@ -146,6 +151,7 @@ impl Sim {
             next_event: 0,
             calls: Calls::default(),
             ties: fork(seed, 5),
+            data_luck: fork(seed, 9),
             luck: fork(seed, 6),
             server_skew: 0,
             server_latest: ServerMs(BEGIN),
@@ -157,7 +163,7 @@ impl Sim {
             disk_full: false,
             logged: BTreeSet::new(),
             bounds: None,
-            books: Books::new(plan.sinks),
+            books: books(&plan),
             parts: BTreeMap::new(),
             trace: Trace::new(options.trace),
             figures: Figures::default(),
@@ -308,21 +314,6 @@ impl World {
         }
     }
 
-    fn send(&mut self, count: u32) {
-        for _ in 0..count {
-            let number = self.books.next_number();
-            let skipped = self.start_time().is_some_and(|start| self.server_now().0 < start);
-            let rows = if skipped { 0 } else { u32::try_from(self.luck.below(4)).unwrap_or(0) };
-            let lines: Vec<String> = (0..rows).map(|row| books::row(number, row)).collect();
-            let now = self.server_now();
-            let id = self.service.send(now, &lines.join("\n"));
-            self.books.sent(&id, rows);
-            self.figures.messages += 1;
-            self.figures.rows += u64::from(rows);
-            note!(self, "producer", "sends m{number} with {rows} rows");
-        }
-    }
-
     /// Begins a life: its troubles and its end are on their way.
     pub(crate) fn begin_life(&mut self, number: u32, life: &Life, quiet: bool) {
         let now = self.mono();
@@ -331,6 +322,9 @@ impl World {
         let stop_time = life.job.drain_deadline * 5 / 4 + STOP_SLACK;
         self.now =
             NowLife { number, quiet, disk_failed: self.disk_full, deleted_before, stop_time, ..NowLife::default() };
+        if self.plan.data.is_some() && !quiet {
+            self.now.strict = DataPlan::strictness(self.plan.seed, u64::from(number));
+        }
         self.figures.lives += 1;
         if number > 1 && self.plan.restarts_differ {
             self.figures.hit(Fault::Restart);
@@ -371,69 +365,6 @@ impl World {
         self.now.stop_by = Some(self.mono() + self.now.stop_time);
     }
 
-    fn trouble(&mut self, trouble: Trouble) {
-        note!(self, "world", "{trouble:?}");
-        let now = self.mono();
-        match trouble {
-            Trouble::DeadHandle => self.spoil_handle(Fault::DeadHandle, self.plan.lease),
-            Trouble::EarlyReturn => self.spoil_handle(Fault::EarlyReturn, Duration::from_secs(1)),
-            Trouble::Deny(call, time) => _ = self.denied.insert(call, now + time),
-            Trouble::ServerClock(by) => {
-                self.figures.hit(Fault::ServerClock);
-                self.server_latest = self.server_latest.max(self.server_now());
-                self.server_skew += by;
-            }
-            Trouble::WallClock(by) => {
-                self.figures.hit(Fault::WallClock);
-                self.wall_skew += by;
-            }
-            Trouble::DiskFull(room, time) => {
-                self.figures.hit(Fault::DiskFull);
-                (self.now.disk_failed, self.disk_full) = (true, true);
-                self.disk.set_capacity(Some(self.disk.used() + room));
-                self.schedule(now + time, Happening::Room);
-            }
-            Trouble::File(fault, nth) => {
-                use headwater_job::fs::Fault as File;
-                let sync = matches!(fault, File::Sync | File::SyncDir);
-                self.figures.hit(if sync { Fault::SyncError } else { Fault::FileError });
-                self.now.disk_failed = true;
-                self.disk.fail(fault, nth, std::io::ErrorKind::Other);
-            }
-            Trouble::SlowSink(time) => {
-                self.figures.hit(Fault::SlowSink);
-                self.sink_stalls = now + time;
-            }
-            Trouble::SlowStore(time) => {
-                self.figures.hit(Fault::SlowStore);
-                self.store_stalls = now + time;
-            }
-        }
-    }
-
-    fn make_room(&mut self) {
-        self.disk_full = false;
-        self.disk.set_capacity(None);
-    }
-
-    /// A handle dies behind its owner's back; the message is visible again after `hidden`.
-    fn spoil_handle(&mut self, fault: Fault, hidden: Duration) {
-        let at = usize::try_from(self.luck.below(self.handles.len() as u64)).unwrap_or(0);
-        let Some(handle) = self.handles.get(at).cloned() else { return };
-        let now = self.server_now();
-        if self.service.extend(now, &handle, hidden).is_some() {
-            self.figures.hit(fault);
-        }
-    }
-
-    fn lapse(&mut self, handle: &Handle) {
-        let now = self.server_now();
-        if self.service.delete(now, handle) {
-            note!(self, "sabotage", "deletes {}", self.calls.number_of(handle));
-            self.deleted(handle);
-        }
-    }
-
     /// The queue has deleted the message of this handle.
     pub(crate) fn deleted(&mut self, handle: &Handle) {
         let Some(key) = self.calls.key_of(handle) else { return };
@@ -465,15 +396,14 @@ impl World {
             self.schedule(at, Happening::Return(life, handle.clone()));
         }
     }
+}
 
-    /// Ends all trouble: what is denied, full, slow or skewed is mended.
-    pub(crate) fn calm(&mut self) -> Duration {
-        self.denied.clear();
-        self.make_room();
-        (self.sink_stalls, self.store_stalls) = (Mono::default(), Mono::default());
-        // The service never goes back: until its clock has caught up with where it was before a jump, no lease ends.
-        let behind = self.server_latest.0.saturating_sub(self.server_now().0);
-        Duration::from_millis(u64::try_from(behind).unwrap_or(0))
+/// The books of a world: dead letters are one sink more.
+fn books(plan: &Plan) -> Books {
+    let books = Books::new(plan.sinks);
+    match plan.data.as_ref().map(|data| data.policy) {
+        Some(policy @ (Policy::Directory | Policy::Queue)) => books.with_letters(policy == Policy::Directory),
+        _ => books,
     }
 }
 
