@@ -41,6 +41,14 @@ pub enum Trap {
     NotExistIsDeleted,
     /// A snapshot leaves out the ids of its own epoch: they are not committed yet, after all.
     OwnEpochLeftOut,
+    /// Driver: a commit lets deletes begin before dead letters are in their place.
+    DeletedBeforeLetter,
+    /// Driver: a restart does not know of dead letters that are staged.
+    StagedLettersForgotten,
+    /// Driver: what is given back stays in its epoch.
+    GivenBackCommitted,
+    /// Driver: what a barrier has sealed can still be rejected.
+    SealedRejected,
 }
 
 /// How long a trapped ledger remembers what it restored.

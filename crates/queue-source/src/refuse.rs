@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use headwater_core::{BadRecord, CheckpointId, MessageMeta, SourceError, SourceErrorKind};
+#[cfg(feature = "traps")]
+use headwater_ledger::Trap;
 use headwater_ledger::{MessageKey, Mono};
 
 use crate::config::BadRecords;
@@ -70,6 +72,10 @@ impl QueueSource {
     pub(crate) fn give_back(&mut self, message: &MessageMeta, delay: Duration) -> Result<(), SourceError> {
         self.refuse_to_give_back(message, delay)?;
         self.must_be_open(message)?;
+        #[cfg(feature = "traps")]
+        if self.has_trap(Trap::GivenBackCommitted) {
+            return Ok(());
+        }
         self.shared.lock().ledger.retract(message.key);
         if let Some(letters) = &mut self.letters {
             letters.withdraw(message.key);
@@ -91,6 +97,8 @@ impl QueueSource {
     /// Refuses to touch a message of an epoch that is sealed.
     fn must_be_open(&self, message: &MessageMeta) -> Result<(), SourceError> {
         let (open, in_time) = self.open_for_complaints(message.key);
+        #[cfg(feature = "traps")]
+        let open = open || self.has_trap(Trap::SealedRejected);
         if open {
             return Ok(());
         }

@@ -11,6 +11,8 @@ use headwater_core::{
     Alarm, BadRecord, CheckpointId, Clock, Delivery, DrainReport, EarlierRun, Event, MarkerError, MessageMeta, Queue,
     Source, SourceError, SourceErrorKind, SourceState, SourceStatus,
 };
+#[cfg(feature = "traps")]
+use headwater_ledger::Trap;
 use headwater_ledger::{MessageKey, Mono, Violation};
 use tokio::task::JoinSet;
 
@@ -285,6 +287,8 @@ impl Source for QueueSource {
             return Err(refused(format!("checkpoint {id} cannot be restored: this source is already receiving")));
         }
         let (segments, staged, logged) = durable::read(&state)?;
+        #[cfg(feature = "traps")]
+        let staged = if self.has_trap(Trap::StagedLettersForgotten) { Vec::new() } else { staged };
         // On a copy: what an earlier process staged is removed only for a state that will do, and a dropped restore may be
         // repeated. Nothing else touches the ledger before the first `next`.
         let now = self.shared.clock.now();
@@ -380,6 +384,10 @@ impl Source for QueueSource {
     async fn commit(&mut self, id: CheckpointId) -> Result<(), SourceError> {
         self.start_deleting();
         self.shared.lock().ledger.may_commit(id).map_err(|error| epochs::commit_refused(id, error))?;
+        #[cfg(feature = "traps")]
+        if self.has_trap(Trap::DeletedBeforeLetter) {
+            self.committed(id)?;
+        }
         if let Some(letters) = &mut self.letters {
             letters.may_commit(id)?;
             let delivered = letters.commit(id).await.inspect_err(|error| self.shared.fail(error.clone()))?;

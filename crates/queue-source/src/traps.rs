@@ -6,7 +6,15 @@ use headwater_core::MessageRows;
 use headwater_ledger::{Handle, Ledger, Trap};
 use tokio::task::JoinSet;
 
+use crate::source::QueueSource;
 use crate::state::Shared;
+
+impl QueueSource {
+    /// Whether this mistake is switched on.
+    pub(crate) fn has_trap(&self, trap: Trap) -> bool {
+        self.shared.config.limits.has_trap(trap)
+    }
+}
 
 /// [`Trap::SkippedDeletedAtOnce`]: a second code path that deletes, for what the start time skips.
 pub(crate) fn delete_skipped(shared: &Arc<Shared>, ledger: &Ledger, messages: &[MessageRows], tasks: &mut JoinSet<()>) {

@@ -42,6 +42,13 @@ fn every_promise_is_kept() {
     {
         assert!(sum.of(fault) > 10, "{fault}: {sum}");
     }
+    for fault in [Fault::BadRecord, Fault::FailingRow, Fault::Rejected, Fault::GivenBack, Fault::LetterLost] {
+        assert!(sum.of(fault) > 10, "{fault}: {sum}");
+    }
+    for fault in [Fault::SecondStart, Fault::CopiedState, Fault::SetBack] {
+        assert!(sum.of(fault) > 0, "{fault}: {sum}");
+    }
+    assert!(sum.letters > 100, "{sum}");
     assert!(sum.redeliveries > 500 && sum.suppressed > 100 && sum.failures > 10 && sum.drains > 60, "{sum}");
 }
 

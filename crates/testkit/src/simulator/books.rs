@@ -20,6 +20,8 @@ pub struct Books {
     /// The newest durable checkpoint: its ids, and what its sinks have not committed yet.
     durable: Option<(CheckpointId, BTreeSet<MessageKey>)>,
     owed: BTreeSet<(String, CheckpointId)>,
+    /// The newest checkpoint of which a sink shows output.
+    newest_shown: Option<CheckpointId>,
     shown: Vec<Shown>,
 }
 
@@ -72,6 +74,7 @@ impl Books {
             committed: BTreeSet::new(),
             durable: None,
             owed: BTreeSet::new(),
+            newest_shown: None,
             shown: (0..sinks).map(|_| Shown::default()).collect(),
         }
     }
@@ -138,9 +141,22 @@ impl Books {
         self.settle();
     }
 
+    /// The newest durable checkpoint.
+    #[must_use]
+    pub fn newest_durable(&self) -> Option<CheckpointId> {
+        self.durable.as_ref().map(|(id, _)| *id)
+    }
+
+    /// The newest checkpoint of which a sink has committed output.
+    #[must_use]
+    pub const fn newest_shown(&self) -> Option<CheckpointId> {
+        self.newest_shown
+    }
+
     /// A sink has committed its output of a checkpoint.
     pub fn sink_committed(&mut self, sink: &str, id: CheckpointId) {
         self.owed.remove(&(sink.to_owned(), id));
+        self.newest_shown = self.newest_shown.max(Some(id));
         self.settle();
     }
 

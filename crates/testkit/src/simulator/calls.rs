@@ -117,6 +117,11 @@ impl Calls {
         handles.iter().map(|handle| self.number_of(handle)).collect::<Vec<_>>().join(" ")
     }
 
+    /// Calls made so far that take or change messages.
+    pub(crate) fn changing(&self) -> u64 {
+        self.made.iter().filter(|(call, _)| **call != Call::Describe).map(|(_, made)| made).sum()
+    }
+
     /// Receives that somebody waits for.
     pub(crate) fn receives(&self) -> u64 {
         let waited_for = |open: &&Open| open.waited_for && matches!(open.asked, Asked::Receive(_));

@@ -16,9 +16,11 @@ use headwater_core::{
     Capabilities, Clock, DeleteOutcome, Description, Extended, Handle, ManualClock, Mono, Queue, QueueError,
     QueueErrorKind, QueueIdentity, ReceiveRequest, Received, Sleep, WallMs,
 };
+use headwater_job::fs::MemoryFs;
 
 use super::calls::{Answer, Asked, error};
 use super::options::Sabotage;
+use super::others::SAME;
 use super::world::{Sim, note};
 
 /// The clock of one life: its monotonic time begins anew, as after a restart of the machine.
@@ -195,19 +197,29 @@ impl Queue for SimQueue {
 #[derive(Clone)]
 pub(crate) struct Disk {
     sim: Arc<Sim>,
+    disk: MemoryFs,
     lies: bool,
+    identities: bool,
 }
 
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Disk({:?})", self.sim.disk)
+        write!(f, "Disk({:?})", self.disk)
     }
 }
 
 impl Disk {
     pub(crate) fn new(sim: &Arc<Sim>) -> Self {
-        let lies = sim.lock().sabotage == Some(Sabotage::SkipSync);
-        Self { sim: Arc::clone(sim), lies }
+        let (sabotage, elsewhere) = {
+            let world = sim.lock();
+            (world.sabotage, world.elsewhere.clone())
+        };
+        Self {
+            sim: Arc::clone(sim),
+            disk: elsewhere.unwrap_or_else(|| sim.disk.clone()),
+            lies: sabotage == Some(Sabotage::SkipSync),
+            identities: sabotage != Some(Sabotage::NoIdentities),
+        }
     }
 
     fn change<T>(&self, what: &str, path: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -227,44 +239,45 @@ impl Disk {
 
 impl FileSystem for Disk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change("mkdir", dir, || self.sim.disk.create_dir(dir))
+        self.change("mkdir", dir, || self.disk.create_dir(dir))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn NewFile>> {
-        let file = self.change("create", path, || self.sim.disk.create(path))?;
+        let file = self.change("create", path, || self.disk.create(path))?;
         Ok(Box::new(DiskFile { disk: self.clone(), path: path.into(), file }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        self.sim.disk.open(path)
+        self.disk.open(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change("rename to", to, || self.sim.disk.rename(from, to))
+        self.change("rename to", to, || self.disk.rename(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.change("remove", path, || self.sim.disk.remove(path))
+        self.change("remove", path, || self.disk.remove(path))
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change("rmdir", dir, || self.sim.disk.remove_dir(dir))
+        self.change("rmdir", dir, || self.disk.remove_dir(dir))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change("sync", dir, || if self.lies { Ok(()) } else { self.sim.disk.sync_dir(dir) })
+        self.change("sync", dir, || if self.lies { Ok(()) } else { self.disk.sync_dir(dir) })
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Listed>> {
-        self.sim.disk.list(dir)
+        self.disk.list(dir)
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        self.sim.disk.metadata(path)
+        let found = self.disk.metadata(path)?;
+        Ok(if self.identities { found } else { Metadata { identity: SAME, ..found } })
     }
 
     fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Lock>, LockError> {
-        self.sim.disk.lock(path, owner)
+        self.disk.lock(path, owner)
     }
 
     fn blocks(&self) -> bool {

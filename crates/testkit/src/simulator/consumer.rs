@@ -117,6 +117,7 @@ impl Consumer {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Source for Consumer {
     fn schema(&self) -> SchemaRef {

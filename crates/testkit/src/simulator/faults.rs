@@ -44,10 +44,13 @@ pub enum Fault {
     GivenBack,
     TooOften,
     LetterLost,
+    SecondStart,
+    CopiedState,
+    SetBack,
 }
 
 /// Every kind: its name on the command line, and what happens.
-pub const FAULTS: [(Fault, &str, &str); 35] = [
+pub const FAULTS: [(Fault, &str, &str); 38] = [
     (Fault::RequestLost, "request-lost", "a call never arrives: no effect, and no answer"),
     (Fault::ResponseLost, "response-lost", "a call takes effect and its answer is lost, at once or until the deadline"),
     (Fault::ServerError, "server-error", "a call is answered with 5xx, without effect"),
@@ -95,6 +98,17 @@ pub const FAULTS: [(Fault, &str, &str); 35] = [
     (Fault::GivenBack, "given-back", "the consumer gives a message back, to have it again later"),
     (Fault::TooOften, "too-often", "what was delivered too often goes to the dead letters unread"),
     (Fault::LetterLost, "letter-lost", "a letter to a queue is lost, refused, or taken and not confirmed"),
+    (
+        Fault::SecondStart,
+        "second-start",
+        "another process starts on the state of one that runs; now and then there are no locks",
+    ),
+    (
+        Fault::CopiedState,
+        "copied-state",
+        "somebody starts on a copy of the state; or the job goes on from one, as asked",
+    ),
+    (Fault::SetBack, "set-back", "an old state is put back in its place, and somebody starts"),
 ];
 
 /// The kinds that came first. Each later one draws from generators of its own, so that a seed without it is what it was.

@@ -37,6 +37,8 @@ pub struct Figures {
     pub delete_requests: u64,
     /// Messages that the queue deleted.
     pub deleted: u64,
+    /// Dead letters that were found in their place, each time one was seen first.
+    pub letters: u64,
     /// File operations.
     pub file_operations: u64,
     /// Lines of the trace.
@@ -92,6 +94,7 @@ impl AddAssign for Figures {
             (&mut self.suppressed, other.suppressed),
             (&mut self.delete_requests, other.delete_requests),
             (&mut self.deleted, other.deleted),
+            (&mut self.letters, other.letters),
             (&mut self.file_operations, other.file_operations),
             (&mut self.events, other.events),
             (&mut self.virtual_seconds, other.virtual_seconds),
@@ -126,7 +129,8 @@ impl fmt::Display for Figures {
         )?;
         writeln!(
             f,
-            "{} file operations; {} events; {:.1} virtual hours",
+            "{} dead letters; {} file operations; {} events; {:.1} virtual hours",
+            self.letters,
             self.file_operations,
             self.events,
             self.virtual_seconds as f64 / 3_600.0

@@ -158,6 +158,32 @@ pub fn restorable(id: CheckpointId, problem: &str) -> Result<(), Violation> {
     require(problem.is_empty(), "G3", || format!("checkpoint {id} was saved, and cannot be restored: {problem}"))
 }
 
+/// `G2`: one owner, and no second branch: whoever comes second, or with a copy, is refused.
+///
+/// # Errors
+/// `what` was let in, or refused for another reason (`Err`: whether it is the promised one, and its text).
+pub fn refuses(what: &str, refused: Result<&(), (bool, &str)>) -> Result<(), Violation> {
+    require(refused.is_err(), "G2", || format!("{what} is let in"))?;
+    let (as_promised, text) = refused.err().unwrap_or_default();
+    require(as_promised, "G2", || format!("{what} is refused for another reason: {text}"))
+}
+
+/// `G2`: a refusal changes nothing.
+///
+/// # Errors
+/// It did.
+pub fn unchanged(same: bool, what: &str) -> Result<(), Violation> {
+    require(same, "G2", || format!("{what} has changed files"))
+}
+
+/// `G2`: a process whose state somebody else has taken over saves nothing more.
+///
+/// # Errors
+/// It has.
+pub fn fenced(taken_over: bool, id: CheckpointId) -> Result<(), Violation> {
+    require(!taken_over, "G2", || format!("checkpoint {id} is saved, and another process has taken over the state"))
+}
+
 /// `G4`, the formula of the documentation, [`SourceConfig::bound`](headwater_queue_source::SourceConfig::bound): after a
 /// restart under smaller limits, the largest so far.
 ///

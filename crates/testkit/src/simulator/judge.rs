@@ -8,7 +8,7 @@ use headwater_queue_source::SourceConfig;
 
 use super::invariants;
 use super::letters::Letter;
-use super::world::{LOG, World};
+use super::world::World;
 
 impl World {
     /// A message is deleted, or is to be: it must be safe.
@@ -32,6 +32,7 @@ impl World {
 
     /// A letter says what is so.
     pub(crate) fn judge_letter(&mut self, letter: &Letter) {
+        self.figures.letters += 1;
         let most = self.plan.data.as_ref().and_then(|data| data.max_dequeue_count);
         let found = invariants::letter_is_true(&self.books, letter, most);
         self.violate(found);
@@ -53,7 +54,7 @@ impl World {
         let needle: Vec<u8> =
             u32::try_from(id.len()).unwrap_or(0).to_le_bytes().into_iter().chain(id.bytes()).collect();
         let files = self.disk.durable_files();
-        let mut log = files.iter().filter(|(path, _)| path.starts_with(LOG)).map(|(_, bytes)| bytes);
+        let mut log = files.iter().filter(|(path, _)| path.starts_with(&self.places.log)).map(|(_, bytes)| bytes);
         let found = log.any(|bytes| bytes.windows(needle.len()).any(|window| window == needle));
         if found {
             self.logged.insert(key);

@@ -25,12 +25,11 @@ use super::data::Policy;
 use super::faults::Fault;
 use super::invariants;
 use super::letters::LetterQueue;
+use super::others::Backup;
 use super::parts::{SimSink, SimStore, look, place, staged};
 use super::plan::{Life, Plan};
 use super::rows::{Everywhere, Lines, columns};
-use super::world::{LOG, NowLife, Sim, note};
-
-const STATE: &str = "/state";
+use super::world::{NowLife, Sim, note};
 
 /// Virtual time that a life may take after it was told to end; the quiet one, from its beginning. Two hours: longer than every
 /// stall, and than the patience of a full ledger.
@@ -148,7 +147,10 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
     let disk = Arc::new(Disk::new(sim));
     let mut options = StoreOptions::new(Lineage(u128::from(plan.seed) << 64 | u128::from(number)));
     options.owner = format!("life {number}");
-    let store = LocalStore::open(disk.clone(), STATE, &options)?;
+    let places = sim.lock().places.clone();
+    options.accept_loss = places.copied;
+    let store = LocalStore::open(disk.clone(), &places.state, &options)?;
+    sim.lock().has_state();
     let lineage = store.lineage().to_string();
     let mut sinks: Vec<(String, Box<dyn Sink>)> = Vec::new();
     for sink in 0..plan.sinks {
@@ -161,11 +163,12 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
     let queue = Arc::new(SimQueue { sim: Arc::clone(sim), margin: life.job.receive_margin });
     let mut config = config(sim, life, &store);
     if let Some(log) = &plan.log {
-        let mut own = LogConfig::new(disk.clone(), LOG, u128::from(plan.seed) << 64 | u128::from(number));
+        let mut own = LogConfig::new(disk.clone(), &places.log, u128::from(plan.seed) << 64 | u128::from(number));
         (own.bytes_max, own.segment_bytes, own.group_bytes) = (log.bytes_max, log.segment_bytes, log.group_bytes);
         own.owner = format!("life {number}");
         config = config.commit_log(own);
     }
+    config.accept_loss = places.copied;
     config.start_time = sim.lock().start_time();
     #[cfg(feature = "traps")]
     {
@@ -173,8 +176,9 @@ async fn process(sim: &Arc<Sim>, life: &Life) -> Result<JobReport, JobError> {
     }
     sim.lock().widen(&config);
     let source = QueueSource::open_with(queue, Arc::clone(&clock), config, letters).await?;
+    sim.lock().now.has_log = plan.log.is_some();
     judge_promise(sim, &source, &sinks);
-    let runner = assemble(sim, life, source, sinks, store, clock)?;
+    let runner = assemble(sim, life, source, sinks, store, clock, places.copied)?;
     runner.run().await
 }
 
@@ -294,6 +298,7 @@ fn assemble(
     sinks: Vec<(String, Box<dyn Sink>)>,
     store: LocalStore,
     clock: Arc<dyn Clock>,
+    accept_loss: bool,
 ) -> Result<Runner, JobError> {
     let watch = source.watch();
     let plan = Everywhere::new(sinks.iter().map(|(name, _)| name.clone()));
@@ -304,6 +309,7 @@ fn assemble(
     let store = SimStore { sim: Arc::clone(sim), inner: store, clock: Arc::clone(&clock) };
     let mut options = RunOptions::default();
     options.job = "simulated".into();
+    options.accept_loss = accept_loss;
     options.until_idle = life.until_idle;
     options.drain_deadline = life.job.drain_deadline;
     let runner = Runner::new(vec![input], Box::new(plan), sinks, Box::new(store), clock, options)?;
@@ -314,6 +320,18 @@ fn assemble(
         world.stop(&runner.stopper());
     }
     Ok(runner)
+}
+
+/// Runs one life on a copy of the disk on which an old state was put back in place: it must be refused, and take nothing.
+pub(crate) fn be_refused(sim: &Arc<Sim>, number: u32, life: &Life, backup: &Backup) {
+    let calls = sim.lock().set_back(backup);
+    let ended = live(sim, number, life, true);
+    let mut world = sim.lock();
+    let refused = match &ended {
+        Ended::Failed(error) => Err((error.kind() == JobErrorKind::State, error.to_string())),
+        Ended::Done(_) | Ended::Died => Ok(()),
+    };
+    world.judge_set_back(refused, calls);
 }
 
 /// What a life leaves behind, and whether it may have ended so.
@@ -369,6 +387,7 @@ fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life, plan: &Pla
         (_, JobErrorKind::Denied) => now.was_denied,
         (_, JobErrorKind::BadData) => now.was_unreadable || now.strict.fails || now.strict.budget.is_some(),
         (_, JobErrorKind::Configuration) => false,
+        (JobError::Store(_), JobErrorKind::State) => now.taken_over,
         // A stop has its deadline, whatever the disk does.
         _ if text.contains("was not taken within") => {
             now.disk_failed || now.was_stalled || life.job.drain_deadline <= Duration::from_secs(1)

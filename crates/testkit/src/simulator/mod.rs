@@ -104,6 +104,7 @@ mod judge;
 mod letters;
 mod life;
 mod options;
+mod others;
 mod outside;
 mod parts;
 mod plan;
@@ -132,6 +133,9 @@ use world::Sim;
 
 /// Virtual time between the last trouble and the quiet life: every call that was on its way has arrived by then.
 const SETTLING: Duration = Duration::from_secs(240);
+
+/// The numbers of lives that are somebody else's begin here.
+const OTHERS: u32 = 1_000_000;
 
 /// What became of one seed.
 #[derive(Clone, Debug)]
@@ -182,6 +186,7 @@ pub fn simulate_on(seed: u64, options: &Options, service: &NewService) -> Outcom
 fn run(sim: &Arc<Sim>, plan: &Plan) {
     for (number, life) in (1..).zip(&plan.lives) {
         live(sim, number, life, false);
+        meet_others(sim, number, plan);
         if sim.lock().violation.is_some() {
             return;
         }
@@ -210,6 +215,21 @@ fn live(sim: &Arc<Sim>, number: u32, life: &Life, quiet: bool) -> Ended {
     let ended = life::live(sim, number, life, quiet);
     life::bury(sim, life, &ended);
     ended
+}
+
+/// What somebody else does with the state while nothing runs.
+fn meet_others(sim: &Arc<Sim>, number: u32, plan: &Plan) {
+    if sim.lock().violation.is_some() {
+        return;
+    }
+    let old = sim.lock().old_state();
+    if let Some(backup) = old {
+        life::be_refused(sim, OTHERS + number, &plan.quiet, &backup);
+    }
+    let mut random = plan::fork(plan.seed, 4_000 + u64::from(number));
+    if plan.others.has(Fault::CopiedState) && random.chance(200) {
+        sim.lock().move_state();
+    }
 }
 
 /// Lets time pass while no process runs.

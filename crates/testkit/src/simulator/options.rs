@@ -98,11 +98,15 @@ pub enum Sabotage {
     DropRows,
     /// The queue of dead letters takes them, and has nothing.
     DropLetters,
+    /// The disk gives a lock to whoever asks.
+    LockNothing,
+    /// Directories cannot be told apart.
+    NoIdentities,
 }
 
 impl Sabotage {
     /// Every one of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::DeleteEarly,
         Self::ConfirmBlindly,
         Self::SkipSync,
@@ -112,6 +116,8 @@ impl Sabotage {
         Self::WriteTwice,
         Self::DropRows,
         Self::DropLetters,
+        Self::LockNothing,
+        Self::NoIdentities,
     ];
 
     /// Its name on the command line.
@@ -127,6 +133,8 @@ impl Sabotage {
             Self::WriteTwice => "write-twice",
             Self::DropRows => "drop-rows",
             Self::DropLetters => "drop-letters",
+            Self::LockNothing => "lock-nothing",
+            Self::NoIdentities => "no-identities",
         }
     }
 }

@@ -58,7 +58,7 @@ impl World {
             }
             Trouble::DiskFull(room, time) => {
                 self.figures.hit(Fault::DiskFull);
-                (self.now.disk_failed, self.disk_full) = (true, true);
+                (self.now.disk_failed, self.disk_ever_failed, self.disk_full) = (true, true, true);
                 self.disk.set_capacity(Some(self.disk.used() + room));
                 self.schedule(now + time, Happening::Room);
             }
@@ -66,9 +66,13 @@ impl World {
                 use headwater_job::fs::Fault as File;
                 let sync = matches!(fault, File::Sync | File::SyncDir);
                 self.figures.hit(if sync { Fault::SyncError } else { Fault::FileError });
-                self.now.disk_failed = true;
+                (self.now.disk_failed, self.disk_ever_failed) = (true, true);
                 self.disk.fail(fault, nth, std::io::ErrorKind::Other);
             }
+            Trouble::SecondStart => self.second_start(),
+            Trouble::TakeOver => self.take_over(),
+            Trouble::BackUp => self.back_up(),
+            Trouble::CopyStart { old } => self.copy_start(old),
             Trouble::SlowSink(time) => {
                 self.figures.hit(Fault::SlowSink);
                 self.sink_stalls = now + time;

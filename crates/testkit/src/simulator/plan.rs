@@ -9,11 +9,15 @@ use headwater_ledger::Limits;
 use headwater_queue_source::{LeasePolicy, Objective};
 
 use super::data::{DataPlan, Policy};
-use super::faults::{FAULTS, FIRST_FAULTS, Fault};
+use super::faults::{FAULTS, FIRST_FAULTS, Fault, FaultSet};
 use super::options::Options;
+use super::others;
 use crate::random::Random;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How often others come, in seeds that have them: about once in three minutes.
+const OTHERS_RATE: u16 = 60;
 
 /// Everything that a seed draws before anything happens.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) log: Option<LogPlan>,
     /// With messages that cannot be processed, or are not wanted.
     pub(crate) data: Option<DataPlan>,
+    /// Which others there are, on the state and on copies of it.
+    pub(crate) others: FaultSet,
     rates: [u16; FAULTS.len()],
     pub(crate) slow_max: Duration,
     pub(crate) parked_max: Option<usize>,
@@ -106,6 +112,10 @@ pub(crate) enum Trouble {
     ServerClock(i64),
     WallClock(i64),
     DiskFull(u64, Duration),
+    SecondStart,
+    TakeOver,
+    BackUp,
+    CopyStart { old: bool },
     File(headwater_job::fs::Fault, u64),
     SlowSink(Duration),
     SlowStore(Duration),
@@ -139,7 +149,9 @@ impl Plan {
     pub(crate) fn draw(seed: u64, options: &Options) -> Self {
         let mut random = fork(seed, 1);
         let lease = SECOND * one_of(&mut random, &[4, 10, 30, 30, 120]);
-        let rates = draw_rates(&mut random, options);
+        let mut rates = draw_rates(&mut random, options);
+        let others = others::draw(seed, options);
+        others.iter().for_each(|fault| rates[fault as usize] = OTHERS_RATE);
         let has = |fault: Fault| options.faults.has(fault) && random_bit(seed, fault);
         let parked_max = has(Fault::ParkedPolls).then(|| 1 + usize::try_from(random.below(3)).unwrap_or(0));
         let held = SECOND * one_of(&mut random, &[20, 120, 1_800]);
@@ -169,6 +181,7 @@ impl Plan {
             restarts_differ,
             log,
             data,
+            others,
             rates,
             slow_max,
             parked_max,
@@ -433,6 +446,10 @@ fn trouble(fault: Fault, random: &mut Random) -> Option<Trouble> {
         }
         Fault::SlowSink => Trouble::SlowSink(between(random, SECOND, SECOND * 300)),
         Fault::SlowStore => Trouble::SlowStore(between(random, SECOND, SECOND * 300)),
+        Fault::SecondStart if random.chance(200) => Trouble::TakeOver,
+        Fault::SecondStart => Trouble::SecondStart,
+        Fault::CopiedState => Trouble::CopyStart { old: random.chance(500) },
+        Fault::SetBack => Trouble::BackUp,
         _ => return None,
     })
 }

@@ -4,8 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use headwater_core::{Capabilities, Description, Extended, Handle, Message, QueueIdentity, ServerMs};
+use headwater_core::{
+    Capabilities, DeleteOutcome, Description, Extended, Handle, Message, QueueError, QueueIdentity, ReceiveRequest,
+    Received, ServerMs,
+};
 use headwater_mns_proto::{NewMessage, QueueSettings};
 use headwater_mns_server::random::Random;
 use headwater_mns_server::state::{Account, Queue, Quirks};
@@ -157,6 +161,37 @@ impl Service for MnsService {
     fn remaining(&mut self, now: ServerMs) -> u64 {
         let counts = self.queue().counts(millis(now));
         (counts.visible + counts.leased + counts.delayed) as u64
+    }
+}
+
+/// A queue that is asked for its attributes and for nothing else.
+#[derive(Debug)]
+pub(crate) struct Still;
+
+#[async_trait]
+impl headwater_core::Queue for Still {
+    fn identity(&self) -> QueueIdentity {
+        QueueIdentity { account: "1".into(), name: NAME.into() }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::mns()
+    }
+
+    async fn describe(&self) -> Result<Description, QueueError> {
+        Ok(Description::default())
+    }
+
+    async fn receive(&self, _: ReceiveRequest) -> Result<Received, QueueError> {
+        std::future::pending().await
+    }
+
+    async fn delete(&self, _: &[Handle]) -> Result<Vec<DeleteOutcome>, QueueError> {
+        std::future::pending().await
+    }
+
+    async fn extend(&self, _: &Handle, _: Duration) -> Result<Extended, QueueError> {
+        std::future::pending().await
     }
 }
 

@@ -21,6 +21,7 @@ use super::faults::Fault;
 use super::figures::Figures;
 use super::invariants;
 use super::options::{Options, Sabotage};
+use super::others::Places;
 use super::plan::{Call, End, JobPlan, Life, Plan, Trouble, fork};
 use super::service::{NewService, Service};
 use super::trace::Trace;
@@ -28,9 +29,6 @@ use crate::random::Random;
 
 /// The service's clock at the beginning of a world.
 const BEGIN: i64 = 1_700_000_000_000;
-
-/// Where the source keeps its own log, if it does.
-pub(crate) const LOG: &str = "/log";
 
 /// Steps without any time passing that are called a busy loop: far above what 800 messages at one moment need.
 const STEPS_MAX: u64 = 300_000;
@@ -61,7 +59,7 @@ pub(crate) struct World {
     pub(crate) skip_before: Option<Duration>,
     #[cfg(feature = "traps")]
     pub(crate) trap: Option<headwater_ledger::Trap>,
-    clock: ManualClock,
+    pub(super) clock: ManualClock,
     pub(super) disk: MemoryFs,
     pub(crate) service: Box<dyn Service>,
     events: BTreeMap<(Mono, u64, u64), Happening>,
@@ -82,6 +80,10 @@ pub(crate) struct World {
     /// Messages that were found in the durable part of the source's own log.
     pub(super) logged: BTreeSet<MessageKey>,
     pub(super) disk_full: bool,
+    pub(super) disk_ever_failed: bool,
+    pub(crate) places: Places,
+    /// Another disk than the world's, which the process is on.
+    pub(super) elsewhere: Option<MemoryFs>,
     /// The widest bounds of any life so far: what is restored may be more than the bounds of now.
     pub(super) bounds: Option<(Footprint, u32)>,
     pub(crate) books: Books,
@@ -112,6 +114,11 @@ pub(crate) struct NowLife {
     pub(crate) was_unreadable: bool,
     pub(crate) was_stalled: bool,
     pub(crate) letters_refused: bool,
+    /// It has its state open, and its log.
+    pub(crate) has_state: bool,
+    pub(crate) has_log: bool,
+    /// Somebody without a lock has taken its state over.
+    pub(crate) taken_over: bool,
     pub(crate) strict: Strictness,
     /// When it has to have ended.
     pub(crate) limit: Mono,
@@ -161,6 +168,9 @@ impl Sim {
             store_stalls: Mono::default(),
             handles: Vec::new(),
             disk_full: false,
+            disk_ever_failed: false,
+            places: Places::new(),
+            elsewhere: None,
             logged: BTreeSet::new(),
             bounds: None,
             books: books(&plan),
@@ -376,7 +386,8 @@ impl World {
     /// Whether a call is denied now.
     pub(crate) fn is_denied(&mut self, asked: &Asked) -> bool {
         let now = self.mono();
-        let denied = self.denied.get(&asked.kind()).is_some_and(|until| *until > now);
+        let here = self.elsewhere.is_none();
+        let denied = here && self.denied.get(&asked.kind()).is_some_and(|until| *until > now);
         if denied {
             self.figures.hit(Fault::Denied);
             self.now.was_denied = true;
