@@ -25,10 +25,10 @@ pub(crate) struct Consumer {
     sim: Arc<Sim>,
     inner: Box<dyn Source>,
     /// To be rejected before the next checkpoint.
-    late: Vec<Arc<MessageMeta>>,
+    late: Vec<MessageMeta>,
     /// A message of the open epoch, and one of the epoch before.
-    kept: Option<Arc<MessageMeta>>,
-    sealed: Option<Arc<MessageMeta>>,
+    kept: Option<MessageMeta>,
+    sealed: Option<MessageMeta>,
 }
 
 impl Consumer {
@@ -43,8 +43,8 @@ impl Consumer {
             let meta = &message.meta;
             let wish = self.sim.lock().books.wish(meta.key);
             match wish {
-                Wish::Keep => self.kept = Some(Arc::clone(meta)),
-                Wish::Reject { late: true } if self.sim.lock().plan.log.is_none() => self.late.push(Arc::clone(meta)),
+                Wish::Keep => self.kept = Some(meta.clone()),
+                Wish::Reject { late: true } if self.sim.lock().plan.log.is_none() => self.late.push(meta.clone()),
                 Wish::Reject { late } => {
                     self.refuse(meta)?;
                     dropped.extend((!late).then_some(at));

@@ -96,7 +96,7 @@ pub(crate) fn without(batch: &Batch, dropped: &[usize]) -> Batch {
             message.rows.clone().for_each(|row| kept.append_value(all.value(row)));
             end += message.rows.len();
         }
-        messages.push(MessageRows { meta: Arc::clone(&message.meta), rows: begin..end });
+        messages.push(MessageRows { meta: message.meta.clone(), rows: begin..end });
     }
     Batch::new(records(kept.finish()), messages)
 }
