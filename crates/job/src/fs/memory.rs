@@ -71,14 +71,6 @@ impl MemoryFs {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same disk once more, as after a clone of a whole machine: files, directories and their identities, but no locks.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        let disk = self.disk();
-        let copy = Disk { nodes: disk.nodes.clone(), boots: disk.boots, capacity: disk.capacity, ..Disk::default() };
-        Self { inner: Arc::new(Mutex::new(copy)) }
-    }
-
     /// How many changing operations were asked for so far.
     #[must_use]
     pub fn operations(&self) -> u64 {

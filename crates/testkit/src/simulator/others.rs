@@ -268,7 +268,7 @@ impl World {
     /// Puts an old state in its place, on a copy of the disk; how many calls were made that take or change messages.
     pub(super) fn set_back(&mut self, backup: &Backup) -> u64 {
         self.figures.hit(Fault::SetBack);
-        let disk = self.disk.copy();
+        let disk = self.disk.fork();
         for (path, _) in self.files_under(&[&self.places.state.clone()]) {
             // A disk in memory removes what is there.
             let _ = disk.remove(&path);
