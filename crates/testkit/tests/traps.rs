@@ -15,16 +15,16 @@ use headwater_testkit::simulator::{Options, shrink, simulate};
 const SEEDS: u64 = 20;
 
 /// … where the process has to die between a save and the commit of what it has staged.
-const MANY_SEEDS: u64 = 400;
+const MANY_SEEDS: u64 = 120;
 
 /// Each mistake, the promise that is seen to be broken, and whether the shortest history is looked for.
 const TABLE: &[(Trap, &str, bool)] = &[
     (Trap::DeletesAfterRows, "G4", true),
     (Trap::SkippedDeletedAtOnce, "G1", true),
     (Trap::DeletedBeforeLetter, "G1", true),
-    (Trap::StagedLettersForgotten, "G3", true),
-    (Trap::GivenBackCommitted, "G1", true),
-    (Trap::SealedRejected, "G1", true),
+    (Trap::StagedLettersForgotten, "G1", false),
+    (Trap::GivenBackCommitted, "G1", false),
+    (Trap::SealedRejected, "G1", false),
     (Trap::ListedTwice, "L2", false),
     (Trap::NeverPruned, "G4", false),
     (Trap::UncommittedUncounted, "G4", false),
