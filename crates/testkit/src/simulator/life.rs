@@ -387,7 +387,7 @@ fn is_given(now: &NowLife, error: &JobError, text: &str, life: &Life, plan: &Pla
         (_, JobErrorKind::Denied) => now.was_denied,
         (_, JobErrorKind::BadData) => now.was_unreadable || now.strict.fails || now.strict.budget.is_some(),
         (_, JobErrorKind::Configuration) => false,
-        (JobError::Store(_), JobErrorKind::State) => now.taken_over,
+        (JobError::Store(_), JobErrorKind::State) => now.takeover_tried,
         // A stop has its deadline, whatever the disk does.
         _ if text.contains("was not taken within") => {
             now.disk_failed || now.was_stalled || life.job.drain_deadline <= Duration::from_secs(1)

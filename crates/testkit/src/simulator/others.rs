@@ -177,10 +177,9 @@ impl World {
         let state = self.places.state.clone();
         let taken = LocalStore::open(self.other(false), state, &self.store_options("a thief"));
         note!(self, "other", "takes over without a lock: {:?}", taken.as_ref().err().map(ToString::to_string));
-        if taken.is_ok() {
-            self.figures.hit(Fault::SecondStart);
-            self.now.taken_over = true;
-        }
+        self.figures.hit(Fault::SecondStart);
+        // One that failed may have come far enough to be noticed.
+        (self.now.takeover_tried, self.now.taken_over) = (true, self.now.taken_over || taken.is_ok());
     }
 
     /// Keeps what the state is now.

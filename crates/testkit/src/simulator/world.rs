@@ -117,7 +117,8 @@ pub(crate) struct NowLife {
     /// It has its state open, and its log.
     pub(crate) has_state: bool,
     pub(crate) has_log: bool,
-    /// Somebody without a lock has taken its state over.
+    /// Somebody without a lock has tried to take its state over, and has done it.
+    pub(crate) takeover_tried: bool,
     pub(crate) taken_over: bool,
     pub(crate) strict: Strictness,
     /// When it has to have ended.
