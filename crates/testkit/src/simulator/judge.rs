@@ -6,6 +6,7 @@ use headwater_core::MessageKey;
 use headwater_ledger::Violation;
 use headwater_queue_source::SourceConfig;
 
+use super::faults::Fault;
 use super::invariants;
 use super::letters::Letter;
 use super::world::World;
@@ -33,6 +34,9 @@ impl World {
     /// A letter says what is so.
     pub(crate) fn judge_letter(&mut self, letter: &Letter) {
         self.figures.letters += 1;
+        if letter.is_unread() {
+            self.figures.hit(Fault::TooOften);
+        }
         let most = self.plan.data.as_ref().and_then(|data| data.max_dequeue_count);
         let found = invariants::letter_is_true(&self.books, letter, most);
         self.violate(found);

@@ -16,8 +16,8 @@ use crate::random::Random;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How often others come, in seeds that have them: about once in three minutes.
-const OTHERS_RATE: u16 = 60;
+/// How often others come, in seeds that have them: about once in half a minute.
+const OTHERS_RATE: u16 = 300;
 
 /// Everything that a seed draws before anything happens.
 #[derive(Clone, Debug)]
