@@ -12,8 +12,11 @@ use bytes::BytesMut;
 /// Smaller rooms are left to the allocator: 64 KiB, half of what allocators commonly begin to return to the kernel at once.
 const LARGE: usize = 64 * 1_024;
 
-/// Rooms remembered at most: one for each of the eight polls that hide a round trip. With the [longest guess](super::MAX_GUESS)
-/// 9 MiB.
+/// Larger rooms are not remembered: what an answer of the usual kind needs, grown to by doubling. A hostile one may take 6.5 MB.
+const LARGEST: usize = 2 * super::MAX_GUESS;
+
+/// Rooms remembered at most: one for each of the eight polls that hide a round trip. With answers of sixteen bodies of 64 KiB
+/// they are 9 MiB, and never more than 18.
 const KEPT: usize = 8;
 
 /// The rooms of one client.
@@ -37,10 +40,12 @@ impl Rooms {
     }
 
     /// Remembers a room by what is left of it: its parts may be held for long. Of too many the oldest is let go.
-    pub(super) fn remember(&self, rest: BytesMut, capacity: usize) {
-        if capacity < LARGE {
+    pub(super) fn remember(&self, mut rest: BytesMut, capacity: usize) {
+        if !(LARGE..=LARGEST).contains(&capacity) {
             return;
         }
+        // Something may have followed the answer, which must not be taken for the beginning of another connection's.
+        rest.clear();
         let mut rooms = self.lock();
         if rooms.len() == KEPT {
             rooms.pop_front();
@@ -83,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_that_are_too_small_are_left_for_others() {
+    fn rooms_that_are_too_small_or_too_large_are_left() {
         let rooms = Rooms::default();
         answer(&rooms, LARGE);
         let (large, _) = answer(&rooms, 3 * LARGE);
@@ -91,6 +96,8 @@ mod tests {
         assert_eq!(answer(&rooms, 2 * LARGE).0, large);
         answer(&rooms, LARGE - 1);
         assert_eq!(rooms.lock().len(), 2, "small ones are not remembered");
+        answer(&rooms, LARGEST + 1);
+        assert_eq!(rooms.lock().len(), 2, "nor are huge ones");
     }
 
     #[test]

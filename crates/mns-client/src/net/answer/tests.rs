@@ -188,16 +188,7 @@ fn between_calls_little_is_held_and_the_next_answer_has_room_at_once() {
     }
     let mut large = AnswerReader::default();
     large.begin(2 << 20);
-    let bytes = answer(1 << 20);
-    let mut rest = bytes.as_bytes();
-    let mut complete = false;
-    while !complete {
-        let room = large.room(true);
-        let count = rest.len().min(room.capacity() - room.len());
-        room.extend_from_slice(&rest[..count]);
-        rest = &rest[count..];
-        complete = large.arrived().unwrap();
-    }
+    fill(&mut large, answer(1 << 20).as_bytes());
     let (_, body, alone) = large.take().unwrap();
     assert!(alone && body.bytes.len() == 1 << 20 && body.holds <= 3 << 20, "{}", body.holds);
     assert_eq!(large.bytes.capacity(), 0, "given away with the body");
@@ -206,6 +197,47 @@ fn between_calls_little_is_held_and_the_next_answer_has_room_at_once() {
     assert_eq!(large.bytes.capacity(), 0, "but nothing has come of it");
     assert_eq!(large.room(false).capacity(), SMALL);
     assert!(large.guess <= MAX_GUESS);
+}
+
+/// Feeds a reader what fits its room until the answer is complete; says what is left.
+fn fill<'a>(reader: &mut AnswerReader, mut rest: &'a [u8]) -> &'a [u8] {
+    loop {
+        let room = reader.room(true);
+        let count = rest.len().min(room.capacity() - room.len());
+        room.extend_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        if reader.arrived().unwrap() {
+            return rest;
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_large_answer_is_not_where_the_next_one_arrives() {
+    let rooms = Arc::new(Rooms::default());
+    let length = 200_000;
+    let answer = with_head(&format!("content-length: {length}\r\n"), &"a".repeat(length));
+    let evil = [answer.as_bytes(), with_head("content-length: 4\r\n", "evil").as_bytes()].concat();
+    let mut readers = [AnswerReader::new(rooms.clone()), AnswerReader::new(rooms)];
+    for reader in &mut readers {
+        // So that its next answer takes a large room.
+        reader.begin(1 << 20);
+        fill(reader, answer.as_bytes());
+        assert!(reader.take().unwrap().2);
+    }
+    let [first, second] = &mut readers;
+    first.begin(1 << 20);
+    fill(first, &evil);
+    let (_, body, alone) = first.take().unwrap();
+    assert!(body.bytes.len() == length && !alone);
+    drop(body);
+    second.begin(1 << 20);
+    for _ in 0..9 {
+        assert_eq!(second.room(true).len(), 0, "nothing has arrived");
+        second.rest();
+    }
+    fill(second, answer.as_bytes());
+    assert_eq!(second.take().unwrap().1.bytes.len(), length);
 }
 
 /// hyper's reading: status and body, or `None`.
