@@ -124,6 +124,8 @@ impl Ledger {
             Err(Blocked::Log)
         } else if messages == 0 {
             Err(Blocked::Bytes)
+        // Known ids that came back to a full ledger do not count until their deletes have failed too, so new ones may come in meanwhile,
+        // as far as the bound allows. Counted, a ledger whose deletes fail for long would end its job where this one recovers.
         } else if self.counts.unconfirmed < u64::from(limits.ledger_max_ids) && !log_full {
             Ok((messages, false))
         } else if self.receives.is_empty() {
