@@ -206,6 +206,8 @@ enum Save {
     /// Nothing was written, and nothing will be.
     Unusable,
     Refused,
+    /// The disk does not answer.
+    Hangs,
 }
 
 #[async_trait::async_trait]
@@ -234,6 +236,7 @@ impl CheckpointStore for Unsteady {
             }
             Save::Unusable => failed(StoreErrorKind::Unusable),
             Save::Refused => failed(StoreErrorKind::Refused),
+            Save::Hangs => std::future::pending().await,
         }
     }
 }
@@ -379,27 +382,41 @@ fn a_stop_takes_a_last_checkpoint_and_drains() {
     assert!(progress.lock().unwrap().iter().any(|event| matches!(event, Progress::Stopping { reason: "stopped", .. })));
 }
 
-/// A process that starts after a clean end and dies at once leaves an unclean one, to which nothing is known to be committed: by then a
-/// reader may have taken the output away, with its directory.
-#[test]
-fn the_state_of_a_clean_end_has_nothing_to_commit_again() {
-    let fs = MemoryFs::new();
-    let queue = TestQueue::new("a", &fs, 0);
+/// Stops with the first rows: the rest of an answer is handed out while the checkpoint of the stop is saved, so that the last one lists
+/// output.
+fn stopped_with_output(fs: &MemoryFs, plan: &[Save]) -> Result<JobReport, JobError> {
+    let queue = TestQueue::new("a", fs, 0);
     fill(&queue, 0);
-    let job = unsteady(&fs, &queue, &[], RunOptions::default());
+    let job = unsteady(fs, &queue, plan, RunOptions::default());
     let stopper = job.runner.stopper();
-    // The rest of an answer is handed out while the checkpoint of the stop is saved: the last one lists it.
     let runner = job.runner.observed(move |event| {
         if matches!(event, Progress::Rows { .. }) {
             stopper.stop();
         }
     });
-    drive(&queue.clock, &fs, runner.run()).unwrap().unwrap();
+    let outcome = drive(&queue.clock, fs, runner.run()).unwrap();
+    let saved = job.saved.lock().unwrap();
+    assert!(saved.len() == 3 && !saved[1].pending.is_empty(), "{} checkpoints", saved.len());
+    outcome
+}
+
+/// A process that starts after a clean end and dies at once leaves an unclean one, to which nothing is known to be committed: by then a
+/// reader may have taken the output away, with its directory.
+#[test]
+fn the_state_of_a_clean_end_has_nothing_to_commit_again() {
+    let fs = MemoryFs::new();
+    stopped_with_output(&fs, &[]).unwrap();
     assert!(!rows(&fs).is_empty());
-    drop(store(&fs).unwrap()); // it dies at once
-    let mut next = store(&fs).unwrap();
-    let newest = drive(&queue.clock, &fs, next.newest()).unwrap().unwrap().unwrap();
-    assert_eq!((next.earlier_run(), newest.pending), (EarlierRun::Unclean, Vec::new()));
+    let newest = futures::executor::block_on(store(&fs).unwrap().newest()).unwrap().unwrap();
+    assert_eq!(newest.pending, Vec::new());
+}
+
+#[test]
+fn a_disk_that_hangs_after_everything_is_saved_fails_nobody() {
+    let fs = MemoryFs::new();
+    let report = stopped_with_output(&fs, &[Save::Fine, Save::Fine, Save::Hangs]).unwrap();
+    assert_eq!((report.sources[0].1.uncommitted, report.sources[0].2.unconfirmed), (0, 0));
+    assert!(!rows(&fs).is_empty());
 }
 
 #[test]

@@ -107,7 +107,6 @@ impl Runner {
     /// Takes checkpoints until one is saved, and then one more if that lists output: the state of a clean end has nothing to be committed
     /// again, for by then readers may have taken all of it away. A failed one is repeated after a pause, as often as during the run.
     async fn last_checkpoint(&mut self) -> Result<(), JobError> {
-        let mut saved = false;
         loop {
             let Saving { taken, done } = self.begin("stop").await?;
             let lists_output = !self.pending.is_empty();
@@ -117,10 +116,8 @@ impl Runner {
             self.saved(taken, result).await?;
             if failed {
                 self.clock.sleep(RETRY).await;
-            } else if saved || !lists_output {
+            } else if std::mem::replace(&mut self.saved_all, true) || !lists_output {
                 return Ok(());
-            } else {
-                saved = true;
             }
         }
     }
