@@ -1,6 +1,6 @@
 #![no_main]
 //! Everything durable that is read back: the ledger's segments, a job's manifest and checkpoint, dead letters on their way,
-//! a lineage's marker. The checksums are made right first, or nothing else would ever be read. Whatever the bytes say, they
+//! a lineage's marker, the source's own log. The checksums are made right first, or nothing else would ever be read. Whatever the bytes say, they
 //! are refused or mean something; what they mean is written again and read as the same.
 //!
 //! The first byte of an input chooses what it is.
@@ -12,26 +12,27 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use futures::executor::block_on;
 use headwater_core::{
-    Capabilities, CheckpointId, CheckpointStore, Clock as _, Committable, DeleteOutcome, Description, Extended, Handle,
-    JobState, LineageMarker, ManualClock, Queue, QueueError, QueueErrorKind, QueueIdentity, ReceiveRequest, Received,
-    Source, SourceState, StatePart, WallMs,
+    Capabilities, CheckpointId, CheckpointStore, Clock as _, Committable, DeleteOutcome, Description, Event, Extended,
+    Handle, JobState, LineageMarker, ManualClock, Queue, QueueError, QueueErrorKind, QueueIdentity, ReceiveRequest,
+    Received, Source, SourceState, StatePart, WallMs,
 };
 use headwater_formats::Format;
 use headwater_job::fs::{FileSystem, MemoryFs};
 use headwater_job::{Lineage, LocalStore, StoreOptions};
 use headwater_ledger::{Ledger, Limits, Mono, Segment};
-use headwater_queue_source::{QueueSource, SourceConfig};
+use headwater_queue_source::{LogConfig, QueueSource, SourceConfig};
 use twox_hash::XxHash3_128;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [what, data @ ..] = data else { return };
-    match what % 6 {
+    match what % 7 {
         0 => segments(data),
         1 => manifest(data),
         2 => checkpoint(data),
         3 => letters(data),
         4 => marker(data),
-        _ => raw(data),
+        5 => raw(data),
+        _ => log(data),
     }
 });
 
@@ -227,4 +228,98 @@ fn raw(data: &[u8]) {
     let files: Vec<_> = fs.files().into_keys().collect();
     fs.put(&files[usize::from(*file) % files.len()], data);
     check(&fs);
+}
+
+const LOG: &str = "/log";
+const HEADER: usize = 44;
+const FRAME: usize = 40;
+
+/// A log of one to three segments, cut at the byte 0xFA, and where to go on in it. The first byte says what there is besides:
+/// 1 accepts a loss, 2 a state that names two positions (the 32 bytes after it), 4 the note of a commit.
+fn log(data: &[u8]) {
+    let [flags, data @ ..] = data else { return };
+    let (positions, data) = match data.split_at_checked(32) {
+        Some(split) if flags & 2 != 0 => split,
+        _ => (&[][..], data),
+    };
+    let fs = MemoryFs::new();
+    let mut id = None;
+    for (number, piece) in data.splitn(3, |byte| *byte == 0xfa).enumerate() {
+        let bytes = with_checksums(piece, &mut id);
+        fs.put(&Path::new(LOG).join(format!("segment-{:016}", number + 1)), &bytes);
+    }
+    let id = id.unwrap_or_default();
+    if flags & 4 != 0 {
+        let mut note = [b"HWSC\x01\0", &id.to_le_bytes()[..], &1_u64.to_le_bytes()].concat();
+        note.extend(short_sum(&note).to_le_bytes());
+        fs.put(&Path::new(LOG).join("committed"), &note);
+    }
+    let part = [b"HWSP\x01\0", &id.to_le_bytes()[..], positions].concat();
+    let part = (flags & 2 != 0).then(|| StatePart { name: "log-0".into(), bytes: part.into() });
+    let Some(shown) = replay(&fs, flags & 1 != 0, part.as_ref()) else { return };
+    // A start cuts a torn tail, and removes and adds nothing that is read.
+    assert_eq!(replay(&fs, flags & 1 != 0, part.as_ref()), Some(shown), "a second start reads something else");
+}
+
+/// The segment with its checksums made right, and with the log's id and mark, or nothing else of it would ever be read.
+fn with_checksums(piece: &[u8], log: &mut Option<u128>) -> Vec<u8> {
+    let mut bytes = piece.to_vec();
+    if bytes.len() < HEADER {
+        return bytes;
+    }
+    let own = u128::from_le_bytes(bytes[8..24].try_into().expect("16 bytes"));
+    let id = *log.get_or_insert(own);
+    bytes[8..24].copy_from_slice(&id.to_le_bytes());
+    let sum = short_sum(&bytes[..HEADER - 4]);
+    bytes[HEADER - 4..HEADER].copy_from_slice(&sum.to_le_bytes());
+    let mark = (XxHash3_128::oneshot(&id.to_le_bytes()) as u64).to_le_bytes();
+    let mut rest = &mut bytes[HEADER..];
+    while rest.len() >= FRAME {
+        let length = u32::from_le_bytes(rest[32..36].try_into().expect("four bytes")) as usize;
+        let Some((frame, after)) = rest.split_at_mut_checked(FRAME + length) else { break };
+        frame[16..24].copy_from_slice(&mark);
+        let sum = XxHash3_128::oneshot(&frame[16..]);
+        frame[..16].copy_from_slice(&sum.to_le_bytes());
+        rest = after;
+    }
+    bytes
+}
+
+fn short_sum(bytes: &[u8]) -> u32 {
+    XxHash3_128::oneshot(bytes) as u32
+}
+
+/// What a source with this log hands out before anything is received: ids, and how often they were delivered. `None` where it
+/// refuses the log, or what the log and the state say together.
+fn replay(fs: &MemoryFs, accept_loss: bool, part: Option<&StatePart>) -> Option<Vec<(String, u32)>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let clock = ManualClock::new(WallMs(0));
+    let decoder = Format::raw().factory(&"body BYTES".parse().expect("a row type")).expect("a decoder");
+    let mut config = SourceConfig::new("t", decoder).commit_log(LogConfig::new(Arc::new(fs.clone()), LOG, 7));
+    config.accept_loss = accept_loss;
+    let base = || {
+        let mut ledger = Ledger::new(Limits::default(), clock.now()).expect("limits");
+        ledger.barrier(CheckpointId(1), clock.now()).expect("a barrier").segments.remove(0)
+    };
+    let state = part.map(|part| {
+        let base = base();
+        let base = StatePart { name: base.name(), bytes: base.bytes().clone() };
+        SourceState::new("1/q".into(), vec![base, part.clone()])
+    });
+    let refused = |error: headwater_core::SourceError| assert!(!error.to_string().is_empty());
+    let opened = QueueSource::open(Arc::new(Empty), Arc::new(clock.clone()), config).now_or_never();
+    let mut source = opened.expect("nothing to wait for").map_err(refused).ok()?;
+    if let Some(state) = state {
+        let restored = source.restore(CheckpointId(1), state).now_or_never();
+        restored.expect("nothing to wait for").map_err(refused).ok()?;
+    }
+    let mut shown = Vec::new();
+    while let Some(event) = source.next().now_or_never() {
+        let Event::Batch(batch) = event.map_err(refused).ok()?? else { continue };
+        shown.extend(batch.messages().iter().map(|message| (message.meta.id.to_string(), message.meta.dequeue_count)));
+        source.check().expect("the ledger's invariants");
+    }
+    assert!(shown.len() <= fs.used() as usize / 30, "more messages than bytes for them");
+    Some(shown)
 }

@@ -103,7 +103,7 @@ fn states() -> Result<Vec<Vec<u8>>> {
     let mut all = Vec::new();
     for bytes in files_of("crates/ledger/tests/golden")?.into_iter().chain(files_of("crates/job/tests/golden")?) {
         let end = if bytes.starts_with(b"HWLG") { bytes.len().saturating_sub(4) } else { bytes.len() };
-        all.extend((0..6).map(|what| [&[what], &bytes[..end]].concat()));
+        all.extend((0..7).map(|what| [&[what], &bytes[..end]].concat()));
     }
     let bases: Vec<_> =
         files_of("crates/ledger/tests/golden")?.into_iter().map(|file| file[..file.len() - 4].to_vec()).collect();
@@ -115,7 +115,46 @@ fn states() -> Result<Vec<Vec<u8>>> {
     for line in ["lineage 5", "epoch 18446744073709551615", "checkpoint none", "last-id 18446744073709551615"] {
         all.push([&[1], line.as_bytes()].concat());
     }
+    all.extend(logs());
     Ok(all)
+}
+
+/// Logs of one to three segments, whose checksums the target makes: with messages that have every field or none, with deletes,
+/// with a torn tail, with a state that goes on after the first message, with the note of a commit.
+fn logs() -> Vec<Vec<u8>> {
+    let text = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let record = |kind: u8, rest: Vec<u8>| [&[kind][..], &(rest.len() as u32).to_le_bytes(), &rest].concat();
+    let whole = |id: &str| {
+        let numbers = [&[31][..], &2_u32.to_le_bytes(), &[1; 8], &[2; 8], &[3; 8], &[4; 8], &[8]].concat();
+        let property = [&1_u32.to_le_bytes()[..], &text("name"), &text("value")].concat();
+        record(1, [numbers, text(id), text("handle"), text("group"), property, b"body".to_vec()].concat())
+    };
+    let bare = |id: &str| {
+        let numbers = [&[0][..], &1_u32.to_le_bytes(), &[1; 8]].concat();
+        record(1, [numbers, text(id), text("h"), 0_u32.to_le_bytes().to_vec()].concat())
+    };
+    let frame = |number: u64, records: &[Vec<u8>]| {
+        let (all, many) = (records.concat(), records.len() as u32);
+        [&[0; 24][..], &number.to_le_bytes(), &(all.len() as u32).to_le_bytes(), &many.to_le_bytes(), &all].concat()
+    };
+    let header = |segment: u64, first: u64| {
+        [b"HWSL\x01\0\0\0", &[7; 16][..], &segment.to_le_bytes(), &first.to_le_bytes(), &[0; 4]].concat()
+    };
+    let deletes = record(2, vec![9; 32]);
+    let first = [header(1, 0), frame(0, &[whole("a"), bare("b")]), frame(1, &[deletes.clone(), bare("c")])].concat();
+    let second = [header(2, 2), frame(2, &[whole("d")])].concat();
+    let third = [header(3, 3), frame(3, &[deletes, bare("a")]), b"torn".to_vec()].concat();
+    let position = |segment: u64, offset: u64| [segment.to_le_bytes(), offset.to_le_bytes()].concat();
+    let after_one = [position(1, 44), position(1, 44 + 40 + whole("a").len() as u64)].concat();
+    let three = [first.clone(), second.clone(), third].join(&0xfa);
+    vec![
+        [&[6, 0][..], &first].concat(),
+        [&[6, 0][..], &[first.clone(), second.clone()].join(&0xfa)].concat(),
+        [&[6, 0][..], &three].concat(),
+        [&[6, 1][..], &[first.clone(), first].join(&0xfa)].concat(),
+        [&[6, 6][..], &after_one, &three].concat(),
+        [&[6, 3][..], &after_one, &second].concat(),
+    ]
 }
 
 fn scripts() -> Result<Vec<Vec<u8>>> {
