@@ -124,7 +124,7 @@ impl Ledger {
     }
 
     /// Appends everything by which two states can behave differently while the clock stands still, deliveries tell no lease or
-    /// all the same one, there is no log, and one delete call takes all that is ready (so that the order in which ids wait does not show); but for
+    /// all the same one, a log has room for all that may come, and one delete call takes all that is ready (so that the order in which ids wait does not show); but for
     /// running receives and stored segments, which the caller knows. Tickets and tokens do not appear, and ids and handles by
     /// the names that `names` gives them: two histories which lead to the same place are seen to.
     #[doc(hidden)]
@@ -189,6 +189,12 @@ impl Ledger {
             out.push(203);
             out.extend(keys);
         }
+        out.push(207);
+        out.extend(self.log.waiting.iter().map(|(key, _)| names.key(*key)));
+        out.extend([208, self.log.open.messages as u8]);
+        out.extend(
+            self.log.sealed.iter().flat_map(|(checkpoint, sealed)| [id(Some(*checkpoint)), sealed.messages as u8]),
+        );
         out.push(204);
         out.extend(self.sealed.keys().map(|checkpoint| id(Some(*checkpoint))));
         out.extend([205, id(self.last_barrier), id(self.in_flight), id(self.committed_through)]);
