@@ -96,7 +96,7 @@ fn every_history_of_one_message_with_two_deaths() {
 
 #[test]
 fn every_history_of_two_messages_with_one_fault() {
-    holds(TWO, 10_000);
+    holds(TWO, 6_000);
 }
 
 #[test]
