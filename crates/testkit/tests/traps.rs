@@ -15,7 +15,7 @@ use headwater_testkit::simulator::{Options, shrink, simulate};
 const SEEDS: u64 = 20;
 
 /// … where the process has to die between a save and the commit of what it has staged.
-const MANY_SEEDS: u64 = 120;
+const MANY_SEEDS: u64 = 1_000;
 
 /// Each mistake, the promise that is seen to be broken, and whether the shortest history is looked for.
 const TABLE: &[(Trap, &str, bool)] = &[

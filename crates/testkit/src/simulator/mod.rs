@@ -61,7 +61,7 @@
 //!         visible.take(max as usize).map(|(id, (body, deliveries, until))| {
 //!             (*deliveries, *until) = (*deliveries + 1, now.0 + lease);
 //!             let handle = Handle::new(&format!("{id}/{deliveries}"));
-//!             let mut message = Message::new(&id.to_string(), handle, body.clone().into());
+//!             let mut message = Message::new(id.to_string(), handle, body.clone().into());
 //!             message.dequeue_count = *deliveries;
 //!             message
 //!         }).collect()
