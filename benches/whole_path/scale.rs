@@ -11,7 +11,7 @@ use crate::sample::{CONNECTIONS, Mark};
 use crate::{Server, pin};
 
 /// What has been read by the end of each stretch; the stretch begins at half of it. The first begins when connections are open.
-const STRETCHES: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+const STRETCHES: [u64; 5] = [2_000, 10_000, 100_000, 1_000_000, 10_000_000];
 /// Messages for each number of pollers; a first stretch of as many is not measured.
 const EACH: u64 = 200_000;
 
