@@ -189,20 +189,23 @@ impl Ledger {
             out.push(203);
             out.extend(keys);
         }
-        out.push(207);
-        out.extend(self.log.waiting.iter().map(|(key, _)| names.key(*key)));
-        out.extend([208, self.log.open.messages as u8]);
-        out.extend(
-            self.log.sealed.iter().flat_map(|(checkpoint, sealed)| [id(Some(*checkpoint)), sealed.messages as u8]),
-        );
-        out.push(204);
-        out.extend(self.sealed.keys().map(|checkpoint| id(Some(*checkpoint))));
+        self.fingerprint_epochs(names, out);
         out.extend([205, id(self.last_barrier), id(self.in_flight), id(self.committed_through)]);
         out.extend([self.unsaved, self.graves.has_unsaved(), self.full_since.is_some()].map(u8::from));
         out.extend(self.chain.next_base(&self.limits).0.to_le_bytes());
         if self.limits.shards > 1 {
             out.extend(self.chain.bases().flat_map(|base| base.0.to_le_bytes()));
         }
+    }
+
+    /// What waits in the log, in its order, what of it was handed out and is not committed, and the sealed epochs.
+    fn fingerprint_epochs(&self, names: &dyn Names, out: &mut Vec<u8>) {
+        out.push(207);
+        out.extend(self.log.waiting.iter().map(|(key, _)| names.key(*key)));
+        out.extend([208, self.log.open.messages as u8]);
+        out.extend(self.log.sealed.iter().flat_map(|(checkpoint, sealed)| [checkpoint.0 as u8, sealed.messages as u8]));
+        out.push(204);
+        out.extend(self.sealed.keys().map(|checkpoint| checkpoint.0 as u8));
     }
 }
 
