@@ -31,28 +31,39 @@ pub(crate) enum Tell {
     Consumer,
 }
 
+impl Gathering {
+    /// Takes in what an answer brought, up to so many messages and bytes. `alone`: nothing can come close behind it.
+    fn brought(
+        &mut self,
+        (messages, bytes): (usize, usize),
+        alone: bool,
+        (rows_max, bytes_max): (usize, usize),
+    ) -> Tell {
+        if messages == 0 {
+            return Tell::Nobody;
+        } else if alone && !self.held {
+            return Tell::Consumer;
+        }
+        let begins = !std::mem::replace(&mut self.held, true);
+        if begins {
+            (self.messages, self.bytes) = (0, 0);
+        }
+        self.messages += messages;
+        self.bytes += bytes;
+        if self.messages >= rows_max || self.bytes >= bytes_max {
+            self.held = false;
+            return Tell::Consumer;
+        }
+        if begins { Tell::Gatherer } else { Tell::Nobody }
+    }
+}
+
 impl State {
     /// An answer brought fresh messages, which are in the inbox.
     pub(crate) fn gather(&mut self, config: &SourceConfig, messages: usize, bytes: usize) -> Tell {
         // Rows that are left over from a full batch are about to be taken; and nothing comes behind the only poll there is.
-        let alone = !self.gathering.held && (self.inbox.len() > messages || self.pace.polling() == 0);
-        if messages == 0 {
-            return Tell::Nobody;
-        } else if alone {
-            return Tell::Consumer;
-        }
-        let gathering = &mut self.gathering;
-        let begins = !std::mem::replace(&mut gathering.held, true);
-        if begins {
-            (gathering.messages, gathering.bytes) = (0, 0);
-        }
-        gathering.messages += messages;
-        gathering.bytes += bytes;
-        if gathering.messages >= config.batch_rows || gathering.bytes >= config.batch_bytes {
-            gathering.held = false;
-            return Tell::Consumer;
-        }
-        if begins { Tell::Gatherer } else { Tell::Nobody }
+        let alone = self.inbox.len() > messages || self.pace.polling() == 0;
+        self.gathering.brought((messages, bytes), alone, (config.batch_rows, config.batch_bytes))
     }
 
     /// Whether what is in the inbox is still gathering. Nothing is held back from a source that ends.
@@ -80,6 +91,36 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             shared.meter.gauges_if_stale(&mut state, &*shared.clock);
             drop(state);
             shared.consumer.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tell::{Consumer, Gatherer, Nobody};
+    use super::*;
+
+    /// What an answer brings (messages, bytes, whether nothing can follow), who is told, and whether something is held back then.
+    type Answer = (usize, usize, bool, Tell, bool);
+
+    #[test]
+    fn answers_are_held_back_until_a_batch_is_full_unless_nothing_can_follow() {
+        let table: &[(&str, &[Answer])] = &[
+            ("nothing fresh", &[(0, 0, false, Nobody, false), (0, 0, true, Nobody, false)]),
+            ("the only poll", &[(16, 16, true, Consumer, false), (16, 16, true, Consumer, false)]),
+            ("one of several polls", &[(16, 16, false, Gatherer, true), (16, 16, false, Nobody, true)]),
+            ("the last of several joins", &[(16, 16, false, Gatherer, true), (16, 16, true, Nobody, true)]),
+            ("full by rows", &[(60, 1, false, Gatherer, true), (40, 1, false, Consumer, false)]),
+            ("full by bytes", &[(1, 600, false, Gatherer, true), (1, 400, false, Consumer, false)]),
+            ("full at once", &[(100, 1, false, Consumer, false)]),
+            ("counted anew after a full one", &[(100, 1, false, Consumer, false), (60, 1, false, Gatherer, true)]),
+        ];
+        for (name, answers) in table {
+            let mut gathering = Gathering::default();
+            for (at, (messages, bytes, alone, told, held)) in answers.iter().enumerate() {
+                let tell = gathering.brought((*messages, *bytes), *alone, (100, 1_000));
+                assert_eq!((tell, gathering.held), (*told, *held), "{name}, answer {at}");
+            }
         }
     }
 }
