@@ -1,10 +1,12 @@
 //! The queue source over real HTTP: seeded histories against a local MNS server that drops requests, loses answers after the
-//! effect, throttles, fails batch entries, shortens leases and delivers twice, with crashes and restarts in between. In the
+//! effect, throttles, fails batch entries, shortens leases, damages bodies and delivers twice, with crashes and restarts in between. In the
 //! end every row is in exactly one committed epoch, the queue is empty, and nothing was deleted before its commit.
 //!
 //! Client, server and source share one virtual clock, so nothing waits. `SEED=7 cargo test --test queue_source_http` repeats
 //! one history; its choices are the seed's, but sockets are the machine's, so the order within a moment may differ.
 
+#[path = "queue_source_http/damage.rs"]
+mod damage;
 #[path = "queue_source/lines.rs"]
 mod lines;
 #[path = "queue_source/outside.rs"]
@@ -179,6 +181,7 @@ impl World {
             short_lease: ShortLease { dose: Dose::Rate(one_of(random, &[0.0, 0.1, 0.3])), millis: 700, told },
             empty_receive: Dose::Rate(one_of(random, &[0.0, 0.1])),
             fewer_messages: Dose::Rate(one_of(random, &[0.0, 0.3])),
+            damage_body: Dose::Rate(one_of(random, &[0.0, 0.03])),
             max_parked_polls: one_of(random, &[None, Some(2)]),
             abnormal_consumption: random
                 .chance(300)
@@ -419,7 +422,7 @@ fn text(what: &str, error: &SourceError) -> String {
 fn client(server: &ServerHandle, clock: &ManualClock) -> MnsQueue {
     let endpoint = Endpoint::parse(&server.endpoint()).expect("an endpoint");
     let client = MnsClient::builder(endpoint, Credentials::key("testid", "testsecret")).clock(Arc::new(clock.clone()));
-    client.build().expect("a client").queue(QUEUE)
+    client.build().expect("a client").queue(QUEUE).verify_bodies(true)
 }
 
 /// What `future` gives, or `None` when it has not by `patience` of virtual time.

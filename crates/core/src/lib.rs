@@ -71,8 +71,8 @@ pub use marker::{LineageMarker, MarkerError};
 pub use options::{OptionError, OptionErrors, Options, nearest};
 pub use plan::{BadRow, PassThrough, Plan, PlanError, PlanOutput, Processed};
 pub use queue::{
-    Capabilities, DeleteOutcome, Description, Extended, Handle, Message, Property, Queue, QueueError, QueueErrorKind,
-    QueueIdentity, ReceiveRequest, Received, ServerMs, SharedStr,
+    Capabilities, Damaged, DeleteOutcome, Description, Extended, Handle, Message, Property, Queue, QueueError,
+    QueueErrorKind, QueueIdentity, ReceiveRequest, Received, ServerMs, SharedStr,
 };
 #[cfg(feature = "serde")]
 pub use records::{

@@ -14,7 +14,8 @@ pub use headwater_ledger::{DeleteOutcome, Handle, ServerMs, SharedStr};
 /// * A received message is leased to the receiver and comes back unless it is deleted: at-least-once delivery.
 /// * [`receive`](Self::receive) returns at most `max` messages, at once when there are any, else after at most `wait`.
 ///   An empty answer is `Ok` with no messages, never an error. It must end by itself: implementations put a deadline of
-///   `wait` plus a margin on the call.
+///   `wait` plus a margin on the call. A message that is known to have come damaged is not among `messages`, but in
+///   [`Received::damaged`].
 /// * [`delete`](Self::delete) takes at most [`Capabilities::max_delete`] handles, none twice, never an empty list, and returns one
 ///   outcome each, in order. `Deleted` may only be said on the queue's own word. No answer is `Unknown`, not `Failed`.
 /// * [`extend`](Self::extend) sets the lease anew, measured from the call, and returns the handle to use from then on.
@@ -167,13 +168,45 @@ pub struct Received {
     pub messages: Vec<Message>,
     /// The queue's clock when it answered, if it said so.
     pub server_time: Option<ServerMs>,
+    /// What came with them and is not as the queue has it.
+    pub damaged: Vec<Damaged>,
 }
 
 impl Received {
     /// An answer from its parts.
     #[must_use]
     pub const fn new(messages: Vec<Message>, server_time: Option<ServerMs>) -> Self {
-        Self { messages, server_time }
+        Self { messages, server_time, damaged: Vec::new() }
+    }
+
+    /// The same answer, in which these came damaged.
+    #[must_use]
+    pub fn with_damaged(mut self, damaged: Vec<Damaged>) -> Self {
+        self.damaged = damaged;
+        self
+    }
+}
+
+/// A message whose body is not what the queue says it is, by the queue's own checksum: damaged on its way, or in the queue. It is leased
+/// like those beside it, and comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damaged {
+    /// Its id, as it came.
+    pub id: SharedStr,
+    /// How often it was delivered, this time included; 0 if the queue does not say.
+    pub dequeue_count: u32,
+    /// The checksum that the queue gives.
+    pub told: String,
+    /// The checksum of the body that came.
+    pub found: String,
+}
+
+impl Damaged {
+    /// A damaged message from its parts.
+    #[must_use]
+    pub fn new(id: impl Into<SharedStr>, dequeue_count: u32, told: String, found: String) -> Self {
+        Self { id: id.into(), dequeue_count, told, found }
     }
 }
 

@@ -155,6 +155,19 @@ fn an_avro_schema_may_be_in_a_file() {
     assert!(errors[0].contains("cannot be read") && errors[0].contains(".avsc"), "{errors:?}");
 }
 
+#[test]
+fn whether_bodies_are_verified_is_yes_or_no() {
+    for value in ["true", "FALSE"] {
+        assert!(MnsSourceFactory::new().check(&with(&[("verifyBodyMd5", value)])).is_ok(), "{value}");
+    }
+    assert_eq!(
+        errors(&with(&[("verifyBodyMd5", "always")])),
+        ["`verifyBodyMd5` is `always`: it takes one of true, false"]
+    );
+    let misspelt = errors(&with(&[("verifyBodyMD", "true")]));
+    assert!(misspelt.len() == 1 && misspelt[0].contains("`verifyBodyMd5`"), "{misspelt:?}");
+}
+
 #[cfg(feature = "job")]
 type Given = &'static [(&'static str, &'static str)];
 

@@ -40,6 +40,7 @@
 
 mod client;
 mod credentials;
+mod damage;
 mod endpoint;
 mod error;
 mod hide;

@@ -13,6 +13,7 @@ use headwater_mns_proto::numbers::{BATCH, MAX_RECEIVE_RESPONSE, MAX_SHORT_RESPON
 use headwater_mns_proto::{DeleteFailure, ErrorClass, Request, answer};
 
 use crate::client::{Call, MnsClient, server_time};
+use crate::damage;
 use crate::error::MnsError;
 use crate::net::Reply;
 use crate::received::{self, server_ms};
@@ -23,6 +24,7 @@ use crate::retry::Repeat;
 pub struct MnsQueue {
     client: MnsClient,
     name: String,
+    verifies: bool,
     /// The last receive: the next is nearly always the same.
     receive: Arc<Mutex<Option<Receive>>>,
 }
@@ -36,7 +38,7 @@ struct Receive {
 impl MnsClient {
     /// A queue by its name. Whether it exists is not asked.
     pub fn queue(&self, name: impl Into<String>) -> MnsQueue {
-        MnsQueue { client: self.clone(), name: name.into(), receive: Arc::default() }
+        MnsQueue { client: self.clone(), name: name.into(), verifies: false, receive: Arc::default() }
     }
 }
 
@@ -44,6 +46,15 @@ impl MnsQueue {
     /// The client it goes through.
     pub fn client(&self) -> &MnsClient {
         &self.client
+    }
+
+    /// Whether each received body is compared with its MessageBodyMD5; not by default: from 4 KB on that costs about as much as
+    /// receiving it, and TCP's and TLS's checks cover the way to the service. What does not fit is in
+    /// [`Received::damaged`].
+    #[must_use]
+    pub fn verify_bodies(mut self, verifies: bool) -> Self {
+        self.verifies = verifies;
+        self
     }
 
     /// Its name.
@@ -97,11 +108,12 @@ impl Queue for MnsQueue {
     async fn receive(&self, request: ReceiveRequest) -> Result<Received, QueueError> {
         let wait = u32::try_from(request.wait.as_secs()).unwrap_or(u32::MAX).min(*WAIT_SECONDS.end());
         let call = self.receive_call(request.max.clamp(*BATCH.start(), *BATCH.end()), wait)?;
-        let received = self.client.attempt(&call, &|reply| {
-            let messages = answer::received(reply.head.status, &reply.body.bytes)?;
-            Ok(Received::new(received::messages(messages, &reply.body), server_time(reply)))
-        });
-        Ok(received.await?)
+        let read = |reply: &Reply| {
+            let mut messages = answer::received(reply.head.status, &reply.body.bytes)?;
+            let damaged = if self.verifies { damage::take_out(&mut messages) } else { Vec::new() };
+            Ok(Received::new(received::messages(messages, &reply.body), server_time(reply)).with_damaged(damaged))
+        };
+        Ok(self.client.attempt(&call, &read).await?)
     }
 
     async fn delete(&self, handles: &[Handle]) -> Result<Vec<DeleteOutcome>, QueueError> {

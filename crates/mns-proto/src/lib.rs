@@ -61,7 +61,7 @@ pub use answers::{
 pub use attributes::{AccountAttributes, QueueAttributes, QueueSettings};
 pub use code::{ErrorClass, ErrorCode};
 pub use date::{format_date, parse_date};
-pub use digest::{content_md5, content_md5_matches, content_md5_of_hex, message_body_md5};
+pub use digest::{BodyMd5, content_md5, content_md5_matches, content_md5_of_hex, message_body_md5};
 pub use failure::{Failure, ServiceError};
 pub use key::AccessKey;
 pub use message::{Message, NewMessage, Property, PropertyType, Received, SentMessage};

@@ -128,7 +128,8 @@ pub struct SourceConfig {
     pub backoff_min: Duration,
     /// The longest such pause. 10 s, so that a recovered service is noticed soon.
     pub backoff_max: Duration,
-    /// Unreadable answers to a receive of one message, with no readable message between them, before the source fails. 5.
+    /// Unreadable answers to a receive of one message, with no readable message between them, before the source fails; and
+    /// deliveries of one message that came damaged, with no whole one between them. 5.
     pub unreadable_max: u32,
     /// Taken off every lease end: the service's clock and ours drift. 1 s, or an eighth of a lease that is known to be short.
     pub lease_margin: Duration,

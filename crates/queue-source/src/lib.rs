@@ -49,6 +49,7 @@ mod bad;
 mod bodies;
 mod bound;
 mod config;
+mod damaged;
 mod decode;
 mod deleter;
 mod drain;

@@ -10,6 +10,7 @@ use headwater_core::{
 use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
 
 use crate::config::SkippedByTime;
+use crate::damaged;
 use crate::gather::Tell;
 use crate::leases;
 use crate::log::Incoming;
@@ -42,6 +43,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let turn = match shared.queue.receive(request).await {
             Ok(received) => {
                 careful.readable(received.messages.is_empty());
+                damaged::note(&shared, &received.damaged);
                 take(&shared, &mut seated, grant, &request, sent, received)
             }
             Err(error) => {
@@ -190,7 +192,7 @@ fn take(
     received: Received,
 ) -> Turn {
     let (read, wall) = (shared.clock.now(), shared.clock.wall());
-    let got = u32::try_from(received.messages.len()).unwrap_or(u32::MAX);
+    let got = u32::try_from(received.messages.len() + received.damaged.len()).unwrap_or(u32::MAX);
     let mut outcome = judge(request, read.since(sent), got);
     let (empty, early) = (got == 0, outcome == Outcome::EmptyEarly);
     let mut guard = shared.lock();
@@ -203,6 +205,7 @@ fn take(
         state.last_activity = read;
     }
     let first_lease = state.lease.is_none().then(|| learnt_from(&received.messages)).flatten();
+    state.waited.whole(&received.messages);
     let screened = screen(shared, state, grant, received, Times { sent, read, wall });
     if let Some(lease) = first_lease {
         learn_lease(shared, state, lease);

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::ages::Ages;
 use crate::config::SourceConfig;
+use crate::damaged::Waited;
 use crate::extender::Extends;
 use crate::gather::Gathering;
 use crate::leases::Leases;
@@ -106,6 +107,8 @@ pub(crate) struct State {
     pub(crate) extends: Extends,
     pub(crate) totals: Totals,
     pub(crate) ages: Ages,
+    /// What came damaged and has not come whole since.
+    pub(crate) waited: Waited,
     /// The source's own log, where it keeps one.
     pub(crate) log: LogState,
 }
@@ -183,6 +186,7 @@ impl Shared {
             extends: Extends::new(&config),
             totals: Totals::default(),
             ages: Ages::default(),
+            waited: Waited::default(),
             log: LogState::default(),
         };
         Self {

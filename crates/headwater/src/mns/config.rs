@@ -24,6 +24,8 @@ pub(crate) struct MnsConfig {
     /// Credentials given as options; the environment's otherwise.
     pub(crate) credentials: Option<Credentials>,
     pub(crate) source: SourceConfig,
+    /// Whether bodies are compared with their MessageBodyMD5.
+    pub(crate) verifies: bool,
     /// Where dead letters go.
     pub(super) dead_letters: Option<Place>,
     /// The log that messages are written to first.
@@ -51,10 +53,10 @@ impl MnsConfig {
             (Some(endpoint), Some(queue), Some(decoder)) if reader.errors.is_empty() => {
                 let dead_letters = settings.bad_data.place.take();
                 reader.notices.extend(dead_letters.as_ref().map(Place::sentence));
-                let commit_log = settings.commit_log;
+                let (commit_log, verifies) = (settings.commit_log, settings.verifies);
                 let source = settings.config(request, decoder);
                 let (context, notices) = (request.context.clone(), reader.notices);
-                Ok(Self { endpoint, queue, credentials, source, dead_letters, commit_log, context, notices })
+                Ok(Self { endpoint, queue, credentials, source, verifies, dead_letters, commit_log, context, notices })
             }
             _ => Err(OptionErrors(reader.errors)),
         }
@@ -260,6 +262,7 @@ impl<'a> Reader<'a> {
         settings.pollers = self.number("pollers");
         settings.objective = Objective::named(self.word("objective")).unwrap_or_default();
         settings.commit_log = CommitLog::read(self);
+        settings.verifies = self.word("verifyBodyMd5") == "true";
         self.limits(request, settings);
     }
 
@@ -349,6 +352,7 @@ struct Settings {
     pollers: Option<u32>,
     objective: Objective,
     commit_log: Option<CommitLog>,
+    verifies: bool,
     limits: Limits,
 }
 

@@ -48,7 +48,7 @@ impl MnsSourceFactory {
             .seed(config.source.seed)
             .build()
             .map_err(|error| SourceError::new(SourceErrorKind::Configuration, error.to_string()).with_source(error))?;
-        let queue: Arc<dyn Queue> = Arc::new(client.queue(&config.queue));
+        let queue: Arc<dyn Queue> = Arc::new(client.queue(&config.queue).verify_bodies(config.verifies));
         let target = match &config.dead_letters {
             Some(place) => {
                 let owner = queue.identity().to_string();

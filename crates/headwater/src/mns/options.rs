@@ -242,6 +242,12 @@ pub const MNS_OPTIONS: &[MnsOption] = &[
         "The time over which badRecordsMaxRatio is taken.",
     ),
     option(
+        "verifyBodyMd5",
+        OneOf(&["true", "false"]),
+        Some("false"),
+        "Whether each body is compared with the MessageBodyMD5 that comes with it. What does not fit is neither read nor deleted, logged, counted and left to come again; the fifth time in a row for one message ends the job (exit code 5). Off, because from some KB on it costs more than anything else here, and TCP and TLS check the way already. See docs/bad-data.md.",
+    ),
+    option(
         "badRecordsExcerpt",
         OneOf(&["true", "false"]),
         Some("false"),

@@ -72,6 +72,9 @@ pub struct Faults {
     pub empty_receive: Dose,
     /// Drawn per batch receive: it returns fewer messages than it could.
     pub fewer_messages: Dose,
+    /// Drawn per received message: one character of its body is changed on the way, and its MessageBodyMD5 is not. Other
+    /// deliveries of it are whole.
+    pub damage_body: Dose,
     /// So many polls may be parked on a queue; one more is answered empty at once, as the service does.
     pub max_parked_polls: Option<usize>,
     /// The service's throttle of consumers that receive without deleting.

@@ -60,6 +60,7 @@ enum Knob {
     EmptyReceive,
     FewerMessages,
     DeadHandle,
+    DamageBody,
 }
 
 impl FaultPlan {
@@ -138,6 +139,17 @@ impl FaultPlan {
     /// Whether this entry of a batch send fails though it could succeed.
     pub(crate) fn fails_send_entry(&mut self) -> bool {
         self.dose(Knob::FailSendEntry, |faults| &mut faults.fail_send_entry)
+    }
+
+    /// The body as it arrives, where this delivery of it is damaged.
+    pub(crate) fn damaged(&mut self, body: &str) -> Option<String> {
+        if body.is_empty() || !self.dose(Knob::DamageBody, |faults| &mut faults.damage_body) {
+            return None;
+        }
+        let mut characters: Vec<char> = body.chars().collect();
+        let at = self.random(Knob::DamageBody).below(characters.len());
+        characters[at] = if characters[at] == '0' { '1' } else { '0' };
+        Some(characters.into_iter().collect())
     }
 
     /// The code a dead handle is refused with.

@@ -89,6 +89,11 @@ impl Router {
         }
         self.plan.received(&poll.queue, now, deliveries.len());
         let mut received: Vec<Received<'_>> = deliveries.iter().map(leased).collect();
+        for Received { message, .. } in &mut received {
+            if let Some(body) = self.plan.damaged(&message.body) {
+                message.body = Cow::Owned(body);
+            }
+        }
         let count = received.len();
         let answer = match received.pop() {
             Some(only) if !poll.batch => Answer::Received(only),

@@ -445,6 +445,26 @@ fn receives_can_be_duplicated_shortened_cut_and_empty() {
 }
 
 #[test]
+fn a_damaged_body_is_whole_in_its_next_delivery() {
+    let mut bench = Bench::open(Faults { damage_body: Dose::Count(3), ..Faults::default() });
+    let bodies = ["00", "größer", "a", "b"];
+    bodies.iter().for_each(|body| bench.send(body));
+    for damaged in [3, 0] {
+        let seen = bench.call("GET", "/queues/q/messages?numOfMessages=16", "");
+        let text = seen.response.body.unwrap();
+        let messages = answer::received(200, text.as_bytes()).unwrap();
+        for (at, (received, sent)) in messages.iter().zip(bodies).enumerate() {
+            let message = &received.message;
+            assert_eq!(message.body_md5, headwater_mns_proto::message_body_md5(sent));
+            let differ = message.body.chars().zip(sent.chars()).filter(|(came, sent)| came != sent).count();
+            assert_eq!(differ, usize::from(at < damaged), "{}", message.body);
+            assert_eq!(message.body.chars().count(), sent.chars().count());
+        }
+        bench.now += 30_000;
+    }
+}
+
+#[test]
 fn who_receives_without_deleting_is_throttled() {
     let limits = AbnormalConsumption { max_undeleted: 2, admitted_per_second: 1, ..AbnormalConsumption::default() };
     let mut bench = Bench::open(Faults { abnormal_consumption: Some(limits), ..Faults::default() });
