@@ -7,6 +7,7 @@
 
 #[path = "decode/avro.rs"]
 mod avro;
+mod cpu_time;
 #[path = "decode/inputs.rs"]
 mod inputs;
 #[path = "decode/measure.rs"]
@@ -23,8 +24,9 @@ use std::time::Duration;
 use criterion::{Criterion, SamplingMode, Throughput};
 use headwater_formats::{Decoder, Format, FormatErrors, OnBadRow, RowType};
 
+use cpu_time::CpuTime;
 use inputs::{INPUTS, Input};
-use measure::{CpuTime, Yardstick};
+use measure::Yardstick;
 use report::{Line, Report};
 
 /// When a batch is full: the defaults of the queue source, whichever comes first.
@@ -124,7 +126,7 @@ fn run(
 /// Decodes the bodies over and over until there are so many rows: how many there are, and the time they took.
 fn decode(decoder: &mut dyn Decoder, bodies: &[Vec<u8>], on_bad: OnBadRow, wanted: usize) -> (usize, Duration) {
     let (mut next, mut rows) = (bodies.iter().cycle(), 0);
-    let started = measure::now();
+    let started = cpu_time::now();
     while rows < wanted {
         let body = next.next().expect("there are bodies");
         // A refused message is its caller's to report; here it is what it costs.
@@ -134,5 +136,5 @@ fn decode(decoder: &mut dyn Decoder, bodies: &[Vec<u8>], on_bad: OnBadRow, wante
             rows += black_box(decoder.flush()).num_rows();
         }
     }
-    (rows, measure::now() - started)
+    (rows, cpu_time::now() - started)
 }

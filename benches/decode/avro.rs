@@ -13,7 +13,7 @@ use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaSt
 use headwater_formats::{Format, OnBadRow, RowType};
 
 use super::inputs::{Bodies, FLAT};
-use super::{BATCH_ROWS, measure};
+use super::{BATCH_ROWS, cpu_time};
 
 /// The schema that is derived from the columns.
 const SCHEMA: &str = r#"{"type":"record","name":"record","fields":[
@@ -87,7 +87,7 @@ pub(crate) fn arrow_avro(dir: &Path) -> Result<Beside, Box<dyn Error>> {
     let mut next = 0;
     Ok(Box::new(move |wanted| {
         let mut rows = 0;
-        let started = measure::now();
+        let started = cpu_time::now();
         while rows < wanted {
             for _ in 0..BATCH_ROWS {
                 let body = &framed[next % framed.len()];
@@ -96,6 +96,6 @@ pub(crate) fn arrow_avro(dir: &Path) -> Result<Beside, Box<dyn Error>> {
             }
             rows += black_box(decoder.flush().expect("a batch").expect("rows")).num_rows();
         }
-        (rows, measure::now() - started)
+        (rows, cpu_time::now() - started)
     }))
 }

@@ -47,7 +47,7 @@ fn snapshots() -> [Snapshot; 2] {
                 bytes: 10,
             })
             .collect();
-        assert_eq!(ledger.screen(grant.ticket, &deliveries), vec![Verdict::Fresh; ids.len()]);
+        assert_eq!(ledger.screen(grant.ticket, deliveries), vec![Verdict::Fresh; ids.len()]);
         ledger.hand_out(&ids.iter().map(|id| MessageKey::of(id)).collect::<Vec<_>>());
         let id = CheckpointId(ledger.last_checkpoint().map_or(1, |last| last.0 + 1));
         let snapshot = ledger.barrier(id, now).unwrap();

@@ -45,7 +45,7 @@
 //!     key, handle: Handle::new("1-ODU4"), dequeue_count: 1, bytes: 300,
 //!     next_visible: ServerMs(1_642_865_202_119), enqueued: ServerMs(1_642_865_171_557), lease_end: Some(t(30_000)),
 //! };
-//! assert_eq!(ledger.screen(grant.ticket, &[delivery]), [Verdict::Fresh]);
+//! assert_eq!(ledger.screen(grant.ticket, vec![delivery]), [Verdict::Fresh]);
 //! ledger.hand_out(&[key]);
 //! assert_eq!(ledger.next_deletes(t(1)), None); // nothing early: not before its checkpoint is committed
 //! let snapshot = ledger.barrier(CheckpointId(1), t(10)).unwrap();

@@ -275,7 +275,7 @@ mod tests {
             bytes: 1,
         };
         let grant = ledger.begin_receive(now).unwrap();
-        ledger.screen(grant.ticket, std::slice::from_ref(&delivery));
+        ledger.screen(grant.ticket, vec![delivery.clone()]);
         ledger.hand_out(&[delivery.key]);
         ledger.barrier(CheckpointId(1), now).unwrap();
         ledger.commit(CheckpointId(1)).unwrap();

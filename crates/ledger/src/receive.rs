@@ -147,17 +147,18 @@ impl Ledger {
     ///
     /// A known id gives its permit back, renews its handle if the delivery is newer, and is queued for deletion if it
     /// is committed. An unknown ticket (ended before) yields no verdict: an answer after abandonment is never read.
-    pub fn screen(&mut self, ticket: Ticket, deliveries: &[Delivery]) -> Vec<Verdict> {
+    pub fn screen(&mut self, ticket: Ticket, deliveries: Vec<Delivery>) -> Vec<Verdict> {
         let Some(reservation) = self.end_receive(ticket) else { return Vec::new() };
         let permits = if reservation.screening { 0 } else { reservation.messages as usize };
         let began = reservation.began;
         let mut verdicts = Vec::with_capacity(deliveries.len());
-        for (chunk, deliveries) in deliveries.chunks(LOOKED_UP).enumerate() {
+        let mut deliveries = deliveries.into_iter();
+        while !deliveries.as_slice().is_empty() {
             let mut buried = [false; LOOKED_UP];
-            self.graves.may_hold(deliveries.iter().map(|delivery| delivery.key), &mut buried);
-            for (i, delivery) in deliveries.iter().enumerate() {
-                let permitted = chunk * LOOKED_UP + i < permits;
-                verdicts.push(self.screen_one(delivery, began, permitted, buried[i]));
+            self.graves.may_hold(deliveries.as_slice().iter().map(|delivery| delivery.key), &mut buried);
+            for (delivery, buried) in deliveries.by_ref().take(LOOKED_UP).zip(buried) {
+                let permitted = verdicts.len() < permits;
+                verdicts.push(self.screen_one(delivery, began, permitted, buried));
             }
         }
         verdicts
@@ -177,7 +178,7 @@ impl Ledger {
     }
 
     /// Nothing is buried by screening, so what was not buried when it began is not.
-    fn screen_one(&mut self, delivery: &Delivery, began: Mono, permitted: bool, buried: bool) -> Verdict {
+    fn screen_one(&mut self, delivery: Delivery, began: Mono, permitted: bool, buried: bool) -> Verdict {
         let rank =
             HandleRank { dequeue_count: delivery.dequeue_count, own_changes: 0, next_visible: delivery.next_visible };
         let key = delivery.key;
@@ -189,7 +190,7 @@ impl Ledger {
             self.unpack(key);
         }
         let newer = self.update(key, |entry| entry.take_handle(&delivery.handle, rank, delivery.lease_end));
-        let newer = newer.or_else(|| if buried { self.exhume(delivery, rank, began) } else { None });
+        let newer = newer.or_else(|| if buried { self.exhume(&delivery, rank, began) } else { None });
         let Some(newer) = newer else {
             if !permitted {
                 return Verdict::Lapse;
@@ -219,14 +220,14 @@ impl Ledger {
         self.graves.raise(delivery.key);
         self.counts.deleted -= 1;
         self.ghosts += 1;
-        self.insert(delivery, rank, Stage::Committed(burial.checkpoint), began);
+        self.insert(delivery.clone(), rank, Stage::Committed(burial.checkpoint), began);
         Some(true)
     }
 
-    fn insert(&mut self, delivery: &Delivery, rank: HandleRank, stage: Stage, held_since: Mono) -> Slot {
+    fn insert(&mut self, delivery: Delivery, rank: HandleRank, stage: Stage, held_since: Mono) -> Slot {
         let entry = Entry {
             stage,
-            handle: Some(delivery.handle.clone()),
+            handle: Some(delivery.handle),
             rank,
             enqueued: delivery.enqueued,
             lease_end: delivery.lease_end,

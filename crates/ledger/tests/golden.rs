@@ -38,7 +38,7 @@ fn receive(ledger: &mut Ledger, ids: &[(&str, &str, u32)]) {
             bytes: 300,
         })
         .collect();
-    ledger.screen(grant.ticket, &deliveries);
+    ledger.screen(grant.ticket, deliveries);
 }
 
 /// Four messages: one deleted and forgotten, one deleted, one whose handle died, one handed out last.

@@ -205,7 +205,7 @@ impl World {
                 });
             }
         }
-        let verdicts = self.ledger.screen(grant.ticket, &deliveries);
+        let verdicts = self.ledger.screen(grant.ticket, deliveries.clone());
         let fresh = deliveries.into_iter().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Fresh);
         self.buffered.extend(fresh.map(|(delivery, _)| delivery));
     }

@@ -43,8 +43,9 @@ fn epoch(ledger: &mut Ledger, epoch: u64, outcome: DeleteOutcome) {
         let count = left.min(grant.max_messages.into());
         let deliveries: Vec<_> = (left - count..left).map(|n| delivery(epoch * EPOCH + n)).collect();
         left -= count;
-        ledger.screen(grant.ticket, &deliveries);
-        ledger.hand_out(&deliveries.iter().map(|delivery| delivery.key).collect::<Vec<_>>());
+        let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
+        ledger.screen(grant.ticket, deliveries);
+        ledger.hand_out(&keys);
     }
     ledger.barrier(CheckpointId(epoch + 1), at(0)).unwrap();
     ledger.commit(CheckpointId(epoch + 1)).unwrap();

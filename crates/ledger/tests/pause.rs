@@ -42,8 +42,9 @@ fn fill(ledger: &mut Ledger, ids: u64, barriers: &mut Vec<Duration>) {
             let count = left.min(grant.max_messages.into());
             let deliveries: Vec<_> = (left - count..left).map(|n| delivery(first + epoch * EPOCH + n)).collect();
             left -= count;
-            ledger.screen(grant.ticket, &deliveries);
-            ledger.hand_out(&deliveries.iter().map(|delivery| delivery.key).collect::<Vec<_>>());
+            let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
+            ledger.screen(grant.ticket, deliveries);
+            ledger.hand_out(&keys);
         }
         let id = CheckpointId(ledger.last_checkpoint().map_or(1, |last| last.0 + 1));
         let began = Instant::now();
@@ -100,7 +101,7 @@ fn pollers_and_one_lock() {
                                 let mut ledger = ledger.lock().unwrap();
                                 waited += asked.elapsed();
                                 let grant = ledger.begin_receive(START).unwrap();
-                                ledger.screen(grant.ticket, &deliveries);
+                                ledger.screen(grant.ticket, deliveries);
                                 keys.iter().for_each(|key| ledger.leave(*key));
                             }
                             waited

@@ -301,7 +301,7 @@ impl World {
             })
             .collect();
         let before: BTreeSet<_> = self.ledger.ids().iter().map(|id| id.key).collect();
-        let verdicts = self.ledger.screen(grant.ticket, &deliveries);
+        let verdicts = self.ledger.screen(grant.ticket, deliveries.clone());
         assert_eq!(verdicts.len(), deliveries.len());
         for (delivery, verdict) in deliveries.iter().zip(verdicts) {
             if verdict == headwater_ledger::Verdict::Fresh {

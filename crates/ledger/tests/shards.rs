@@ -27,8 +27,9 @@ fn epoch(ledger: &mut Ledger, ids: u64) -> Vec<Segment> {
         let count = left.min(grant.max_messages.into());
         let deliveries: Vec<_> = (left - count..left).map(|n| delivery(id.0 * 100_000 + n)).collect();
         left -= count;
-        ledger.screen(grant.ticket, &deliveries);
-        ledger.hand_out(&deliveries.iter().map(|delivery| delivery.key).collect::<Vec<_>>());
+        let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
+        ledger.screen(grant.ticket, deliveries);
+        ledger.hand_out(&keys);
     }
     let segments = ledger.barrier(id, START).unwrap().segments;
     ledger.commit(id).unwrap();

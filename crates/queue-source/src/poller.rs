@@ -294,11 +294,12 @@ fn screen(shared: &Shared, state: &mut State, grant: Grant, received: Received, 
     };
     let deliver = |m: &Message| delivery(m, lease.end(m), sent_at(m.enqueued, server_now, retention));
     let deliveries: Vec<Delivery> = received.messages.iter().map(deliver).collect();
-    let verdicts = state.ledger.screen(grant.ticket, &deliveries);
+    let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
+    let verdicts = state.ledger.screen(grant.ticket, deliveries);
     let (mut screened, mut bytes) = (Screened::default(), 0);
     let (inbox_before, log_before) = (state.inbox.len(), state.log.incoming.len());
     let logs = shared.config.log.is_some();
-    for ((message, Delivery { key, .. }), verdict) in received.messages.into_iter().zip(deliveries).zip(verdicts) {
+    for ((message, key), verdict) in received.messages.into_iter().zip(keys).zip(verdicts) {
         bytes += message.body.len();
         match verdict {
             Verdict::Fresh if logs => {

@@ -205,7 +205,7 @@ impl LedgerSource {
         let Ok(grant) = self.ledger.begin_receive(now) else { return };
         let received = self.queue.receive(grant.max_messages);
         let deliveries: Vec<_> = received.iter().map(|(message, _)| delivery(message, now)).collect();
-        let verdicts = self.ledger.screen(grant.ticket, &deliveries);
+        let verdicts = self.ledger.screen(grant.ticket, deliveries);
         self.totals.received += received.len() as u64;
         self.totals.duplicates += verdicts.iter().filter(|verdict| **verdict == Verdict::Duplicate).count() as u64;
         if received.is_empty() {

@@ -173,7 +173,7 @@ impl World {
                 bytes: 1,
             })
             .collect();
-        for (verdict, (message, _)) in self.ledger.screen(ticket, &deliveries).into_iter().zip(answer) {
+        for (verdict, (message, _)) in self.ledger.screen(ticket, deliveries).into_iter().zip(answer) {
             if verdict == Verdict::Fresh {
                 self.buffered |= 1 << message;
                 if self.rules.is(Broken::RowsBeforeHandOut) {

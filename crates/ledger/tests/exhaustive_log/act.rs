@@ -68,7 +68,7 @@ impl World {
             Action::Read(i) => {
                 let Receive { ticket, answer } = self.receives.remove(usize::from(i));
                 let deliveries: Vec<_> = answer.iter().copied().map(delivery).collect();
-                let verdicts = self.ledger.screen(ticket, &deliveries).into_iter().zip(answer);
+                let verdicts = self.ledger.screen(ticket, deliveries).into_iter().zip(answer);
                 self.buffered.extend(verdicts.filter(|(v, _)| *v == Verdict::Fresh).map(|(_, handle)| handle));
             }
             Action::DeleteArrives { delete, lapsed } => {

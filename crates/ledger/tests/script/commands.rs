@@ -109,7 +109,7 @@ impl Stage {
             "answer" => {
                 let ticket = Ticket(number(words.first(), 't')?);
                 let deliveries = words[1..].iter().map(|w| self.delivery(w)).collect::<Result<Vec<_>, _>>()?;
-                let verdicts = self.ledger()?.screen(ticket, &deliveries);
+                let verdicts = self.ledger()?.screen(ticket, deliveries.clone());
                 if verdicts.len() != deliveries.len() {
                     return Ok(vec!["not read".into()]);
                 }

@@ -101,7 +101,7 @@ impl World {
             bytes: 1,
         };
         let deliveries: Vec<_> = receive.answer.iter().map(delivery).collect();
-        let verdicts = self.ledger.screen(receive.ticket, &deliveries);
+        let verdicts = self.ledger.screen(receive.ticket, deliveries);
         for (verdict, (message, _)) in verdicts.into_iter().zip(&receive.answer) {
             if verdict == Verdict::Fresh {
                 self.buffered |= 1 << message;

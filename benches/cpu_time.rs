@@ -1,4 +1,4 @@
-//! CPU time of this thread for criterion: wall time would count what other programs do.
+//! CPU time of this thread, for criterion and beside it: wall time would count what other programs do.
 
 use std::time::Duration;
 

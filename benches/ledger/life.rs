@@ -8,7 +8,7 @@ use headwater_ledger::{
     CheckpointId, DeleteOutcome, Delivery, Grant, Handle, Ledger, Limits, MessageKey, Mono, ServerMs, SharedStr,
 };
 
-use crate::measure::now;
+use crate::cpu_time::now;
 
 /// Messages of a checkpoint.
 pub(crate) const EPOCH: u64 = 2_000;
@@ -76,7 +76,7 @@ impl Life {
         let outcome = if stale { DeleteOutcome::Stale } else { DeleteOutcome::Deleted };
         for _ in 0..ids.div_ceil(EPOCH) {
             let answers = life.answers();
-            life.live(&answers, outcome);
+            life.live(answers, outcome);
         }
         life
     }
@@ -142,12 +142,12 @@ impl Life {
                 deliveries.iter_mut().zip(ids).for_each(|(delivery, id)| delivery.key = MessageKey::of(id));
             }
         }
-        self.live(&answers, DeleteOutcome::Deleted);
+        self.live(answers, DeleteOutcome::Deleted);
         now() - began
     }
 
-    fn live(&mut self, answers: &Answers, outcome: DeleteOutcome) {
-        for deliveries in &answers.answers {
+    fn live(&mut self, answers: Answers, outcome: DeleteOutcome) {
+        for deliveries in answers.answers {
             self.time = self.time + PAUSE;
             self.receive(deliveries);
             if self.buffered.len() >= BATCH {
@@ -173,7 +173,7 @@ impl Life {
             let now = now();
             spent[at] = now - std::mem::replace(&mut last, now);
         };
-        answers.answers.iter().for_each(|deliveries| self.receive(deliveries));
+        answers.answers.into_iter().for_each(|deliveries| self.receive(deliveries));
         lap(0);
         self.hand_out();
         lap(1);
@@ -199,13 +199,13 @@ impl Life {
     }
 
     /// Answers come in the order in which they were asked for.
-    fn receive(&mut self, deliveries: &[Delivery]) {
+    fn receive(&mut self, deliveries: Vec<Delivery>) {
         while self.receives.len() < self.in_flight {
             self.receives.push_back(self.ledger.begin_receive(self.time).expect("there is room"));
         }
         let grant = self.receives.pop_front().expect("one was begun");
-        black_box(self.ledger.screen(grant.ticket, deliveries));
         self.buffered.extend(deliveries.iter().map(|delivery| delivery.key));
+        black_box(self.ledger.screen(grant.ticket, deliveries));
     }
 
     fn hand_out(&mut self) {
@@ -245,11 +245,12 @@ impl Life {
     }
 
     /// Screens each answer, and leaves what is new in the queue.
-    pub(crate) fn screen_only(&mut self, answers: &Answers) {
-        for deliveries in &answers.answers {
+    pub(crate) fn screen_only(&mut self, answers: Answers) {
+        for deliveries in answers.answers {
+            let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
             let grant = self.ledger.begin_receive(self.time).expect("there is room");
             black_box(self.ledger.screen(grant.ticket, deliveries));
-            deliveries.iter().for_each(|delivery| self.ledger.leave(delivery.key));
+            keys.into_iter().for_each(|key| self.ledger.leave(key));
         }
     }
 }

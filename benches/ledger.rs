@@ -1,21 +1,20 @@
 //! What the ledger costs per message, in CPU time: the whole life of a message at steady state, its parts, and screening beside
-//! millions of remembered ids. `cargo bench -p headwater-ledger`, or `… -- phase` for some of it.
+//! millions of remembered ids. `cargo bench -p headwater-benches --bench ledger`, or `… -- phase` for some of it.
 //!
 //! An iteration is one message, so the times are per message. A life: an answer of 16 is screened, batches of 64 are handed out, a
 //! checkpoint is cut and committed after 2,000 (as the defaults ask for), deletes go in calls of 16, deleted ids are remembered for a
 //! minute, of which there are 192,000 at the pace simulated here.
 
-#[path = "cycle/life.rs"]
+mod cpu_time;
+#[path = "ledger/life.rs"]
 mod life;
-#[path = "cycle/measure.rs"]
-mod measure;
 
 use std::time::Duration;
 
 use criterion::{Bencher, BenchmarkId, Criterion};
 
+use cpu_time::{CpuTime, now};
 use life::{Answers, EPOCH, Ids, Life, PHASES};
-use measure::{CpuTime, now};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -123,7 +122,7 @@ fn dedup(criterion: &mut Criterion<CpuTime>) {
                     epochs(b, || {
                         life.answers_for_screening(&mut answers, known);
                         let began = now();
-                        life.screen_only(&answers);
+                        life.screen_only(std::mem::take(&mut answers));
                         now() - began
                     });
                 });
