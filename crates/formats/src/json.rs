@@ -1,8 +1,8 @@
 //! The `json` format, reading and writing, as Flink 2.3 does it.
 //!
 //! Reading order: [`JsonOptions`] (what can be set), `scan` (the parser), `read` and `leaf` (values into columns),
-//! `quick` (the same for what nearly every body looks like), [`RowBuilder`] (a message into rows), [`JsonEncoder`] (rows
-//! into JSON).
+//! `quick` (the same for what nearly every body looks like), [`RowBuilder`] (a message into rows), [`Outline`] (texts that are
+//! made alike, for decoders that look for values in them), [`JsonEncoder`] (rows into JSON).
 //!
 //! # Where we do not copy Flink
 //!
@@ -43,6 +43,7 @@ mod decode;
 mod encode;
 mod leaf;
 mod options;
+mod outline;
 mod pattern;
 mod quick;
 mod read;
@@ -54,6 +55,7 @@ mod text;
 pub(crate) use decode::JsonFactory;
 pub use encode::{EncodeError, JsonEncoder, JsonRows};
 pub use options::{JsonOptions, OPTIONS, TimestampFormat};
+pub use outline::{Outline, Spot};
 pub use pattern::TimestampPattern;
 pub use read::Stop;
 #[cfg(feature = "avro")]

@@ -14,6 +14,7 @@ use headwater_formats::{
 };
 
 use crate::columns::{self, COLUMNS};
+use crate::known::Known;
 use crate::locate::{Found, Paths, Place};
 
 /// Which events of a notification become rows (`ossEvents`).
@@ -119,6 +120,7 @@ impl DecoderFactory for OssFactory {
                 columns: self.columns.clone(),
                 paths: self.paths.clone(),
                 events: self.events,
+                known: Known::default(),
                 root: Found::nothing(),
                 data: Found::nothing(),
                 event: Found::nothing(),
@@ -165,13 +167,15 @@ impl Decoder for OssDecoder {
 
 /// Finds the events of a body and reads them.
 ///
-/// A notification is gone through once: whatever of its three shapes it turns out to have, the places of its values
-/// are known then. Only further events of a list are gone through again.
+/// A notification that is made as one before is not gone through at all: [`Known`] says where everything is. Another one is
+/// gone through once: whatever of its three shapes it turns out to have, the places of its values are known then. Only further
+/// events of a list are gone through again.
 #[derive(Debug)]
 struct EventReader {
     columns: Vec<usize>,
     paths: Paths,
     events: OssEvents,
+    known: Known,
     /// What was found when the body itself is taken for an event, in its `data`, and in one of its `events`.
     root: Found,
     data: Found,
@@ -195,6 +199,14 @@ enum List {
     Events(usize, Candidate),
 }
 
+/// Which of the events that were looked for it is.
+#[derive(Clone, Copy)]
+enum Event {
+    Root,
+    Data,
+    Listed,
+}
+
 /// Something that should be an event: where it is, and whether it is an object that was gone through.
 #[derive(Clone, Copy)]
 struct Candidate {
@@ -204,24 +216,50 @@ struct Candidate {
 
 impl EventReader {
     fn body(&mut self, text: &[u8], rows: &mut RowBuilder) -> Result<(), Stop> {
+        if let Some(places) = self.known.places(text) {
+            return row(places, &Scanner::new(text, rows.limits()), rows);
+        }
+        if let Some(event) = self.unknown(text, rows)? {
+            let places: Vec<Place> = self.columns.iter().map(|column| self.found(event).place(*column)).collect();
+            self.known.learn(text, rows.limits(), &places);
+        }
+        Ok(())
+    }
+
+    /// Goes through a body. Says where its event was if it has that one alone, so that it is all there is to know.
+    fn unknown(&mut self, text: &[u8], rows: &mut RowBuilder) -> Result<Option<Event>, Stop> {
         let mut scanner = Scanner::new(text, rows.limits());
         let at = scanner.position();
         if scanner.peek()? != Kind::Object {
             scanner.skip()?;
-            return rows.bad_row(no_event("the body is not a JSON object", at));
+            rows.bad_row(no_event("the body is not a JSON object", at))?;
+            return Ok(None);
         }
         let shape = self.root(&mut scanner)?;
-        match shape {
-            Shape { events: Some(List::Empty), .. } => Ok(()),
-            Shape { events: Some(List::Other(at)), .. } => rows.bad_row(no_event("`events` is not a list", at)),
+        let event = match shape {
             Shape { events: Some(List::Events(at, first)), .. } => {
                 self.listed(first, &scanner, rows)?;
-                if self.events == OssEvents::All { self.others(scanner.again(at), rows) } else { Ok(()) }
+                let others = self.events == OssEvents::All && self.others(scanner.again(at), rows)?;
+                return Ok((first.object && self.event.is_event && !others).then_some(Event::Listed));
             }
-            _ if self.root.is_event => self.row(&self.root, &scanner, rows),
-            Shape { data: Some(_), .. } if self.data.is_event => self.row(&self.data, &scanner, rows),
-            Shape { data: Some(at), .. } => rows.bad_row(no_event(NO_EVENT_IN_DATA, at)),
-            _ => rows.bad_row(no_event(NO_NOTIFICATION, at)),
+            Shape { events: Some(List::Empty), .. } => return Ok(None),
+            Shape { events: Some(List::Other(at)), .. } => Err(no_event("`events` is not a list", at)),
+            _ if self.root.is_event => Ok(Event::Root),
+            Shape { data: Some(_), .. } if self.data.is_event => Ok(Event::Data),
+            Shape { data: Some(at), .. } => Err(no_event(NO_EVENT_IN_DATA, at)),
+            _ => Err(no_event(NO_NOTIFICATION, at)),
+        };
+        match event {
+            Ok(event) => self.row(self.found(event), &scanner, rows).map(|()| Some(event)),
+            Err(error) => rows.bad_row(error).map(|()| None),
+        }
+    }
+
+    fn found(&self, event: Event) -> &Found {
+        match event {
+            Event::Root => &self.root,
+            Event::Data => &self.data,
+            Event::Listed => &self.event,
         }
     }
 
@@ -267,16 +305,18 @@ impl EventReader {
         Ok(List::Events(at, first))
     }
 
-    /// Reads all events of a list but the first.
-    fn others(&mut self, mut scanner: Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
+    /// Reads all events of a list but the first; whether there are any.
+    fn others(&mut self, mut scanner: Scanner<'_>, rows: &mut RowBuilder) -> Result<bool, Stop> {
+        let mut others = false;
         scanner.enter()?;
         scanner.next_item(true)?;
         scanner.skip()?;
         while scanner.next_item(false)? {
+            others = true;
             let candidate = self.candidate(&mut scanner)?;
             self.listed(candidate, &scanner, rows)?;
         }
-        Ok(())
+        Ok(others)
     }
 
     /// Goes through what comes next and should be an event.
@@ -298,16 +338,21 @@ impl EventReader {
     }
 
     fn row(&self, found: &Found, scanner: &Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
-        rows.begin_row()?;
-        for (i, column) in self.columns.iter().enumerate() {
-            match found.place(*column) {
-                Place::Value(at) | Place::Null(at) => rows.value(&mut scanner.again(at), i)?,
-                Place::NoObject(at) => rows.misfit(i, at, "a value where the event has an object"),
-                Place::Missing => rows.missing(i),
-            }
-        }
-        rows.end_row()
+        row(self.columns.iter().map(|column| found.place(*column)), scanner, rows)
     }
+}
+
+/// Writes a row whose values are at these places, one for each column.
+fn row(places: impl Iterator<Item = Place>, scanner: &Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
+    rows.begin_row()?;
+    for (column, place) in places.enumerate() {
+        match place {
+            Place::Value(at) | Place::Null(at) => rows.value(&mut scanner.again(at), column)?,
+            Place::NoObject(at) => rows.misfit(column, at, "a value where the event has an object"),
+            Place::Missing => rows.missing(column),
+        }
+    }
+    rows.end_row()
 }
 
 const NO_NOTIFICATION: &str = "the body is no OSS notification: it has none of `events`, `data`, `eventName` and `oss`";

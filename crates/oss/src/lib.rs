@@ -33,10 +33,12 @@
 //!
 //! Object keys are left as they come: OSS does not URL-encode them, `%2F` in a key is the key's own text.
 //!
-//! Reading order: `columns` (what there is and where it lies), `locate` (finding it), `decoder`.
+//! Reading order: `columns` (what there is and where it lies), `locate` (finding it), `known` (not
+//! finding it again), `decoder`.
 
 mod columns;
 mod decoder;
+mod known;
 mod locate;
 
 pub use columns::{COLUMNS, OssColumn};

@@ -106,6 +106,12 @@ pub(crate) fn parse_timestamp(text: &[u8], standard: TimestampStandard, ltz: boo
 /// An ISO-8601 timestamp with `T`, with or without seconds, fraction, and a `Z` or offset at the end; without one it
 /// counts as UTC. For event formats whose producers agree on no more than that.
 pub(crate) fn parse_any_iso(text: &[u8]) -> Result<Moment, Reason> {
+    // With a Z at the end or without: both are UTC.
+    let plain = plain::timestamp(text, TimestampStandard::Iso8601, text.last() == Some(&b'Z'));
+    plain.map_or_else(|| any_iso(text), Ok)
+}
+
+fn any_iso(text: &[u8]) -> Result<Moment, Reason> {
     let mut reader = Reader { rest: text };
     let mut moment = iso(&mut reader, true).ok_or(NO_ISO_TIMESTAMP)?;
     if !reader.rest.is_empty() {

@@ -324,7 +324,8 @@ impl Message<'_> {
         let (start, expected) = (scanner.position(), out.row.fields.len());
         let (mut count, mut misfit) = (0, None);
         loop {
-            if let (Some(delimiter), Some(column)) = (*quick, out.row.fields.get_mut(count))
+            // The last column mostly has no delimiter behind it, so that the shortcut would look for it in vain.
+            if let (Some(delimiter), Some([column, _, ..])) = (*quick, out.row.fields.get_mut(count..))
                 && quick::field(column, scanner, delimiter)
             {
                 count += 1;

@@ -413,14 +413,17 @@ fn trimmed_end(text: &[u8], start: usize, end: usize) -> usize {
     text[start..end].iter().rposition(|b| *b > b' ').map_or(start, |last| start + last + 1)
 }
 
-/// Finds where a field without quotes may end, eight bytes at a time: fields are short, so that a call into a library
-/// for each costs more than the search.
+/// Finds where a field without quotes may end, at first eight bytes at a time: most fields are short, so that a call into a
+/// library for each costs more than the search.
 #[derive(Debug)]
 struct Finder {
     /// First byte of the delimiter, eight times; and of the escape character, or the same again.
     delimiter: u64,
     escape: u64,
 }
+
+/// From so many bytes on a field is a long one.
+const LONG: usize = 64;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = 0x8080_8080_8080_8080;
@@ -430,7 +433,8 @@ impl Finder {
         Self { delimiter: ONES * u64::from(delimiter), escape: ONES * u64::from(escape) }
     }
 
-    /// The first place from `from` on with a delimiter, an escape or a control character up to CR, or the end.
+    /// The first place from `from` on with a delimiter, an escape or a line end, or the end; or one before it with another
+    /// control character, which has no meaning.
     #[inline]
     fn next(&self, text: &[u8], from: usize) -> usize {
         let mut at = from;
@@ -441,10 +445,20 @@ impl Finder {
                 return at + (hits.trailing_zeros() / 8) as usize;
             }
             at += 8;
+            if at - from >= LONG && self.escape == self.delimiter {
+                return self.far(text, at);
+            }
         }
         let (delimiter, escape) = (self.delimiter as u8, self.escape as u8);
         let found = text[at..].iter().position(|b| *b == delimiter || *b == escape || *b <= b'\r');
         found.map_or(text.len(), |i| at + i)
+    }
+
+    /// [`Self::next`] in a long field, without an escape.
+    #[inline(never)]
+    fn far(&self, text: &[u8], from: usize) -> usize {
+        let found = memchr::memchr3(self.delimiter as u8, b'\r', b'\n', &text[from..]);
+        found.map_or(text.len(), |i| from + i)
     }
 
     /// The top bit of each byte that matches is set. Bytes above the lowest match may be marked wrongly, by a borrow.
@@ -453,5 +467,30 @@ impl Finder {
         let (delimiter, escape) = (word ^ self.delimiter, word ^ self.escape);
         let below = word.wrapping_sub(ONES * 14) & !word;
         (delimiter.wrapping_sub(ONES) & !delimiter | escape.wrapping_sub(ONES) & !escape | below) & TOPS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_with_a_meaning_is_passed_over(
+            run in 0usize..200,
+            behind in "[a,;é\\\\\t\r\n\u{0}]{0,8}[a-c]{0,90}[,;\r\n]{0,2}",
+            from in 0usize..20,
+            escape: bool,
+        ) {
+            let text = format!("{}{behind}", "x".repeat(run)).into_bytes();
+            let from = from.min(text.len());
+            let escape = if escape { b'\\' } else { b',' };
+            let has_meaning = |b: &u8| *b == b',' || *b == escape || matches!(b, b'\r' | b'\n');
+            let stop = Finder::new(b',', escape).next(&text, from);
+            prop_assert!(!text[from..stop].iter().any(has_meaning));
+            prop_assert!(text.get(stop).is_none_or(|b| has_meaning(b) || *b < b'\r'));
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::options::TimestampFormat;
 use super::read::Reader;
 use super::scan::{Scanner, plain_len};
 use crate::coerce::digits::Short;
-use crate::coerce::time::{parse_date, parse_timestamp};
+use crate::coerce::time::{parse_any_iso, parse_date, parse_timestamp};
 use crate::column::{Column, Data, VarBytes};
 use crate::names::NameIndex;
 
@@ -68,8 +68,12 @@ fn leaf(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut Column, tex
             Some(end)
         }),
         Data::Timestamp { precision, ltz, values } => plain(text, at).and_then(|(raw, end)| {
-            let TimestampFormat::Standard(standard) = reader.options.timestamps else { return None };
-            values.push(parse_timestamp(raw, standard, *ltz).ok()?.to_arrow(*precision).ok()?);
+            let moment = match reader.options.timestamps {
+                TimestampFormat::Standard(standard) => parse_timestamp(raw, standard, *ltz),
+                TimestampFormat::AnyIso => parse_any_iso(raw),
+                TimestampFormat::Pattern(_) => return None,
+            };
+            values.push(moment.ok()?.to_arrow(*precision).ok()?);
             Some(end)
         }),
         _ => None,

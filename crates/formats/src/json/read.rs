@@ -190,7 +190,8 @@ impl Reader {
         self.nested(scanner, column)
     }
 
-    fn nested(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
+    /// [`Self::value`] where the shortcut does not apply.
+    pub(super) fn nested(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
         match (&mut column.data, scanner.next_byte()) {
             (Data::Row(row), Some(b'{')) => {
                 let index = column_len(row);

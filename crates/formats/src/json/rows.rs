@@ -6,6 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::options::JsonOptions;
+use super::quick;
 use super::read::{Reader, Stop};
 use super::scan::Scanner;
 use crate::column::Row;
@@ -114,8 +115,11 @@ impl RowBuilder {
     /// # Panics
     /// When there is no such column.
     pub fn value(&mut self, scanner: &mut Scanner<'_>, column: usize) -> Result<(), Stop> {
+        if quick::value(&mut self.reader, scanner, &mut self.row.fields[column]) {
+            return Ok(());
+        }
         let before = self.reader.error.take();
-        self.reader.value(scanner, &mut self.row.fields[column])?;
+        self.reader.nested(scanner, &mut self.row.fields[column])?;
         let error = self.reader.error.take().map(|e| e.within(self.row.names.name(column)));
         self.reader.error = before.or(error);
         Ok(())

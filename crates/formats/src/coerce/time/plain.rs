@@ -98,7 +98,7 @@ fn fraction(text: &[u8]) -> Option<u32> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{DAY_SECONDS, Reader, iso, sql};
+    use super::super::{DAY_SECONDS, Reader, any_iso, iso, parse_any_iso, sql};
     use super::*;
     use crate::coerce::calendar::date_from_days;
 
@@ -136,6 +136,7 @@ mod tests {
             let at = other.0.index(changed.len());
             changed[at] = other.1;
             for text in [text, changed.into_iter().collect()] {
+                prop_assert_eq!(parse_any_iso(text.as_bytes()), any_iso(text.as_bytes()), "{}", text);
                 for standard in [TimestampStandard::Sql, TimestampStandard::Iso8601] {
                     let quick = timestamp(text.as_bytes(), standard, ltz);
                     if quick.is_some() {
