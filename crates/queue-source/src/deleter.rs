@@ -19,6 +19,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             None => ready(&shared, &mut alarm).await,
         };
         deleter.running = Some(batch.token);
+        // As pollers do: who is ready to send sends together.
+        tokio::task::yield_now().await;
         let handles: Vec<Handle> = batch.entries.iter().map(|(_, handle)| handle.clone()).collect();
         shared.meter.calls_delete.increment(1);
         let outcomes = match shared.queue.delete(&handles).await {

@@ -38,6 +38,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }) else {
             return;
         };
+        // Answers that are there are read first, and then their pollers ask together: the other side is woken once for all of them.
+        tokio::task::yield_now().await;
         let request = ReceiveRequest { max: careful.max(grant.max_messages), wait: shared.config.wait };
         shared.meter.calls_receive.increment(1);
         let turn = match shared.queue.receive(request).await {
