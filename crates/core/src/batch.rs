@@ -104,6 +104,7 @@ impl MessageMeta {
 impl Message {
     /// Takes a delivery apart without copying: what deletes it, what is known of the message, and its body. `key` is the hash of
     /// its id, which whoever asks for this has computed already.
+    #[inline]
     #[must_use]
     pub fn into_parts(self, key: MessageKey, queue: &Arc<str>, received: WallMs) -> (Handle, MessageMeta, Bytes) {
         let meta = MessageMeta {

@@ -16,6 +16,7 @@ pub struct MessageKey(pub u128);
 
 impl MessageKey {
     /// The key of a message id as the queue spells it.
+    #[inline]
     #[must_use]
     pub fn of(message_id: &str) -> Self {
         Self(twox_hash::XxHash3_128::oneshot(message_id.as_bytes()))
@@ -40,6 +41,7 @@ impl Handle {
     }
 
     /// The handle's text.
+    #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -84,6 +86,7 @@ impl Mono {
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is later.
+    #[inline]
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -92,6 +95,7 @@ impl Mono {
 
 impl Add<Duration> for Mono {
     type Output = Self;
+    #[inline]
     fn add(self, rhs: Duration) -> Self {
         Self(self.0.saturating_add(rhs))
     }
@@ -99,6 +103,7 @@ impl Add<Duration> for Mono {
 
 impl Sub<Duration> for Mono {
     type Output = Self;
+    #[inline]
     fn sub(self, rhs: Duration) -> Self {
         Self(self.0.saturating_sub(rhs))
     }

@@ -22,6 +22,7 @@ pub struct SharedStr {
 
 impl SharedStr {
     /// The same text in an allocation of its own.
+    #[inline]
     #[must_use]
     pub fn detached(&self) -> Self {
         if self.len() == self.block.len() { self.clone() } else { Self::from(self.as_str()) }
@@ -31,6 +32,7 @@ impl SharedStr {
     ///
     /// # Panics
     /// As `&text[range]` does: where the range ends behind the text or cuts a character.
+    #[inline]
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
         let piece = &self.as_str()[range.clone()];
@@ -39,6 +41,7 @@ impl SharedStr {
     }
 
     /// The text.
+    #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.block[self.start as usize..self.end as usize]
@@ -68,6 +71,7 @@ impl From<String> for SharedStr {
 
 impl Deref for SharedStr {
     type Target = str;
+    #[inline]
     fn deref(&self) -> &str {
         self.as_str()
     }

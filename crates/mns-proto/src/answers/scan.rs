@@ -32,11 +32,11 @@ pub(super) fn received(text: &str) -> Option<Vec<Received<'_>>> {
                 return None;
             }
             check_room(messages.len()).ok()?;
-            messages.push(scan.message()?);
+            scan.message(&mut messages)?;
         }
         scan.close("Messages")?;
     } else {
-        messages.push(scan.message()?);
+        scan.message(&mut messages)?;
     }
     scan.rest.trim_ascii().is_empty().then_some(messages)
 }
@@ -98,17 +98,19 @@ impl<'a> Scan<'a> {
     }
 
     /// The elements of a message, up to and with its closing tag.
-    fn message(&mut self) -> Option<Received<'a>> {
+    fn message(&mut self, out: &mut Vec<Received<'a>>) -> Option<()> {
         let begin = self.rest;
-        if let Some(received) = self.usual_message() {
-            return Some(received);
+        if self.usual_message(out).is_some() {
+            return Some(());
         }
         self.rest = begin;
-        self.any_message()
+        out.push(self.any_message()?);
+        Some(())
     }
 
-    /// A message of the nine elements that every message has, in their usual order, none of them escaped.
-    fn usual_message(&mut self) -> Option<Received<'a>> {
+    /// A message of the nine elements that every message has, in their usual order, none of them escaped. It is written where it
+    /// stays: it takes some 200 bytes, which would be copied with every return.
+    fn usual_message(&mut self, out: &mut Vec<Received<'a>>) -> Option<()> {
         let id = self.plain("<MessageId>", "</MessageId>").filter(|id| !id.is_empty())?;
         let handle = self.plain("<ReceiptHandle>", "</ReceiptHandle>").filter(|handle| !handle.is_empty())?;
         let body_md5 = self.plain("<MessageBodyMD5>", "</MessageBodyMD5>")?;
@@ -132,7 +134,8 @@ impl<'a> Scan<'a> {
             system_properties: Vec::new(),
         };
         check_read(&message, Some(handle)).ok()?;
-        Some(Received { receipt_handle: Cow::Borrowed(handle), next_visible_time, message })
+        out.push(Received { receipt_handle: Cow::Borrowed(handle), next_visible_time, message });
+        Some(())
     }
 
     /// The text of the element that begins and ends with these tags, which must come next, and hold nothing to unescape.
@@ -146,12 +149,9 @@ impl<'a> Scan<'a> {
     /// As [`plain`](Self::plain), of an element that holds a number of at most 19 digits, which cannot be too large.
     fn digits(&mut self, open: &str, close: &str) -> Option<u64> {
         let text = self.rest.trim_ascii_start().strip_prefix(open)?;
-        let count = text.bytes().take(20).take_while(u8::is_ascii_digit).count();
-        if count == 0 || count == 20 {
-            return None;
-        }
+        let (number, count) = leading_number(text.as_bytes())?;
         self.rest = text[count..].strip_prefix(close)?;
-        Some(text.bytes().take(count).fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+        Some(number)
     }
 
     /// A message of known elements in any order, each at most once.
@@ -193,6 +193,42 @@ impl<'a> Scan<'a> {
         check_read(&received.message, Some(&received.receipt_handle)).ok()?;
         Some(received)
     }
+}
+
+/// The number at the beginning of some bytes, and how many digits it has: 1 to 19, which cannot be too large. Times have 13 digits, and a
+/// message has three of them: eight digits are read at once.
+fn leading_number(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (mut number, mut count) = (0, 0);
+    while let Some(eight) = bytes[count..].first_chunk().and_then(|eight| eight_digits(*eight)) {
+        if count == 16 {
+            return None;
+        }
+        number = number * 100_000_000 + eight;
+        count += 8;
+    }
+    while let Some(digit) = bytes.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        if count == 19 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+        count += 1;
+    }
+    (count > 0).then_some((number, count))
+}
+
+/// The number that eight digits are, if they are: each byte a digit, then pairs, fours and all of them added up side by side in one word.
+fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
+    const UPPER: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const DIGIT: u64 = 0x3030_3030_3030_3030;
+    let word = u64::from_le_bytes(bytes);
+    // Of 0 to 9 the upper half stays what it is, of the six characters behind them it does not.
+    if word & UPPER != DIGIT || word.wrapping_add(0x0606_0606_0606_0606) & UPPER != DIGIT {
+        return None;
+    }
+    let digits = word - DIGIT;
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
@@ -327,6 +363,39 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_read_as_the_standard_library_reads_it() {
+        for number in [0, 7, 42, 99_999_999, 100_000_000, 1_795_255_200_123, 9_999_999_999_999_999, 10_u64.pow(19) - 1]
+        {
+            for behind in ["", "<", "a1234567890", "\u{fffd}", "/", ":"] {
+                let text = format!("{number}{behind}");
+                assert_eq!(leading_number(text.as_bytes()), Some((number, number.to_string().len())), "{text}");
+            }
+            let padded = format!("{number:019}");
+            assert_eq!(leading_number(padded.as_bytes()), Some((number, 19)), "{padded}");
+        }
+        for none in [
+            "",
+            "<",
+            "x1",
+            "-1",
+            "+1",
+            " 1",
+            "18446744073709551615",
+            "00000000000000000000",
+            "123456781234567812345678",
+        ] {
+            assert_eq!(leading_number(none.as_bytes()), None, "{none}");
+        }
+        // Every byte at every place among digits.
+        for (place, byte) in (0..8).flat_map(|place| (0..=255).map(move |byte| (place, byte))) {
+            let mut bytes = *b"97531024";
+            bytes[place] = byte;
+            let expected = std::str::from_utf8(&bytes).ok().filter(|_| byte != b'+').and_then(|text| text.parse().ok());
+            assert_eq!(eight_digits(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
     fn the_shapes_of_the_service_are_read_the_quick_way() {
         let elements = "<MessageId>m</MessageId><ReceiptHandle>h</ReceiptHandle><MessageBodyMD5>x</MessageBodyMD5>\
             <MessageBody>a&amp;b</MessageBody><EnqueueTime>1</EnqueueTime><NextVisibleTime>2</NextVisibleTime>\
@@ -367,7 +436,9 @@ mod tests {
             written(&texts.map(|(have, old)| (have, if have == name { text } else { old })))
         };
         let mut scan = Scan { rest: &written(&texts) };
-        let usual = scan.usual_message().unwrap();
+        let mut read = Vec::new();
+        scan.usual_message(&mut read).unwrap();
+        let usual = read.remove(0);
         assert_eq!((scan.rest, usual.message.enqueue_time), ("rest", 9_999_999_999_999_999_999));
         let mut turned = texts;
         turned.swap(0, 8);
@@ -380,8 +451,8 @@ mod tests {
             changed("NextVisibleTime", " 2 "),
             changed("Priority", "+8"),
         ] {
-            assert_eq!(Scan { rest: &text }.usual_message(), None, "{text}");
-            assert!(Scan { rest: &text }.message().is_some(), "{text}");
+            assert_eq!(Scan { rest: &text }.usual_message(&mut Vec::new()), None, "{text}");
+            assert!(Scan { rest: &text }.message(&mut Vec::new()).is_some(), "{text}");
         }
         for text in [
             changed("MessageId", ""),
@@ -391,7 +462,7 @@ mod tests {
             changed("DequeueCount", "4294967296"),
             changed("Priority", ""),
         ] {
-            assert_eq!(Scan { rest: &text }.message(), None, "{text}");
+            assert_eq!(Scan { rest: &text }.message(&mut Vec::new()), None, "{text}");
         }
     }
 
