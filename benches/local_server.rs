@@ -5,8 +5,6 @@
 mod process;
 
 use std::error::Error;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,13 +24,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|argument| argument == "--serve") {
         return runtime.block_on(serve());
     }
-    let server = ServerProcess::start()?;
-    let cpu = process::cpu(server.child.id())?;
+    let server = process::Background::start(&["--serve"])?;
+    let cpu = process::cpu(server.id())?;
     let clock = SystemClock::new();
     let began = clock.now();
-    runtime.block_on(consume(&server.endpoint))?;
+    runtime.block_on(consume(server.address()))?;
     let seconds = clock.now().since(began).as_secs_f64();
-    let cpu = (process::cpu(server.child.id())? - cpu) / MESSAGES as f64;
+    let cpu = (process::cpu(server.id())? - cpu) / MESSAGES as f64;
     println!(
         "the local server: {:.0} messages a second received and deleted, {cpu:.2} CPU microseconds a message in the server",
         MESSAGES as f64 / seconds
@@ -71,26 +69,4 @@ async fn consume(endpoint: &str) -> Result<(), Box<dyn Error>> {
         ended??;
     }
     Ok(())
-}
-
-/// The server in a process of its own, killed when dropped.
-struct ServerProcess {
-    child: Child,
-    endpoint: String,
-}
-
-impl ServerProcess {
-    fn start() -> Result<Self, Box<dyn Error>> {
-        let mut child = Command::new(std::env::current_exe()?).arg("--serve").stdout(Stdio::piped()).spawn()?;
-        let mut endpoint = String::new();
-        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut endpoint)?;
-        Ok(Self { child, endpoint: endpoint.trim().to_owned() })
-    }
-}
-
-impl Drop for ServerProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -28,13 +28,13 @@ mod sample;
 mod scale;
 
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use bodies::{KINDS, Kind};
 use external::Program;
+use process::Background;
 use sample::Sample;
 
 const ROUNDS: usize = 5;
@@ -94,13 +94,14 @@ fn compare(wanted: &[&str]) -> Result<(), Box<dyn Error>> {
 
 /// The medians of a program and of the connector, in turns.
 fn beside(program: Program, kind: &Kind) -> Result<[Sample; 2], Box<dyn Error>> {
-    let server = Server::start(kind, 1)?;
+    let server = serve(kind, 1)?;
     let mut samples = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        let mut command = program.command(&server.address, kind)?;
-        let child = on_core(1, || command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn())?;
-        samples[0].push(external::measure(child, &server.address, program.messages(kind))?);
-        samples[1].push(measure("connector", 1, &server.address, kind)?);
+        let mut job = program.job(server.address(), kind)?;
+        let child =
+            on_core(1, || job.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn())?;
+        samples[0].push(external::measure(child, server.address(), program.messages(kind))?);
+        samples[1].push(measure("connector", 1, server.address(), kind)?);
     }
     Ok(samples.map(median))
 }
@@ -116,11 +117,11 @@ fn on_core<T>(core: usize, start: impl FnOnce() -> std::io::Result<T>) -> Result
 
 /// Each client's median over the rounds.
 fn medians(kind: &Kind, cores: usize) -> Result<[Sample; 2], Box<dyn Error>> {
-    let server = Server::start(kind, cores)?;
+    let server = serve(kind, cores)?;
     let mut samples = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (client, samples) in CLIENTS.iter().zip(&mut samples) {
-            samples.push(measure(client, cores, &server.address, kind)?);
+            samples.push(measure(client, cores, server.address(), kind)?);
         }
     }
     Ok(samples.map(median))
@@ -166,31 +167,13 @@ fn pin(core: usize) -> Result<(), Box<dyn Error>> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// The canned server, killed when dropped.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(kind: &Kind, cores: usize) -> Result<Self, Box<dyn Error>> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--serve", kind.name]).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        if cores == 1 {
-            let mut set = CpuSet::new();
-            set.set(0);
-            sched_setaffinity(rustix::process::Pid::from_raw(i32::try_from(child.id())?), &set)?;
-        }
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut address)?;
-        Ok(Self { child, address: address.trim().to_owned() })
+/// Starts the canned server, with one core on the first.
+fn serve(kind: &Kind, cores: usize) -> Result<Background, Box<dyn Error>> {
+    let server = Background::start(&["--serve", kind.name])?;
+    if cores == 1 {
+        let mut set = CpuSet::new();
+        set.set(0);
+        sched_setaffinity(rustix::process::Pid::from_raw(i32::try_from(server.id())?), &set)?;
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    Ok(server)
 }

@@ -1,7 +1,13 @@
-//! What the messages hold: one record in four sizes and four formats, and an OSS event.
+//! What the messages hold: one record in four sizes and four formats, and an OSS event; and the answer they come in.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use headwater_mns_client::proto::message_body_md5;
+
+/// Messages in an answer.
+pub(crate) const BATCH: usize = 16;
+/// Where an id or handle is to be written.
+pub(crate) const BLANK: &str = "00000000000000000000000000000000";
 
 /// The columns of the record, for `json`, `csv` and `avro`.
 const RECORD: &str = "orderId STRING, userId BIGINT, region STRING, action STRING, amount BIGINT, quantity BIGINT, \
@@ -64,7 +70,28 @@ impl Kind {
         STANDARD.encode(self.plain(number))
     }
 
-    fn plain(&self, number: u64) -> Vec<u8> {
+    /// The answer to a receive in the service's shape, with blanks for ids and handles.
+    pub(crate) fn answer(&self) -> String {
+        let mut xml = String::from(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Messages xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\n",
+        );
+        for number in 0..BATCH as u64 {
+            let body = self.body(number);
+            let md5 = message_body_md5(&body);
+            xml.push_str(&format!(
+                "  <Message>\n    <MessageId>{BLANK}</MessageId>\n    <ReceiptHandle>8-{BLANK}</ReceiptHandle>\n    \
+                 <MessageBodyMD5>{md5}</MessageBodyMD5>\n    <MessageBody>{body}</MessageBody>\n    \
+                 <EnqueueTime>1795255200000</EnqueueTime>\n    <NextVisibleTime>1795298400000</NextVisibleTime>\n    \
+                 <FirstDequeueTime>1795255200123</FirstDequeueTime>\n    <DequeueCount>1</DequeueCount>\n    \
+                 <Priority>8</Priority>\n  </Message>\n"
+            ));
+        }
+        xml.push_str("</Messages>");
+        xml
+    }
+
+    /// The body before it is base64.
+    pub(crate) fn plain(&self, number: u64) -> Vec<u8> {
         let note = text(number, self.note);
         let (user, amount, quantity, ms) =
             (1_000_000 + number * 7_919, number * 31 % 100_000, number % 9 + 1, number % 1_000);

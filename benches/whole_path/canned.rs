@@ -7,12 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bodies::Kind;
-
-/// Messages in an answer.
-pub(crate) const BATCH: usize = 16;
-/// Where an id or handle is to be written.
-const BLANK: &str = "00000000000000000000000000000000";
+use crate::bodies::{BATCH, BLANK, Kind};
 
 const ATTRIBUTES: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Queue xmlns="http://mns.aliyuncs.com/doc/v1/"><QueueName>q</QueueName><CreateTime>1795161600</CreateTime><LastModifyTime>1795161600</LastModifyTime><VisibilityTimeout>43200</VisibilityTimeout><MaximumMessageSize>65536</MaximumMessageSize><MessageRetentionPeriod>345600</MessageRetentionPeriod><DelaySeconds>0</DelaySeconds><PollingWaitSeconds>0</PollingWaitSeconds><ActiveMessages>0</ActiveMessages><InactiveMessages>0</InactiveMessages><DelayMessages>0</DelayMessages><LoggingEnabled>False</LoggingEnabled></Queue>"#;
 
@@ -46,20 +41,7 @@ struct Template {
 
 impl Template {
     fn new(kind: &Kind) -> Self {
-        let mut xml = String::from(
-            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Messages xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\n",
-        );
-        for number in 0..BATCH as u64 {
-            let body = kind.body(number);
-            xml.push_str(&format!(
-                "  <Message>\n    <MessageId>{BLANK}</MessageId>\n    <ReceiptHandle>8-{BLANK}</ReceiptHandle>\n    \
-                 <MessageBodyMD5>AFFE0000000000000000000000000000</MessageBodyMD5>\n    <MessageBody>{body}</MessageBody>\n    \
-                 <EnqueueTime>1795255200000</EnqueueTime>\n    <NextVisibleTime>1795298400000</NextVisibleTime>\n    \
-                 <FirstDequeueTime>1795255200123</FirstDequeueTime>\n    <DequeueCount>1</DequeueCount>\n    \
-                 <Priority>8</Priority>\n  </Message>\n"
-            ));
-        }
-        xml.push_str("</Messages>");
+        let xml = kind.answer();
         let head = head("200 OK", xml.len());
         let bytes = [head.as_bytes(), xml.as_bytes()].concat();
         let text = String::from_utf8_lossy(&bytes);

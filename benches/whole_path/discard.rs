@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::canned::BATCH;
+use crate::bodies::BATCH;
 use crate::sample::{CONNECTIONS, Sample, Window};
 
 /// Receives and deletes until the window is over.

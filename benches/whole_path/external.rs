@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::bodies::Kind;
 use crate::process::cpu;
 use crate::sample::Sample;
@@ -47,21 +49,21 @@ impl Program {
         }
     }
 
-    /// The command, or what is missing for it.
-    pub(crate) fn command(self, address: &str, kind: &Kind) -> Result<Command, String> {
+    /// How it is started, or what is missing for that.
+    pub(crate) fn job(self, address: &str, kind: &Kind) -> Result<Job, String> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let endpoint = format!("http://{address}");
         match self {
             Self::Run => {
                 let binary = binary().ok_or("no release build of it: cargo build --release --bin headwater")?;
                 let mut command = Command::new(binary);
-                let job = scratch().and_then(|dir| {
-                    fs::write(dir.join("job.sql"), script(&endpoint, kind))?;
+                let job = TempDir::new().and_then(|dir| {
+                    fs::write(dir.path().join("job.sql"), script(&endpoint, kind))?;
                     Ok(dir)
                 });
                 let dir = job.map_err(|error| format!("no directory for its state: {error}"))?;
-                command.arg("run").arg(dir.join("job.sql")).arg("--state").arg(dir.join("state"));
-                Ok(command)
+                command.arg("run").arg(dir.path().join("job.sql")).arg("--state").arg(dir.path().join("state"));
+                Ok(Job { command, _dir: Some(dir) })
             }
             Self::Python => {
                 let python = here.join("../target/python-venv/bin/python");
@@ -70,7 +72,7 @@ impl Program {
                 }
                 let mut command = Command::new(python);
                 command.arg(here.join("whole_path/peer.py")).arg(endpoint);
-                Ok(command)
+                Ok(Job { command, _dir: None })
             }
             Self::Node => {
                 let modules = here.join("../target/node_modules");
@@ -79,10 +81,17 @@ impl Program {
                 }
                 let mut command = Command::new("node");
                 command.arg(here.join("whole_path/peer.js")).arg(endpoint).env("NODE_PATH", modules);
-                Ok(command)
+                Ok(Job { command, _dir: None })
             }
         }
     }
+}
+
+/// A program that can be started.
+pub(crate) struct Job {
+    pub(crate) command: Command,
+    /// Where its script and its state are; removed with this.
+    _dir: Option<TempDir>,
 }
 
 /// Measures a program that was started and pinned, between two counts of deleted messages, and ends it.
@@ -139,14 +148,6 @@ fn binary() -> Option<PathBuf> {
     let bench = std::env::current_exe().ok()?;
     let binary = bench.ancestors().nth(2)?.join("headwater");
     binary.exists().then_some(binary)
-}
-
-/// A fresh directory for a job.
-fn scratch() -> std::io::Result<PathBuf> {
-    let dir = std::env::temp_dir().join(format!("headwater-whole-path-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir)?;
-    Ok(dir)
 }
 
 /// A job that reads what the connector reads, filters and computes a little, and drops the rows.

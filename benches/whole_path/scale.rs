@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::bodies::{KINDS, Kind};
 use crate::connector;
 use crate::sample::{CONNECTIONS, Mark};
-use crate::{Server, pin};
+use crate::{pin, serve};
 
 /// What has been read by the end of each stretch; the stretch begins at half of it. The first begins when connections are open.
 const STRETCHES: [u64; 5] = [2_000, 10_000, 100_000, 1_000_000, 10_000_000];
@@ -31,9 +31,9 @@ pub(crate) fn compare() -> Result<(), Box<dyn Error>> {
 
 /// One process that reads so many messages, and says what they cost.
 fn run(kind: &str, pollers: usize, messages: u64) -> Result<(), Box<dyn Error>> {
-    let server = Server::start(&Kind::find(kind).ok_or("no such kind")?, 1)?;
+    let server = serve(&Kind::find(kind).ok_or("no such kind")?, 1)?;
     let mut client = Command::new(std::env::current_exe()?);
-    client.args(["--read", &server.address, kind, &pollers.to_string(), &messages.to_string()]);
+    client.args(["--read", server.address(), kind, &pollers.to_string(), &messages.to_string()]);
     let out = client.stderr(Stdio::inherit()).output()?;
     print!("{}", String::from_utf8(out.stdout)?);
     if out.status.success() { Ok(()) } else { Err("the client failed".into()) }

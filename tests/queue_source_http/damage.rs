@@ -159,7 +159,7 @@ async fn a_message_that_never_comes_whole_ends_the_source_which_says_what_to_do(
     assert!(bench.server.deleted(QUEUE).is_empty() && bench.life.open.is_empty());
 }
 
-/// Once it comes whole in between, the count begins anew.
+/// Four times in a row may be an accident, and for another message again.
 #[tokio::test]
 async fn accidents_that_mend_end_nothing() {
     let mut bench = Bench::start(0, Faults::default(), &[("verifyBodyMd5", "true")]).await;
