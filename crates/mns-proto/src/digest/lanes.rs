@@ -6,8 +6,8 @@ use std::array::from_fn;
 use md5::block_api::compress;
 use md5::{Digest as _, Md5};
 
-/// Bodies side by side. Four words fill a register of every 64-bit x86 and ARM; where the build may assume AVX2 (which this
-/// crate does not look for at run time), sixteen are twice as quick as four, and with four only, eight are slower: they spill.
+/// Bodies side by side. Four words fill a register of every 64-bit x86 and ARM, and eight are slower there: they do not fit into the
+/// registers. Where the build may assume AVX2 (nothing is looked for at run time), sixteen are the quickest.
 const LANES: usize = if cfg!(target_feature = "avx2") { 16 } else { 4 };
 
 type Words = [u32; LANES];
