@@ -37,7 +37,26 @@ impl<'a> Binary<'a> {
     }
 
     /// Bytes with their length in front.
+    #[inline]
     pub(super) fn delimited(&mut self) -> Outcome<&'a [u8]> {
+        // Up to 63 bytes, or up to 8,191.
+        let short = match self.rest {
+            [length @ 0..0x80, rest @ ..] => Some((usize::from(*length), rest)),
+            [low, high @ 0..0x80, rest @ ..] => Some((usize::from(low & 0x7F) | usize::from(*high) << 7, rest)),
+            _ => None,
+        };
+        if let Some((zigzag, rest)) = short
+            && zigzag % 2 == 0
+            && let Some((taken, rest)) = rest.split_at_checked(zigzag / 2)
+        {
+            self.rest = rest;
+            return Ok(taken);
+        }
+        self.any_delimited()
+    }
+
+    #[inline(never)]
+    fn any_delimited(&mut self) -> Outcome<&'a [u8]> {
         let before = self.clone();
         let length = self.long()?;
         let taken = match usize::try_from(length) {
@@ -92,6 +111,7 @@ impl<'a> Binary<'a> {
         }
     }
 
+    #[inline(never)]
     fn index(&mut self, count: usize, none: &'static str) -> Outcome<usize> {
         let index = self.int()?;
         usize::try_from(index).ok().filter(|index| *index < count).ok_or_else(|| self.bad(none))
@@ -170,6 +190,13 @@ impl Source for Binary<'_> {
 
     #[inline]
     fn branch(&mut self, labels: &[Box<str>]) -> Outcome<usize> {
+        if let [byte @ 0..0x80, rest @ ..] = self.rest
+            && byte % 2 == 0
+            && usize::from(byte / 2) < labels.len()
+        {
+            self.rest = rest;
+            return Ok(usize::from(byte / 2));
+        }
         self.index(labels.len(), NO_BRANCH)
     }
 
@@ -210,5 +237,30 @@ impl Source for Binary<'_> {
 
     fn key(&mut self) -> Outcome<&[u8]> {
         self.delimited()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_ways_are_the_long_ones(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..300),
+            first in prop::collection::vec(prop_oneof![0u8..12, Just(0x80u8), Just(0xFE), any::<u8>()], 0..3),
+            branches in 0..6usize,
+        ) {
+            bytes.splice(0..0, first);
+            let labels = vec![Box::from("a"); branches];
+            let (mut short, mut long) = (Binary::new(&bytes, 7), Binary::new(&bytes, 7));
+            prop_assert_eq!(short.branch(&labels), long.index(branches, NO_BRANCH));
+            prop_assert_eq!(short.position(), long.position());
+            let (mut short, mut long) = (Binary::new(&bytes, 7), Binary::new(&bytes, 7));
+            prop_assert_eq!(short.delimited(), long.any_delimited());
+            prop_assert_eq!(short.position(), long.position());
+        }
     }
 }

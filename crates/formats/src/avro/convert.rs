@@ -65,8 +65,9 @@ pub(super) fn time_of_micros(micros: i64) -> Result<i32, Reason> {
 }
 
 /// Appends text; bytes that are not UTF-8 become U+FFFD.
+#[inline]
 pub(super) fn push_text(values: &mut VarBytes, text: &[u8]) {
-    if std::str::from_utf8(text).is_ok() {
+    if text.is_ascii() || std::str::from_utf8(text).is_ok() {
         values.push(text);
     } else {
         replace_bad(text, &mut values.bytes);

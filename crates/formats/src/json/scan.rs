@@ -455,11 +455,24 @@ pub(super) fn plain_len(text: &[u8]) -> Option<usize> {
     long_plain_len(text, words.len() * 8)
 }
 
+/// So many bytes of a long string are gone through at once: they are still in the nearest cache when they are looked at the
+/// second time.
+const STRIDE: usize = 4 << 10;
+
 /// [`plain_len`] of a text whose first `seen` bytes are plain.
 fn long_plain_len(text: &[u8], seen: usize) -> Option<usize> {
-    let rest = &text[seen..];
-    let len = memchr2(b'"', b'\\', rest)?;
-    (rest[len] == b'"' && rest[..len].is_ascii()).then_some(seen + len)
+    let mut len = seen;
+    for part in text[seen..].chunks(STRIDE) {
+        let end = memchr2(b'"', b'\\', part);
+        if !part[..end.unwrap_or(part.len())].is_ascii() {
+            return None;
+        }
+        if let Some(end) = end {
+            return (part[end] == b'"').then_some(len + end);
+        }
+        len += part.len();
+    }
+    None
 }
 
 #[cfg(test)]
@@ -540,6 +553,24 @@ mod tests {
         let key = |n: usize| format!("{{\"{}\":1}}", "k".repeat(n)).into_bytes();
         assert!(skip(&key(50_000)).is_ok());
         assert!(skip(&key(50_001)).is_err());
+    }
+
+    #[test]
+    fn long_strings_are_plain_only_if_all_of_them_is() {
+        let ends =
+            [SHORT - 1, SHORT, STRIDE - 1, STRIDE, STRIDE + SHORT - 1, STRIDE + SHORT, STRIDE + SHORT + 1, 3 * STRIDE];
+        for len in ends {
+            let text = [&vec![b'x'; len][..], b"\", "].concat();
+            assert_eq!(plain_len(&text), Some(len));
+            assert_eq!(plain_len(&text[..len]), None, "{len}, without an end");
+            for at in ends.into_iter().chain([0, 7]).filter(|at| *at < len) {
+                for other in [b'\\', 0x80, 0xFF] {
+                    let mut text = text.clone();
+                    text[at] = other;
+                    assert_eq!(plain_len(&text), None, "{other:x} at {at} of {len}");
+                }
+            }
+        }
     }
 
     proptest! {
