@@ -32,6 +32,7 @@ use headwater_mns_server::{
 use headwater_queue_source::{LeasePolicy, Objective, QueueSource, SourceConfig};
 use headwater_testkit::Random;
 
+use self::damage::Damaged;
 use self::lines::Lines;
 use self::outside::Outside;
 
@@ -94,20 +95,21 @@ const SEEDS: u64 = 18;
 #[test]
 fn every_row_exactly_once_over_http() {
     let seeds = seeds();
-    let mut sum = Tally::default();
+    let (mut sum, damaged) = (Tally::default(), Damaged::default());
     for &seed in &seeds {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        match runtime.block_on(history(seed)) {
+        match metrics::with_local_recorder(&damaged, || runtime.block_on(history(seed))) {
             Ok(tally) => sum.add(&tally),
             Err(why) => panic!("SEED={seed}: {why}"),
         }
     }
-    println!("{sum:?}");
+    println!("{sum:?}, {} bodies damaged", damaged.count());
     // Histories in which nothing happens prove nothing.
     if seeds.len() as u64 == SEEDS {
         assert!(sum.rows > 40 * SEEDS && sum.crashes > SEEDS && sum.restores > SEEDS && sum.drains > 2, "{sum:?}");
         assert!(sum.failed_saves > SEEDS / 2 && sum.duplicates > SEEDS, "{sum:?}");
         assert!(sum.dropped_requests > SEEDS && sum.lost_answers > SEEDS, "{sum:?}");
+        assert!(damaged.count() > SEEDS / 2, "{} bodies damaged", damaged.count());
         assert!(sum.refusals.iter().all(|refused| *refused > SEEDS), "429, 500, 503: {sum:?}");
     }
 }
@@ -260,7 +262,7 @@ impl World {
     async fn start(&mut self) -> Result<Life, String> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let queue = client(&self.server, &self.clock);
-        let opening = QueueSource::open(Arc::new(queue), clock, self.config());
+        let opening = Box::pin(QueueSource::open(Arc::new(queue), clock, self.config()));
         let opened = within(&self.clock, &self.server, END_MAX, opening).await;
         let mut source = opened.ok_or("it never opened")?.map_err(|e| text("open", &e))?;
         let saved = self.outside.recover();

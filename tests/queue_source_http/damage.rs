@@ -13,7 +13,13 @@ const MESSAGES: usize = 20;
 
 /// Counts damaged messages.
 #[derive(Clone, Default)]
-struct Damaged(Arc<AtomicU64>);
+pub(super) struct Damaged(Arc<AtomicU64>);
+
+impl Damaged {
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl Recorder for Damaged {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -74,7 +80,7 @@ impl Bench {
         let damaged = Damaged::default();
         let source = {
             let _counts = metrics::set_default_local_recorder(&damaged);
-            within(&clock, &server, SECOND, builder.build()).await.expect("it opens").expect("a source")
+            within(&clock, &server, SECOND, Box::pin(builder.build())).await.expect("it opens").expect("a source")
         };
         let ids = sent.iter().map(|sent| sent.id.to_string()).collect();
         Self { clock, server, damaged, life: Life { source, open: Vec::new() }, ids, checkpoints: 0 }
@@ -112,13 +118,13 @@ async fn what_came_damaged_is_neither_read_nor_deleted_and_comes_back_whole() {
     bench.work(SECOND * 5).await.expect("it goes on");
     assert_eq!((bench.life.open.len(), bench.whole()), (MESSAGES - 7, MESSAGES - 7), "those beside them pass");
     assert_eq!(bench.server.deleted(QUEUE).len(), MESSAGES - 7);
-    assert_eq!(bench.damaged.0.load(Ordering::Relaxed), 7);
+    assert_eq!(bench.damaged.count(), 7);
     bench.work(LEASE).await.expect("it goes on");
     let mut rows = bench.life.open.clone();
     rows.sort();
     assert_eq!(rows, (0..MESSAGES).map(body).collect::<Vec<_>>(), "each once, and as it was sent");
     assert_eq!(bench.server.deleted(QUEUE).len(), MESSAGES);
-    assert_eq!((bench.delivered(), bench.damaged.0.load(Ordering::Relaxed)), (MESSAGES as u64 + 7, 7));
+    assert_eq!((bench.delivered(), bench.damaged.count()), (MESSAGES as u64 + 7, 7));
     assert_eq!(bench.life.source.status().received, bench.delivered());
 }
 
@@ -129,7 +135,7 @@ async fn without_the_option_nothing_is_compared() {
         let mut bench = Bench::start(MESSAGES, faults, options).await;
         bench.work(SECOND * 5).await.expect("it goes on");
         assert_eq!((bench.life.open.len(), bench.whole()), (MESSAGES, MESSAGES - 7), "what came is what is read");
-        assert_eq!((bench.server.deleted(QUEUE).len(), bench.damaged.0.load(Ordering::Relaxed)), (MESSAGES, 0));
+        assert_eq!((bench.server.deleted(QUEUE).len(), bench.damaged.count()), (MESSAGES, 0));
     }
 }
 
@@ -169,5 +175,5 @@ async fn accidents_that_mend_end_nothing() {
         bench.work(LEASE * 5).await.expect("it goes on");
     }
     assert_eq!((bench.whole(), bench.server.deleted(QUEUE).len()), (4, 4));
-    assert_eq!(bench.damaged.0.load(Ordering::Relaxed), 16);
+    assert_eq!(bench.damaged.count(), 16);
 }
