@@ -1,14 +1,17 @@
-//! MD5 (RFC 1321) of several bodies side by side: each step is made for all of them at once, which a compiler turns into vector
-//! instructions. What is left of the longest body, and a body without company, is for the crate `md-5`.
+//! MD5 (RFC 1321) of several bodies side by side: each step is made for all of them at once, which the compiler turns into vector
+//! instructions. What is left of the longest bodies, and bodies with little company, is for the crate `md-5`.
 
 use std::array::from_fn;
 
 use md5::block_api::compress;
 use md5::{Digest as _, Md5};
 
-/// Bodies side by side. Four words fill a register of every 64-bit x86 and ARM, and eight are slower there: they do not fit into the
-/// registers. Where the build may assume AVX2 (nothing is looked for at run time), sixteen are the quickest.
-const LANES: usize = if cfg!(target_feature = "avx2") { 16 } else { 4 };
+/// Bodies side by side: as many as an answer holds. With the instructions of any 64-bit x86 that is four times as quick as one by
+/// one; with four or eight it is not, for their steps wait for each other.
+const LANES: usize = 16;
+
+/// Fewer are quicker one by one.
+const FEWEST: usize = 5;
 
 type Words = [u32; LANES];
 type Block = [u8; 64];
@@ -32,11 +35,11 @@ const SINES: [u32; 64] = [
 pub(super) fn digests(texts: &[&str]) -> Vec<[u8; 16]> {
     let mut digests = vec![[0; 16]; texts.len()];
     let mut order: Vec<usize> = (0..texts.len()).collect();
-    // Neighbours are of like length: a group takes as long as its second longest.
+    // Neighbours are of like length, so that few wait for others.
     order.sort_unstable_by_key(|at| texts[*at].len());
     for group in order.chunks(LANES) {
-        if let [alone] = group {
-            digests[*alone] = Md5::digest(texts[*alone]).into();
+        if group.len() < FEWEST {
+            group.iter().for_each(|at| digests[*at] = Md5::digest(texts[*at]).into());
             continue;
         }
         let padded: [Padded<'_>; LANES] =
@@ -76,12 +79,11 @@ impl<'a> Padded<'a> {
     }
 }
 
-/// The states in the end of texts of growing length, of which the first `used` count.
+/// The states in the end of texts of growing length, of which the first `used` count, [`FEWEST`] or more.
 fn side_by_side(texts: &[Padded<'_>; LANES], used: usize) -> [[u32; 4]; LANES] {
     let mut states: [Words; 4] = START.map(|word| [word; LANES]);
     let mut ends = [START; LANES];
-    let longest = used - 1;
-    let together = texts[longest - 1].blocks;
+    let together = texts[used - FEWEST].blocks;
     for at in 0..together {
         let mut words = [[0; LANES]; 16];
         for (lane, text) in texts.iter().enumerate() {
@@ -96,14 +98,12 @@ fn side_by_side(texts: &[Padded<'_>; LANES], used: usize) -> [[u32; 4]; LANES] {
             }
         }
     }
-    let last = &texts[longest];
-    if last.blocks > together {
-        ends[longest] = states.map(|words| words[longest]);
-        let whole = last.whole.get(together..).unwrap_or_default();
-        compress(&mut ends[longest], whole);
-        for at in together + whole.len()..last.blocks {
-            compress(&mut ends[longest], &[*last.block(at)]);
-        }
+    for (lane, text) in texts.iter().enumerate().filter(|(_, text)| text.blocks > together) {
+        let end = &mut ends[lane];
+        *end = states.map(|words| words[lane]);
+        let whole = text.whole.get(together..).unwrap_or_default();
+        compress(end, whole);
+        (together + whole.len()..text.blocks).for_each(|at| compress(end, &[*text.block(at)]));
     }
     ends
 }
@@ -111,37 +111,43 @@ fn side_by_side(texts: &[Padded<'_>; LANES], used: usize) -> [[u32; 4]; LANES] {
 /// One block of each lane: four rounds of sixteen steps.
 fn digest_block(states: &mut [Words; 4], block: &[Words; 16]) {
     let before = *states;
-    round(states, block, 0, [7, 12, 17, 22], |step| step, |x, y, z| z ^ (x & (y ^ z)));
-    round(states, block, 1, [5, 9, 14, 20], |step| 5 * step + 1, |x, y, z| y ^ (z & (x ^ y)));
-    round(states, block, 2, [4, 11, 16, 23], |step| 3 * step + 5, |x, y, z| x ^ y ^ z);
-    round(states, block, 3, [6, 10, 15, 21], |step| 7 * step, |x, y, z| y ^ (x | !z));
+    round::<0, 7, 12, 17, 22>(states, block, |step| step);
+    round::<1, 5, 9, 14, 20>(states, block, |step| 5 * step + 1);
+    round::<2, 4, 11, 16, 23>(states, block, |step| 3 * step + 5);
+    round::<3, 6, 10, 15, 21>(states, block, |step| 7 * step);
     for (after, before) in states.iter_mut().zip(before) {
         *after = from_fn(|lane| after[lane].wrapping_add(before[lane]));
     }
 }
 
-/// Sixteen steps, four at a time: `turns` must be constants where they are used, since vectors turn by constants only.
-#[inline(always)]
-fn round(
+/// Sixteen steps, four at a time, by the word that each takes and how far it turns.
+fn round<const ROUND: usize, const T0: u32, const T1: u32, const T2: u32, const T3: u32>(
     [a, b, c, d]: &mut [Words; 4],
     block: &[Words; 16],
-    number: usize,
-    turns: [u32; 4],
     word: impl Fn(usize) -> usize,
-    mix: impl Fn(u32, u32, u32) -> u32,
 ) {
-    let step = |a: &mut Words, [b, c, d]: [&Words; 3], step: usize, turn: u32| {
-        let (add, words) = (SINES[16 * number + step], &block[word(step) % 16]);
-        for lane in 0..LANES {
-            let sum = a[lane].wrapping_add(mix(b[lane], c[lane], d[lane])).wrapping_add(words[lane]).wrapping_add(add);
-            a[lane] = sum.rotate_left(turn).wrapping_add(b[lane]);
-        }
-    };
-    for first in (0..16).step_by(4) {
-        step(a, [b, c, d], first, turns[0]);
-        step(d, [a, b, c], first + 1, turns[1]);
-        step(c, [d, a, b], first + 2, turns[2]);
-        step(b, [c, d, a], first + 3, turns[3]);
+    for step in (0..16).step_by(4) {
+        turn::<ROUND, T0>(a, [b, c, d], &block[word(step) % 16], SINES[16 * ROUND + step]);
+        turn::<ROUND, T1>(d, [a, b, c], &block[word(step + 1) % 16], SINES[16 * ROUND + step + 1]);
+        turn::<ROUND, T2>(c, [d, a, b], &block[word(step + 2) % 16], SINES[16 * ROUND + step + 2]);
+        turn::<ROUND, T3>(b, [c, d, a], &block[word(step + 3) % 16], SINES[16 * ROUND + step + 3]);
+    }
+}
+
+/// One step. A function of its own, for a compiler that sees several at once makes scalars of them; its bits are turned by a constant, as
+/// vectors need it.
+#[inline(never)]
+fn turn<const ROUND: usize, const BY: u32>(a: &mut Words, [b, c, d]: [&Words; 3], words: &Words, add: u32) {
+    for lane in 0..LANES {
+        let (x, y, z) = (b[lane], c[lane], d[lane]);
+        let mixed = match ROUND {
+            0 => z ^ (x & (y ^ z)),
+            1 => y ^ (z & (x ^ y)),
+            2 => x ^ y ^ z,
+            _ => y ^ (x | !z),
+        };
+        let sum = a[lane].wrapping_add(mixed).wrapping_add(words[lane]).wrapping_add(add);
+        a[lane] = sum.rotate_left(BY).wrapping_add(x);
     }
 }
 
@@ -165,7 +171,7 @@ mod tests {
     fn every_length_in_every_company_is_as_the_crate_has_it() {
         // Each length beside its like, around every block's end.
         for length in 0..300 {
-            for company in 1..=2 * LANES + 1 {
+            for company in [1, FEWEST - 1, FEWEST, LANES - 1, LANES, LANES + 1, 2 * LANES + FEWEST] {
                 check((0..company).map(|_| length));
             }
         }
@@ -176,6 +182,7 @@ mod tests {
             check((0..17).map(|n| (from * 37 + n * n * 53) % 1_500));
             check([from, 5_000 + from, 0, 64, 1].into_iter());
             check([65_536 - from, from].into_iter());
+            check([1, 65_536, 2, from, 9_000, 9_001 + from, 3 * from, 4].into_iter());
         }
         check(std::iter::empty());
     }
