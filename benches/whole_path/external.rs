@@ -156,7 +156,7 @@ fn script(endpoint: &str, kind: &Kind) -> String {
     let (first, columns) = (kind.first_column(), kind.columns);
     format!(
         "CREATE TABLE messages ({columns}) WITH ('connector' = 'mns', 'endpoint' = '{endpoint}', 'queueName' = 'q', \
-         'accessKeyId' = 'testid', 'accessKeySecret' = 'testsecret', 'format' = '{}', 'messageEncoding' = 'base64', 'pollers' = '{}'\
+         'accessKeyId' = 'testid', 'accessKeySecret' = 'testsecret', 'format' = '{}', 'messageEncoding' = 'base64', 'batchSize' = '16', 'pollers' = '{}'\
          {message_type});\n\
          CREATE TABLE dropped ({columns}) WITH ('connector' = 'blackhole');\n\
          INSERT INTO dropped SELECT * FROM messages WHERE {first} <> 'nothing';\n",
