@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     for variable in ["ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"] {
         std::env::var(variable).iter().for_each(|secret| logs.hide(secret.trim()));
     }
-    let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let exit = match threads().enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(command(cli.command, &logs));
             // A blocked read of standard input must not hold up the end.
@@ -62,6 +62,14 @@ fn main() -> ExitCode {
         }
     }
     .into()
+}
+
+/// A thread for each core; with a single core this thread alone, since others would only take turns with it.
+fn threads() -> tokio::runtime::Builder {
+    match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() == 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    }
 }
 
 async fn command(command: Command, logs: &Logs) -> Result<Exit, Stop> {

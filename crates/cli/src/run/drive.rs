@@ -11,6 +11,7 @@ use headwater::job::{
     Runner, StoreOptions,
 };
 use headwater_core::{Clock, EarlierRun, Sink, Source, SourceRequest};
+use tokio::task::JoinSet;
 
 use super::prepare::Prepared;
 use super::watchdog::Watchdog;
@@ -66,7 +67,9 @@ impl Drive {
         };
         let runner = opened.observed(observer);
         let stopper = runner.stopper();
-        let mut running = Box::pin(runner.run());
+        // A task of its own runs where its sources' tasks run: waking this thread for each batch would cost a system call.
+        let mut running = JoinSet::new();
+        running.spawn(runner.run());
         let mut stopped = false;
         loop {
             tokio::select! {
@@ -80,7 +83,12 @@ impl Drive {
                     stopper.stop();
                     stopped = true;
                 }
-                ended = &mut running => {
+                Some(ended) = running.join_next() => {
+                    let ended = ended.unwrap_or_else(|error| match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        // Nobody cancels it before it is dropped.
+                        Err(error) => Err(JobError::new(JobErrorKind::Failed, error.to_string())),
+                    });
                     let report = ended.map_err(failed)?;
                     say(&report);
                     return Ok(if stopped { Ending::Stopped } else { Ending::Done(report) });
