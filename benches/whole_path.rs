@@ -33,6 +33,7 @@ use std::process::{Command, Stdio};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use bodies::{KINDS, Kind};
+use connector::Checkpoints;
 use external::Program;
 use process::Background;
 use sample::Sample;
@@ -101,7 +102,7 @@ fn beside(program: Program, kind: &Kind) -> Result<[Sample; 2], Box<dyn Error>> 
         let child =
             on_core(1, || job.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn())?;
         samples[0].push(external::measure(child, server.address(), program.messages(kind))?);
-        samples[1].push(measure("connector", 1, server.address(), kind)?);
+        samples[1].push(measure(program.rival(), 1, server.address(), kind)?);
     }
     Ok(samples.map(median))
 }
@@ -157,7 +158,13 @@ fn client_process(client: &str, cores: usize, address: &str, kind: &Kind) -> Res
     let runtime = runtime.enable_all().build()?;
     match client {
         "discard" => runtime.block_on(discard::run(address, kind.messages)),
-        _ => runtime.block_on(connector::run(address, kind, kind.messages, sample::CONNECTIONS)),
+        _ => {
+            let checkpoints = match client {
+                "library" => Checkpoints::in_directory()?,
+                _ => Checkpoints::in_memory(),
+            };
+            runtime.block_on(connector::run(address, kind, kind.messages, sample::CONNECTIONS, checkpoints))
+        }
     }
 }
 

@@ -41,6 +41,15 @@ impl Program {
         }
     }
 
+    /// What it is held against: the connector with its checkpoints in memory; or, for the job, in a directory as the job's own are, so
+    /// that the runner and the plan are what makes the difference.
+    pub(crate) const fn rival(self) -> &'static str {
+        match self {
+            Self::Run => "library",
+            Self::Python | Self::Node => "connector",
+        }
+    }
+
     /// How many messages are enough: they differ by a factor of fifty.
     pub(crate) const fn messages(self, kind: &Kind) -> u64 {
         match self {

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::bodies::{KINDS, Kind};
-use crate::connector;
+use crate::connector::{self, Checkpoints};
 use crate::sample::{CONNECTIONS, Mark};
 use crate::{pin, serve};
 
@@ -47,7 +47,7 @@ pub(crate) fn read(address: &str, kind: &str, pollers: usize, messages: u64) -> 
     let ends: Vec<u64> = STRETCHES.iter().copied().filter(|end| *end < messages).chain([messages]).collect();
     let wanted: Vec<u64> = ends.iter().flat_map(|end| [end / 2, *end]).collect();
     let marks: RefCell<Vec<(Mark, u64)>> = RefCell::new(Vec::new());
-    runtime.block_on(connector::read(address, &kind, pollers, |rows| {
+    runtime.block_on(connector::read(address, &kind, pollers, Checkpoints::in_memory(), |rows| {
         let mut marks = marks.borrow_mut();
         while wanted.get(marks.len()).is_some_and(|at| rows >= *at) {
             marks.push((Mark::now(rows), peak().unwrap_or_default()));

@@ -281,10 +281,17 @@ async fn a_second_signal_ends_it_in_every_stage_and_loses_and_repeats_nothing() 
     }
 }
 
-/// Nobody reads the rows: the job is stuck in the middle of printing, and sees no signal.
+/// Nobody reads the rows: the job is stuck in the middle of printing, and sees no signal. Where it has a single core, nothing that shares
+/// a thread with it sees one either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_does_not_read_holds_up_no_end() {
-    for (time, signals, code) in [("1s", 1, 1), ("10 min", 2, 130)] {
+    let one_core = Command::new("taskset").args(["-c", "0", "true"]).status().is_ok_and(|status| status.success());
+    if !one_core {
+        println!("skipped on a single core: there is no `taskset`, or no core 0");
+    }
+    for (one_core, time, signals, code) in
+        [(false, "1s", 1, 1), (false, "10 min", 2, 130), (one_core, "1s", 1, 1), (one_core, "10 min", 2, 130)]
+    {
         let world = World::new(600, "1s").await;
         let text = "x".repeat(4_000);
         let bodies = (0..64).map(|id| NewMessage::new(format!("{{\"id\": {id}, \"text\": \"{text}\"}}")));
@@ -293,13 +300,23 @@ async fn a_reader_that_does_not_read_holds_up_no_end() {
             + "CREATE TABLE shown (`id` BIGINT, `text` STRING) WITH ('connector' = 'print');
                INSERT INTO shown SELECT id, text FROM src;";
         write(world.dir.path(), "job.sql", &script);
-        let mut process = Process::start_unread(&mut world.command(&["--drain-timeout", time]));
+        let mut command = world.command(&["--drain-timeout", time]);
+        if one_core {
+            let mut pinned = Command::new("taskset");
+            pinned.args(["-c", "0"]).arg(command.get_program()).args(command.get_args()).current_dir(world.dir.path());
+            command = pinned;
+        }
+        let mut process = Process::start_unread(&mut command);
         process.log("the job starts");
         world.received().await;
         for signal in 0..signals {
             process.signal(["TERM", "INT"][signal]);
         }
-        process.finish().code(code).says(["did not end within", "does not read"]);
+        let finished = process.finish().code(code);
+        // A second signal is seen by whatever does not share a thread with the job, or by the watchdog.
+        if signals == 1 || !finished.stderr.iter().any(|line| line.contains("ending at once")) {
+            finished.says(["did not end within", "does not read"]);
+        }
         assert_eq!(job::left(&world.server), 64, "nothing was committed");
     }
 }
