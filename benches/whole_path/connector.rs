@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use headwater::job::fs::LocalFs;
 use headwater::job::{Lineage, LocalStore, StoreOptions};
-use headwater::{
-    CheckpointId, CheckpointStore as _, Credentials, Event, JobState, MnsSource, Source, SourceState,
-};
+use headwater::{CheckpointId, CheckpointStore as _, Credentials, Event, JobState, MnsSource, Source, SourceState};
 use tempfile::TempDir;
 
 use crate::bodies::Kind;
@@ -19,7 +17,7 @@ pub(crate) enum Checkpoints {
     /// The newest, as a store of the consumer's own would keep it.
     InMemory(Option<SourceState>),
     /// In a directory that is removed in the end, as `headwater run` keeps them.
-    InDirectory(LocalStore, TempDir),
+    InDirectory { store: LocalStore, _dir: TempDir },
 }
 
 impl Checkpoints {
@@ -31,13 +29,13 @@ impl Checkpoints {
         let dir = TempDir::new()?;
         let options = StoreOptions::new(Lineage(1));
         let store = LocalStore::open(Arc::new(LocalFs::private()), dir.path(), &options)?;
-        Ok(Self::InDirectory(store, dir))
+        Ok(Self::InDirectory { store, _dir: dir })
     }
 
     async fn keep(&mut self, checkpoint: CheckpointId, state: SourceState) -> Result<(), Box<dyn Error>> {
         match self {
             Self::InMemory(newest) => *newest = Some(state),
-            Self::InDirectory(store, _) => {
+            Self::InDirectory { store, .. } => {
                 store.save(&JobState { checkpoint, sources: vec![state], pending: Vec::new() }).await?;
             }
         }
@@ -79,7 +77,7 @@ pub(crate) async fn read(
     }
     let mut source = builder.build().await?;
     let (mut rows, mut checkpoint) = (0, 0);
-    if let Checkpoints::InDirectory(..) = checkpoints {
+    if let Checkpoints::InDirectory { .. } = checkpoints {
         source.rely_on_stored_parts();
     }
     while let Some(event) = source.next().await? {
