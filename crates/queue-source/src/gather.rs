@@ -78,7 +78,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared.gatherer.notified().await;
         let mut seen = shared.lock().gathering.messages;
         for _ in 0..LOOKS {
-            // The runtime looks for I/O before it comes back, and runs whatever that wakes.
+            // The runtime looks for I/O before it comes back, and runs whatever that wakes: twice, for a poller that has read an answer lets
+            // the others read theirs before it asks again.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             let gathering = &shared.lock().gathering;
             if !gathering.held || gathering.messages == seen {
