@@ -3,7 +3,9 @@
 //! Arrow's own builders cannot take a row back. These can: every length below a row count follows from the offsets at
 //! that row, so [`Column::truncate`] undoes any number of rows, nested ones included, without having noted anything
 //! before. That is what makes a message atomic at no cost for the good ones. `finish` hands the buffers to Arrow
-//! without copying.
+//! without copying. Columns of long texts are the exception: see [`Texts`].
+
+mod texts;
 
 use std::mem::take;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use arrow_array::types::{
 };
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, MapArray, PrimitiveArray, RecordBatch,
-    RecordBatchOptions, StringArray, StructArray,
+    RecordBatchOptions, StructArray,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType as ArrowType, Fields, SchemaRef, TimeUnit};
@@ -22,6 +24,7 @@ use arrow_schema::{DataType as ArrowType, Fields, SchemaRef, TimeUnit};
 use crate::names::NameIndex;
 use crate::types::timestamp_unit;
 use crate::{LogicalType, RowType};
+pub(crate) use texts::Texts;
 
 /// One column, or one part of a nested column, under construction.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub(crate) enum Data {
     Float(Vec<f32>),
     Double(Vec<f64>),
     Decimal { precision: u8, scale: u8, values: Vec<i128> },
-    Text(VarBytes),
+    Text(Texts),
     Bytes(VarBytes),
     Date(Vec<i32>),
     Time(Vec<i32>),
@@ -125,7 +128,8 @@ impl Column {
             Data::Float(values) => values.push(0.0),
             Data::Double(values) => values.push(0.0),
             Data::Decimal { values, .. } => values.push(0),
-            Data::Text(values) | Data::Bytes(values) => values.close(),
+            Data::Text(values) => values.append_null(),
+            Data::Bytes(values) => values.close(),
             Data::Array { offsets, items } => offsets.push(offset(items.len())),
             Data::Map { offsets, keys, .. } => offsets.push(offset(keys.len())),
             Data::Row(row) => row.fields.iter_mut().for_each(Self::append_null),
@@ -144,7 +148,8 @@ impl Column {
             Data::Float(values) => values.truncate(len),
             Data::Double(values) => values.truncate(len),
             Data::Decimal { values, .. } => values.truncate(len),
-            Data::Text(values) | Data::Bytes(values) => values.truncate(len),
+            Data::Text(values) => values.truncate(len),
+            Data::Bytes(values) => values.truncate(len),
             Data::Array { offsets, items } => items.truncate(cut(offsets, len)),
             Data::Map { offsets, keys, values } => {
                 let end = cut(offsets, len);
@@ -175,10 +180,7 @@ impl Column {
                 TimeUnit::Nanosecond => primitive::<TimestampNanosecondType>(values, nulls, &self.arrow_type),
                 _ => primitive::<TimestampMillisecondType>(values, nulls, &self.arrow_type),
             },
-            Data::Text(values) => {
-                let (offsets, bytes) = values.finish();
-                Arc::new(StringArray::try_new(offsets, bytes, nulls).expect("text columns take nothing but UTF-8"))
-            }
+            Data::Text(values) => Arc::new(values.finish(nulls)),
             Data::Bytes(values) => {
                 let (offsets, bytes) = values.finish();
                 Arc::new(BinaryArray::try_new(offsets, bytes, nulls).expect("offsets grow with the bytes"))
@@ -248,7 +250,7 @@ impl Data {
             LogicalType::Decimal { precision, scale } => {
                 of(16, Self::Decimal { precision: *precision, scale: *scale, values: Vec::new() })
             }
-            LogicalType::Char(_) | LogicalType::VarChar(_) | LogicalType::String => of(4, Self::Text(VarBytes::new())),
+            LogicalType::Char(_) | LogicalType::VarChar(_) | LogicalType::String => of(4, Self::Text(Texts::new())),
             LogicalType::Binary(_) | LogicalType::VarBinary(_) | LogicalType::Bytes => {
                 of(4, Self::Bytes(VarBytes::new()))
             }
@@ -300,7 +302,13 @@ impl Row {
 
 impl VarBytes {
     fn new() -> Self {
-        Self { offsets: vec![0], bytes: Vec::new() }
+        Self::with_capacity(0, 0)
+    }
+
+    fn with_capacity(values: usize, bytes: usize) -> Self {
+        let mut offsets = Vec::with_capacity(values + 1);
+        offsets.push(0);
+        Self { offsets, bytes: Vec::with_capacity(bytes) }
     }
 
     /// Ends the value that was written to `bytes`.
@@ -341,9 +349,12 @@ impl VarBytes {
     }
 
     fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let room = self.bytes.len().min(MAX_PRESIZE);
-        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(room));
-        (finish_offsets(&mut self.offsets), Buffer::from_vec(bytes))
+        let fresh = Self::with_capacity(self.offsets.len().min(MAX_PRESIZE), self.bytes.len().min(MAX_PRESIZE));
+        std::mem::replace(self, fresh).into_parts()
+    }
+
+    fn into_parts(self) -> (OffsetBuffer<i32>, Buffer) {
+        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), Buffer::from_vec(self.bytes))
     }
 }
 
@@ -391,7 +402,7 @@ fn map_array(
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::Array;
+    use arrow_array::{Array, StringArray};
 
     use super::*;
 

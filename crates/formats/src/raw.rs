@@ -176,14 +176,12 @@ impl RawDecoder {
         let exactly = |n| exact_length(body, n, name, &column.type_text);
         match &mut column.data {
             Data::Text(values) => {
-                let start = values.bytes.len();
-                if let Err(at) = self.charset.decode(body, &mut values.bytes) {
-                    values.bytes.truncate(start);
+                let whole = matches!(self.charset, Charset::Utf8) && values.push_utf8(body);
+                let written = if whole { Ok(body.len()) } else { values.try_put(|out| self.charset.decode(body, out)) };
+                self.bytes += written.map_err(|at| {
                     let error = DecodeError::new(DecodeErrorKind::Encoding("bytes that are not UTF-8"));
-                    return Err(error.within(name).at_row(0).at_byte(at).with_hint(UTF8_HINT));
-                }
-                values.close();
-                self.bytes += values.bytes.len() - start;
+                    error.within(name).at_row(0).at_byte(at).with_hint(UTF8_HINT)
+                })?;
             }
             Data::Bytes(values) => {
                 values.push(body);

@@ -3,7 +3,7 @@
 use super::schema::Unit;
 use crate::coerce::Reason;
 use crate::coerce::time::Moment;
-use crate::column::VarBytes;
+use crate::column::Texts;
 
 /// Java has no number for it.
 const NO_BYTES: Reason = "a decimal without bytes";
@@ -66,12 +66,9 @@ pub(super) fn time_of_micros(micros: i64) -> Result<i32, Reason> {
 
 /// Appends text; bytes that are not UTF-8 become U+FFFD.
 #[inline]
-pub(super) fn push_text(values: &mut VarBytes, text: &[u8]) {
-    if text.is_ascii() || std::str::from_utf8(text).is_ok() {
-        values.push(text);
-    } else {
-        replace_bad(text, &mut values.bytes);
-        values.close();
+pub(super) fn push_text(values: &mut Texts, text: &[u8]) {
+    if !values.push_utf8(text) {
+        values.put(|out| replace_bad(text, out));
     }
 }
 
@@ -94,15 +91,16 @@ fn replace_bad(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a UUID of 16 bytes as text.
-pub(super) fn push_uuid(values: &mut VarBytes, uuid: &[u8]) {
+pub(super) fn push_uuid(values: &mut Texts, uuid: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (i, byte) in uuid.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            values.bytes.push(b'-');
+    values.put(|out| {
+        for (i, byte) in uuid.iter().enumerate() {
+            if matches!(i, 4 | 6 | 8 | 10) {
+                out.push(b'-');
+            }
+            out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xF)]]);
         }
-        values.bytes.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xF)]]);
-    }
-    values.close();
+    });
 }
 
 #[cfg(test)]

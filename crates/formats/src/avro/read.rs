@@ -8,7 +8,7 @@ use super::plan::{Branch, Read, RowPlan, To, Value};
 use super::schema::{Kind, NodeId, ROOT, Schema};
 use super::source::{Outcome, Source};
 use crate::coerce::Reason;
-use crate::column::{Column, Data, Row, VarBytes};
+use crate::column::{Column, Data, Row, Texts, VarBytes};
 use crate::json::overridden_keys;
 use crate::{DecodeError, DecodeErrorKind, Limits};
 
@@ -179,7 +179,7 @@ impl Reader {
         Ok(Written::Value)
     }
 
-    fn text<S: Source>(&mut self, src: &mut S, read: &Read, values: &mut VarBytes) -> Outcome<Written> {
+    fn text<S: Source>(&mut self, src: &mut S, read: &Read, values: &mut Texts) -> Outcome<Written> {
         match read {
             Read::Bytes => {
                 let text = src.bytes()?;

@@ -4,6 +4,8 @@
 //! so what stands behind the row does no harm. It accepts overlong forms and surrogates as three bytes each; a
 //! surrogate without its other half becomes `?` when Flink makes bytes of the string.
 
+use simdutf8::basic::from_utf8;
+
 use crate::unicode::{self, BadEncoding, CUT_UTF32, Encoding};
 
 const NOT_UTF8: BadEncoding = "bytes that are not UTF-8";
@@ -40,7 +42,7 @@ pub(super) fn read<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<Text<'
 
 /// The text of a body in UTF-8 without its mark.
 pub(super) fn utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Text<'a> {
-    if body.is_ascii() || std::str::from_utf8(body).is_ok() {
+    if body.is_ascii() || from_utf8(body).is_ok() {
         return Text { text: body, cut: None, mark: 0 };
     }
     buffer.clear();

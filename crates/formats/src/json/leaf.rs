@@ -36,7 +36,8 @@ pub(super) fn read(
     let written = match kind {
         Kind::String => {
             let text = scanner.string()?;
-            reader.spend(text.raw.len())?;
+            // With its quotes, as the shortcut counts it.
+            reader.spend(text.raw.len() + 2)?;
             from_string(reader, text, column)?
         }
         Kind::Number => {
@@ -60,13 +61,10 @@ fn from_string(reader: &mut Reader, text: Text<'_>, column: &mut Column) -> Resu
     if text.plain {
         return Ok(from_text(reader, text.raw, &mut column.data));
     }
-    if let Data::Text(values) = &mut column.data {
-        let start = values.bytes.len();
-        if text::decode(text.raw, &mut values.bytes).is_ok() {
-            values.close();
-            return Ok(Ok(()));
-        }
-        values.bytes.truncate(start);
+    if let Data::Text(values) = &mut column.data
+        && values.try_put(|out| text::decode(text.raw, out)).is_ok()
+    {
+        return Ok(Ok(()));
     }
     let mut decoded = std::mem::take(&mut reader.scratch);
     decoded.clear();
@@ -128,8 +126,7 @@ fn from_number(reader: &Reader, number: Number<'_>, column: &mut Column) -> Resu
     let Number { raw, integer } = number;
     match &mut column.data {
         Data::Text(values) if reader.options.tree => {
-            tree_number(number, &mut values.bytes);
-            values.close();
+            values.put(|out| tree_number(number, out));
         }
         Data::Text(values) => values.push(raw),
         Data::Boolean(values) => values.append(false),
@@ -175,10 +172,7 @@ fn from_container(
     let tree = reader.options.tree;
     match &mut column.data {
         Data::Text(values) => {
-            let start = values.bytes.len();
-            reprint(scanner, &mut values.bytes)?;
-            values.close();
-            let printed = values.bytes.len() - start;
+            let printed = values.try_put(|out| reprint(scanner, out))?;
             reader.spend(printed)?;
             Ok(Ok(()))
         }

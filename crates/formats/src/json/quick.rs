@@ -8,7 +8,7 @@ use super::read::Reader;
 use super::scan::{Scanner, plain_len};
 use crate::coerce::digits::Short;
 use crate::coerce::time::{parse_any_iso, parse_date, parse_timestamp};
-use crate::column::{Column, Data, VarBytes};
+use crate::column::{Column, Data, Texts};
 use crate::names::NameIndex;
 
 /// Passes over the key of that field, if it comes next without blanks, or with one behind the comma.
@@ -37,7 +37,7 @@ fn spaced_key(scanner: &mut Scanner<'_>, at: usize, names: &NameIndex, field: us
 }
 
 /// Reads the value that comes next into one more value of a column that does not nest: numbers of a usual length,
-/// ASCII strings without escapes, and booleans, where they are what the column holds. One blank before it is fine.
+/// strings without escapes and mostly ASCII, and booleans, where they are what the column holds. One blank before it is fine.
 #[inline(always)]
 pub(super) fn value(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut Column) -> bool {
     let (text, at) = scanner.rest();
@@ -94,10 +94,20 @@ fn plain(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
 }
 
 #[inline(always)]
-fn string(text: &[u8], at: usize, values: &mut VarBytes) -> Option<usize> {
+fn string(text: &[u8], at: usize, values: &mut Texts) -> Option<usize> {
+    if values.are_long() {
+        return long_string(text, at, values);
+    }
     let (raw, end) = plain(text, at)?;
     values.push_part(text, at + 1, raw.len());
     Some(end)
+}
+
+/// A string without escapes.
+fn long_string(text: &[u8], at: usize, values: &mut Texts) -> Option<usize> {
+    let (b'"', rest) = text.get(at..)?.split_first()? else { return None };
+    let len = memchr::memchr2(b'"', b'\\', rest)?;
+    (rest[len] == b'"' && values.push_utf8(&rest[..len])).then_some(at + len + 2)
 }
 
 /// A number, in quotes or not, if it fits as it is.

@@ -310,8 +310,7 @@ impl Reader {
             if key.plain {
                 scanner.copy(key, texts);
             } else {
-                text::decode(key.raw, &mut texts.bytes).map_err(|e| Scanner::text_error(key, e))?;
-                texts.close();
+                texts.try_put(|out| text::decode(key.raw, out)).map_err(|e| Scanner::text_error(key, e))?;
             }
             keys.valid();
             self.value(scanner, values)?;

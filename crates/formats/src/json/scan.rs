@@ -9,7 +9,7 @@ use memchr::memchr2;
 use super::text::{self, TextError};
 use crate::Limits;
 use crate::coerce::digits::each;
-use crate::column::VarBytes;
+use crate::column::Texts;
 
 /// The longest key in bytes and the most digits of a number that Flink's JSON library accepts.
 const MAX_KEY_BYTES: usize = 50_000;
@@ -163,7 +163,7 @@ impl<'a> Scanner<'a> {
 
     /// Appends a plain text of this scanner.
     #[inline]
-    pub(super) fn copy(&self, text: Text<'_>, out: &mut VarBytes) {
+    pub(super) fn copy(&self, text: Text<'_>, out: &mut Texts) {
         out.push_part(self.text, text.at, text.raw.len());
     }
 

@@ -6,6 +6,7 @@
 //! all the same (`F4 90 80 80` is `??`). Everything else that is no UTF-8 is an error.
 
 use memchr::memchr;
+use simdutf8::basic::from_utf8;
 
 /// What is wrong with the inside of a string, and how many bytes into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(crate) fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), TextError> {
 
 /// Fails where [`decode`] would.
 pub(crate) fn check(raw: &[u8]) -> Result<(), TextError> {
-    if memchr(b'\\', raw).is_none() && std::str::from_utf8(raw).is_ok() {
+    if memchr(b'\\', raw).is_none() && from_utf8(raw).is_ok() {
         return Ok(());
     }
     decode(raw, &mut Vec::with_capacity(raw.len()))
@@ -53,7 +54,7 @@ struct Units<'o> {
 impl Units<'_> {
     /// Bytes without escapes.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), TextError> {
-        if self.high.is_none() && std::str::from_utf8(bytes).is_ok() {
+        if self.high.is_none() && from_utf8(bytes).is_ok() {
             self.out.extend_from_slice(bytes);
             return Ok(());
         }
