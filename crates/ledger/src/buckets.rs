@@ -111,13 +111,13 @@ impl<B: Bucket> Buckets<B> {
         self.blocks.iter().flatten().flat_map(B::rows)
     }
 
-    /// Every row whose hash ends in six bits that `parts` has, and perhaps some others: as many rows are passed over as a small
-    /// table has, and none in a large one.
-    pub(crate) fn iter_parts(&self, parts: u64) -> impl Iterator<Item = B::Row> {
+    /// The buckets of every row whose hash ends in six bits that `parts` has, and perhaps of some others: as many rows are passed over
+    /// as a small table has, and none in a large one. No row may be added or taken out.
+    pub(crate) fn buckets_mut(&mut self, parts: u64) -> impl Iterator<Item = &mut B> {
         let told_apart = self.buckets >= 64;
         let wanted = move |place: usize| !told_apart || parts >> (place % 64) & 1 == 1;
-        let buckets = self.blocks.iter().flatten().enumerate();
-        buckets.filter(move |(place, _)| wanted(*place)).flat_map(|(_, bucket)| bucket.rows())
+        let buckets = self.blocks.iter_mut().flatten().enumerate();
+        buckets.filter(move |(place, _)| wanted(*place)).map(|(_, bucket)| bucket)
     }
 
     /// The bytes it takes, but for the allocator's own.
@@ -204,9 +204,13 @@ mod tests {
             if step % 5_000 == 0 {
                 for parts in [0, 1 << (random % 64), random, u64::MAX] {
                     let part = |n: &&u64| parts >> (hash(n) % 64) & 1 == 1;
-                    let found: BTreeSet<_> = table.iter_parts(parts).filter(|n| part(&n)).collect();
+                    let found: BTreeSet<_> =
+                        table.buckets_mut(parts).flatten().map(|n| *n).filter(|n| part(&n)).collect();
                     assert_eq!(found, model.iter().copied().filter(|n| part(&n)).collect());
-                    assert!(table.len() < 5_000 || table.iter_parts(parts).all(|n| part(&&n)), "rows of other parts");
+                    assert!(
+                        table.len() < 5_000 || table.buckets_mut(parts).flatten().all(|n| part(&&*n)),
+                        "rows of other parts"
+                    );
                 }
                 assert_eq!(table.bytes, table.blocks.iter().flatten().map(Bucket::bytes).sum::<usize>());
                 assert_eq!(table.iter().collect::<BTreeSet<_>>(), model);

@@ -346,7 +346,7 @@ impl Ledger {
             return Err(CheckpointError::NotEmpty);
         }
         let replayed = replay(segments)?;
-        let Replayed { bases, last, .. } = &replayed;
+        let Replayed { last, .. } = &replayed;
         if last.checkpoint != id {
             return Err(CheckpointError::OtherCheckpoint { asked: id, found: last.checkpoint });
         }
@@ -359,7 +359,7 @@ impl Ledger {
         self.last_barrier_at = now;
         self.barrier_before_at = now;
         self.committed_through = last.committed_through;
-        self.chain = Chain::of(id, segments, bases.clone());
+        self.chain = Chain::of(id, segments);
         self.next_sequence = next_sequence;
         for stored in replayed.ids() {
             let stored = stored?;
@@ -374,6 +374,7 @@ impl Ledger {
             self.revive(&stored, now);
         }
         self.graves.note_saved();
+        self.chain.note_rows(self.graves.saved_rows());
         self.restored = self.counts;
         #[cfg(feature = "traps")]
         self.note_restored(now);

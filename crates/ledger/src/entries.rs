@@ -176,12 +176,6 @@ impl Entries {
         self.cells.iter_mut().flatten().map(|(key, entry)| (&*key, entry))
     }
 
-    /// Every id with its slot, in the order of slots.
-    pub(crate) fn spots(&self) -> impl Iterator<Item = Spot> {
-        let keys = (0..).zip(&self.cells);
-        keys.filter_map(|(slot, cell)| cell.as_ref().map(|(key, _)| Spot { slot: Slot(slot), key: *key }))
-    }
-
     pub(crate) fn values(&self) -> impl Iterator<Item = &Entry> {
         self.iter().map(|(_, entry)| entry)
     }

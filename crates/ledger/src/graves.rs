@@ -5,13 +5,14 @@
 //! and whether a delivery of it is newer.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::bucket::Numbers;
 use crate::buckets::Buckets;
 use crate::entry::HandleRank;
 use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
-use crate::parts::{Parts, hash};
+use crate::parts::hash;
 use crate::unconfirmed::{pack, unpack};
 
 /// Rows allocated at a time. 256, or 6 KiB: little for a small ledger, and no slack that grows with a large one.
@@ -67,14 +68,6 @@ pub(crate) struct Graves {
     /// The low halves of the numbers of rows: there are never 2^32 at once.
     index: Buckets<Numbers>,
     odd: BTreeMap<MessageKey, HandleRank>,
-}
-
-/// A deleted id as a segment lists it: the low half of its row's number, and the row's rank as it is there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Grave {
-    pub(crate) key: MessageKey,
-    pub(crate) rank: u64,
-    pub(crate) number: u32,
 }
 
 fn row(chunks: &VecDeque<Vec<Row>>, base: u64, number: u32) -> &Row {
@@ -229,9 +222,14 @@ impl Graves {
         self.unsaved < self.end
     }
 
-    /// How many ids at most are in no segment yet.
-    pub(crate) fn unsaved_len(&self) -> usize {
-        (self.end - self.unsaved.max(self.front)) as usize
+    /// The rows of the ids that are in no segment yet.
+    pub(crate) fn unsaved_rows(&self) -> Range<u64> {
+        self.unsaved.max(self.front)..self.end
+    }
+
+    /// The rows of the others.
+    pub(crate) fn saved_rows(&self) -> Range<u64> {
+        self.front..self.unsaved.max(self.front)
     }
 
     /// Notes that all are in some segment.
@@ -240,9 +238,8 @@ impl Graves {
     }
 
     /// The ids that are in no segment yet, oldest first.
-    pub(crate) fn unsaved(&self) -> impl Iterator<Item = Grave> {
-        let rows = self.rows(self.unsaved.max(self.front));
-        rows.map(|(number, row)| Grave { key: MessageKey(row.key), rank: row.rank, number: number as u32 })
+    pub(crate) fn unsaved(&self) -> impl Iterator<Item = MessageKey> {
+        self.rows(self.unsaved.max(self.front)).map(|(_, row)| MessageKey(row.key))
     }
 
     fn rows(&self, from: u64) -> impl Iterator<Item = (u64, &Row)> {
@@ -263,31 +260,20 @@ impl Graves {
         })
     }
 
-    /// The ids of some parts, in no order.
-    pub(crate) fn of_parts(&self, parts: Parts) -> impl Iterator<Item = Grave> {
-        let grave = |number| {
-            let row = row(&self.chunks, self.base, number);
-            Grave { key: MessageKey(row.key), rank: row.rank, number }
-        };
-        self.index.iter_parts(parts.0).map(grave).filter(move |grave| parts.has(grave.key))
-    }
-
-    /// What a segment says of each: the rank under which it was deleted, and its checkpoint.
-    pub(crate) fn reader(&self) -> impl Fn(MessageKey, u64, u32) -> (HandleRank, CheckpointId) {
-        // The number after the last row of each checkpoint, in their order: there are fewer of them than groups.
-        let mut epochs: Vec<(u64, CheckpointId)> = Vec::new();
-        for Group { burial, end, .. } in &self.groups {
-            match epochs.last_mut().filter(|(_, last)| *last == burial.checkpoint) {
-                Some(last) => last.0 = *end,
-                None => epochs.push((*end, burial.checkpoint)),
+    /// What a segment says of each of some rows: the rank under which it was deleted, and its checkpoint.
+    pub(crate) fn lines(&self, rows: Range<u64>) -> impl Iterator<Item = (MessageKey, HandleRank, CheckpointId)> {
+        let first = self.groups.partition_point(|group| group.end <= rows.start);
+        let mut groups = self.groups.range(first..);
+        let (mut end, mut checkpoint) = (0, CheckpointId(0));
+        let found = self.rows(rows.start).take_while(move |(number, _)| *number < rows.end);
+        found.map(move |(number, row)| {
+            while end <= number
+                && let Some(group) = groups.next()
+            {
+                (end, checkpoint) = (group.end, group.burial.checkpoint);
             }
-        }
-        move |key, rank, number| {
-            let number = self.number(number);
-            let epoch = epochs.partition_point(|(end, _)| *end <= number);
-            let checkpoint = epochs.get(epoch).map_or(CheckpointId(0), |(_, checkpoint)| *checkpoint);
-            (self.rank(&Row { key: key.0, rank }), checkpoint)
-        }
+            (MessageKey(row.key), self.rank(row), checkpoint)
+        })
     }
 
     /// The bytes it takes, but for the allocator's own.
@@ -362,11 +348,11 @@ mod tests {
             assert_eq!(graves.unsaved().count(), model.range(saved + 1..).count());
             if step % 500 == 0 {
                 assert!(graves.iter().eq(model.values().copied()));
-                let reader = graves.reader();
-                for Grave { key, rank, number } in graves.of_parts(Parts::ALL) {
-                    let (known, burial) = graves.get(key).unwrap();
-                    assert_eq!(reader(key, rank, number), (known, burial.checkpoint));
-                }
+                let (saved, new) = (graves.saved_rows(), graves.unsaved_rows());
+                let middle = saved.start.midpoint(saved.end);
+                let rows = [saved.start..middle, middle..saved.end, new];
+                let lines = rows.into_iter().flat_map(|rows| graves.lines(rows));
+                assert!(lines.eq(model.values().map(|(key, rank, burial)| (*key, *rank, burial.checkpoint))));
                 let keys = || model.values().map(|(key, ..)| *key);
                 let mut held = vec![false; model.len()];
                 graves.may_hold(keys(), &mut held);

@@ -73,7 +73,7 @@ impl Ledger {
                 }
             })
             .collect();
-        let changed: BTreeSet<_> = self.graves.unsaved().map(|grave| grave.key).collect();
+        let changed: BTreeSet<_> = self.graves.unsaved().collect();
         out.extend(self.graves.iter().map(|(key, rank, burial)| IdView {
             key,
             stage: "deleted",
@@ -181,7 +181,7 @@ impl Ledger {
             out.push(202);
             out.extend(call);
         }
-        let changed = self.changed.iter().map(|spot| spot.key).chain(self.graves.unsaved().map(|grave| grave.key));
+        let changed = self.changed.iter().map(|spot| spot.key).chain(self.graves.unsaved());
         for keys in [changed.collect(), self.forgotten.clone()] {
             let mut keys: Vec<u8> = keys.iter().map(|key| names.key(*key)).collect();
             keys.sort_unstable();
@@ -192,10 +192,7 @@ impl Ledger {
         self.fingerprint_epochs(names, out);
         out.extend([205, id(self.last_barrier), id(self.in_flight), id(self.committed_through)]);
         out.extend([self.unsaved, self.graves.has_unsaved(), self.full_since.is_some()].map(u8::from));
-        out.extend(self.chain.next_base(&self.limits).0.to_le_bytes());
-        if self.limits.shards > 1 {
-            out.extend(self.chain.bases().flat_map(|base| base.0.to_le_bytes()));
-        }
+        self.chain.fingerprint(self.graves.saved_rows().start, out);
     }
 
     /// What waits in the log, in its order, what of it was handed out and is not committed, and the sealed epochs.

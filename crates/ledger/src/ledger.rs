@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::append::Scratch;
 use crate::chain::Chain;
 use crate::entries::{Entries, Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
@@ -59,7 +58,7 @@ pub struct Ledger {
     pub(crate) forgotten: Vec<MessageKey>,
     // The newest checkpoint was aborted: what its segment says may be in no durable state.
     pub(crate) unsaved: bool,
-    pub(crate) scratch: Scratch,
+    pub(crate) scratch: Vec<u8>,
     pub(crate) chain: Chain,
     pub(crate) next_sequence: u64,
     // Since when the ledger has been full without anything leaving it.
@@ -186,7 +185,7 @@ impl Ledger {
             changed: Vec::new(),
             forgotten: Vec::new(),
             unsaved: false,
-            scratch: Scratch::default(),
+            scratch: Vec::new(),
             chain: Chain::default(),
             next_sequence: 0,
             full_since: None,
@@ -247,7 +246,7 @@ impl Ledger {
         let packed = self.compact.memory_bytes() + self.graves.memory_bytes();
         // Nodes of a tree are between half full and full.
         let schedules = self.leases.len() * size_of::<(Mono, u32)>() * 3 / 2 + self.extends.memory_bytes();
-        (self.entries.memory_bytes() + lists + packed + waiting + schedules + self.scratch.memory_bytes()) as u64
+        (self.entries.memory_bytes() + lists + packed + waiting + schedules + self.scratch.capacity()) as u64
             + self.chain.memory_bytes()
             + handles * 64
     }

@@ -79,7 +79,6 @@ mod invariant;
 mod ledger;
 mod limits;
 mod log;
-mod order;
 mod parts;
 mod receive;
 mod replay;

@@ -8,7 +8,7 @@ pub(crate) const fn hash(key: MessageKey) -> u64 {
 }
 
 /// A set of parts, a bit for each. An id is in the part that the lower six bits of its two halves' exclusive or say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Parts(pub(crate) u64);
 
 impl Parts {
@@ -41,11 +41,6 @@ impl Parts {
     /// How many parts it has.
     pub(crate) const fn len(self) -> usize {
         self.0.count_ones() as usize
-    }
-
-    /// Whether they have a part in common.
-    pub(crate) const fn meets(self, other: Self) -> bool {
-        self.0 & other.0 != 0
     }
 }
 

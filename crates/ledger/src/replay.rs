@@ -5,13 +5,12 @@
 
 use crate::ids::{CheckpointId, MessageKey};
 use crate::parts::Parts;
-use crate::segment::{Content, Segment, SegmentError, Stored};
+use crate::segment::{Content, Scope, Segment, SegmentError, Stored};
 
-/// What a state says: its ids, of which parts each segment is a base, and the newest segment without its ids.
+/// What a state says: its ids, and the newest segment without its ids.
 pub(crate) struct Replayed<'s> {
     segments: &'s [Segment],
     places: Vec<Place>,
-    pub(crate) bases: Vec<Parts>,
     pub(crate) last: Content,
 }
 
@@ -56,7 +55,8 @@ impl Replayed<'_> {
 }
 
 /// # Errors
-/// When the segments are not the whole of one chain: each follows the one before it, and there is a base of every part.
+/// When the segments are not the whole of one chain: each follows the one before it, and the first is the one that the newest names (or,
+/// up to version 3, there is a base of every part).
 pub(crate) fn replay(segments: &[Segment]) -> Result<Replayed<'_>, SegmentError> {
     let (bases, last, lines) = chain(segments)?;
     // What stands before the last base of a part counts no more.
@@ -90,7 +90,7 @@ pub(crate) fn replay(segments: &[Segment]) -> Result<Replayed<'_>, SegmentError>
         let checkpoint = place.confirmed().then_some(place.checkpoint);
         (!place.confirmed(), checkpoint, place.key)
     });
-    Ok(Replayed { segments, places, bases, last })
+    Ok(Replayed { segments, places, last })
 }
 
 /// Checks that the segments follow each other: of which parts each is a base, the newest without its ids, and how many ids they
@@ -104,21 +104,34 @@ fn chain(segments: &[Segment]) -> Result<(Vec<Parts>, Content, usize), SegmentEr
     }
     for segment in segments {
         let (content, entries) = segment.read()?;
+        let alone = matches!(content.scope, Scope::Base(Parts::ALL)) || content.scope == Scope::From(content.sequence);
         match &last {
-            None if content.base == Parts::NONE => return Err(SegmentError::BrokenChain("the first is not a base")),
-            Some(_) if content.base == Parts::ALL => return Err(SegmentError::BrokenChain("a base in the middle")),
+            None if content.scope == Scope::Base(Parts::NONE) => {
+                return Err(SegmentError::BrokenChain("the first is not a base"));
+            }
+            Some(_) if alone => return Err(SegmentError::BrokenChain("a base in the middle")),
             Some((_, hash)) if content.previous != *hash => return Err(SegmentError::BrokenChain("one is missing")),
+            Some((before, _)) if content.sequence <= before.sequence => {
+                return Err(SegmentError::BrokenChain("they are not in their order"));
+            }
             _ => {}
         }
         lines += content.forgotten.len() + entries.left();
-        bases.push(content.base);
+        bases.push(match content.scope {
+            Scope::Base(parts) => parts,
+            Scope::From(_) => Parts::NONE,
+        });
         last = Some((content, segment.hash()));
     }
     let (last, _) = last.ok_or(SegmentError::BrokenChain("there is none"))?;
-    if bases.iter().fold(Parts::ALL, |missing, base| missing.without(*base)) != Parts::NONE {
-        return Err(SegmentError::BrokenChain("the base of some ids is missing"));
+    let missing = bases.iter().fold(Parts::ALL, |missing, base| missing.without(*base));
+    match last.scope {
+        Scope::From(first) if first != segments[0].sequence() => {
+            Err(SegmentError::BrokenChain("it does not begin where its end says"))
+        }
+        Scope::Base(_) if missing != Parts::NONE => Err(SegmentError::BrokenChain("the base of some ids is missing")),
+        _ => Ok((bases, last, lines)),
     }
-    Ok((bases, last, lines))
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
-//! The durable form: a base and the deltas after it, each an immutable, checksummed, versioned block of bytes.
+//! The durable form: a chain of segments, each an immutable, checksummed, versioned block of bytes. Of each id the newest that is said
+//! counts; what the last segment does not name as part of the chain does not.
 //!
-//! Layout, little-endian: magic `HWLG`, version u16, kind u8 (0 base, 1 delta, 2 base of some ids and delta
-//! of the others), reserved u8, sequence u64, checkpoint u64, committed-through u64 + 1 (0 = none), retention seconds u64, hash of the previous segment u128 (0 for a base),
-//! for kind 2 the parts that it is a base of, a bit for each of 64, u64 (an id is in the part that the exclusive or of its halves is
-//! modulo 64), number of forgotten keys u32, the keys; number of entries u32, the entries; CRC-32 of everything before it.
+//! Layout, little-endian: magic `HWLG`, version u16, kind u8 (3), reserved u8, sequence u64, checkpoint u64, committed-through u64 + 1
+//! (0 = none), retention seconds u64, hash of the previous segment u128 (0 where none counts), sequence of the first segment that counts
+//! u64, number of forgotten keys u32, the keys; number of entries u32, the entries, in no order; CRC-32 of everything before it.
 //! An entry is: key u128, flags u8 (1 delete confirmed, 2 has a handle), then as LEB128 numbers how many checkpoints before
 //! this one it belongs to, dequeue count and own changes; next visible i64; enqueued i64 unless its delete is confirmed; and
 //! with a handle its length as LEB128 and its bytes. Checkpoint 0 is also that of messages which the source's own log made
 //! deletable before anything was committed.
 //!
-//! Version 2, which is still read: as this, without kind 2. Version 1, which is too, has entries of another form: key u128, checkpoint
-//! u64, flags u8, dequeue count u32, own changes u32, next visible i64, enqueued i64, and with a handle its length u16 and its bytes.
+//! Version 3, which is still read, has other kinds: 0 a base, 1 a delta, both without the sequence of the first; 2 a base of some ids and
+//! delta of the others, with the parts that it is a base of in its place, a bit for each of 64 (an id is in the part that the exclusive or
+//! of its halves is modulo 64). What stands before a base of an id says nothing of it. Version 2: as that, without kind 2. Version 1 has
+//! entries of another form: key u128, checkpoint u64, flags u8, dequeue count u32, own changes u32, next visible i64, enqueued i64, and
+//! with a handle its length u16 and its bytes.
 
 use std::sync::Arc;
 
@@ -21,7 +24,7 @@ use crate::parts::Parts;
 
 pub(crate) const MAGIC: [u8; 4] = *b"HWLG";
 /// The version written. Readers take every version up to this one.
-pub const SEGMENT_VERSION: u16 = 3;
+pub const SEGMENT_VERSION: u16 = 4;
 /// Where its checkpoint stands, in every version.
 const CHECKPOINT_AT: usize = 16;
 pub(crate) const CONFIRMED: u8 = 1;
@@ -76,6 +79,10 @@ impl Segment {
         self.hash
     }
 
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Wraps what a [`Writer`](crate::writer::Writer) wrote.
     pub(crate) fn written(sequence: u64, bytes: &[u8]) -> Self {
         Self { sequence, hash: hash(bytes), bytes: Arc::from(bytes) }
@@ -119,11 +126,19 @@ pub enum SegmentError {
     BrokenChain(&'static str),
 }
 
+/// What of the segments before it counts beside a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those from this sequence number on, which may be its own.
+    From(u64),
+    /// Up to version 3: of these parts nothing, of the others everything.
+    Base(Parts),
+}
+
 /// A segment's content, decoded. Read by [`Segment::read`] it is without entries: of millions of ids at a time, one is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// Of these it says everything; of the others what has changed.
-    pub(crate) base: Parts,
+    pub(crate) scope: Scope,
     pub(crate) sequence: u64,
     pub(crate) checkpoint: CheckpointId,
     pub(crate) committed_through: Option<CheckpointId>,
@@ -190,21 +205,28 @@ fn read(bytes: &[u8]) -> Result<(Content, Entries<'_>), SegmentError> {
         return Err(SegmentError::Damaged("the checksum does not match"));
     }
     reader.bytes = body;
-    let [kind @ 0..=2, 0] = reader.take()? else {
-        return Err(SegmentError::Damaged("it is neither a base nor a delta"));
+    let kind = match reader.take()? {
+        [kind @ 0..=1, 0] if version <= 3 => kind,
+        [2, 0] if version == 3 => 2,
+        [3, 0] if version >= 4 => 3,
+        _ => return Err(SegmentError::Damaged("there is no such kind of segment")),
     };
     let sequence = reader.u64()?;
     let checkpoint = CheckpointId(reader.u64()?);
     let committed_through = reader.u64()?.checked_sub(1).map(CheckpointId);
     let retention_secs = reader.u64()?;
     let previous = u128::from_le_bytes(reader.take()?);
-    let base = match kind {
-        0 => Parts::ALL,
-        1 => Parts::NONE,
-        _ => Parts(reader.u64()?),
+    let scope = match kind {
+        0 => Scope::Base(Parts::ALL),
+        1 => Scope::Base(Parts::NONE),
+        2 => Scope::Base(Parts(reader.u64()?)),
+        _ => Scope::From(reader.u64()?),
     };
-    if kind == 2 && (version < 3 || matches!(base, Parts::ALL | Parts::NONE)) {
+    if kind == 2 && matches!(scope, Scope::Base(Parts::ALL | Parts::NONE)) {
         return Err(SegmentError::Damaged("it is a base of no part, or of all"));
+    }
+    if matches!(scope, Scope::From(first) if first > sequence) {
+        return Err(SegmentError::Damaged("what counts begins after it"));
     }
     let forgotten = (0..reader.u32()?).map(|_| reader.key()).collect::<Result<_, _>>()?;
     let left = reader.u32()?;
@@ -215,7 +237,7 @@ fn read(bytes: &[u8]) -> Result<(Content, Entries<'_>), SegmentError> {
     let entries = Entries { reader, version, checkpoint, committed_through, left };
     let none = Vec::new();
     Ok((
-        Content { base, sequence, checkpoint, committed_through, retention_secs, previous, forgotten, entries: none },
+        Content { scope, sequence, checkpoint, committed_through, retention_secs, previous, forgotten, entries: none },
         entries,
     ))
 }
@@ -372,7 +394,7 @@ mod tests {
 
     fn sample() -> Content {
         Content {
-            base: Parts::ALL,
+            scope: Scope::From(7),
             sequence: 7,
             checkpoint: CheckpointId(3),
             committed_through: Some(CheckpointId(2)),
@@ -444,8 +466,8 @@ mod tests {
     #[test]
     fn a_later_version_is_named() {
         let mut bytes = sample().encode().bytes().to_vec();
-        bytes[4] = 4;
-        assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 4 }));
+        bytes[4] = 5;
+        assert_eq!(Segment::from_bytes(&bytes), Err(SegmentError::NewerVersion { found: 5 }));
     }
 
     #[test]
@@ -468,7 +490,7 @@ mod tests {
             Segment::from_bytes(&bytes).is_err()
         };
         assert!(with_checksum(4, 0), "version 0");
-        assert!(with_checksum(6, 3), "neither base nor delta");
+        assert!(with_checksum(6, 2), "a kind of another version");
         assert!(with_checksum(7, 1), "the reserved byte");
     }
 

@@ -125,22 +125,26 @@ impl Unconfirmed {
         Some(id)
     }
 
-    /// Notes that the segment under way carries this id, and says what it is to say.
+    /// If an id has changed, notes that the segment under way carries it, and says what it is to say.
     pub(crate) fn settle(&mut self, key: MessageKey) -> Option<Unhandled> {
         let row = self.rows.bucket_of(hash(key))?.iter_mut().find(|row| row.key == key.0)?;
+        let changed = row.rank & CHANGED != 0;
         row.rank &= !CHANGED;
-        let row = *row;
-        Some(self.read(&row))
+        changed.then_some(*row).map(|row| self.read(&row))
+    }
+
+    /// Notes that the segment under way carries every id of some parts, and says what it is to say.
+    pub(crate) fn settle_parts(&mut self, parts: Parts, mut say: impl FnMut(Unhandled)) {
+        let Self { rows, epochs } = self;
+        for row in rows.buckets_mut(parts.0).flatten().filter(|row| parts.has(MessageKey(row.key))) {
+            row.rank &= !CHANGED;
+            say(read(row, epochs));
+        }
     }
 
     /// Every id, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Unhandled> {
         self.rows.iter().map(|row| self.read(&row))
-    }
-
-    /// The ids of some parts, in no order.
-    pub(crate) fn keys_of(&self, parts: Parts) -> impl Iterator<Item = MessageKey> {
-        self.rows.iter_parts(parts.0).map(|row| MessageKey(row.key)).filter(move |key| parts.has(*key))
     }
 
     /// The bytes it takes, but for the allocator's own.
@@ -164,16 +168,20 @@ impl Unconfirmed {
     }
 
     fn read(&self, row: &Row) -> Unhandled {
-        let mut rank = unpack(row.rank);
-        let mut enqueued = ServerMs(rank.next_visible.0 - i64::from(row.lived));
-        if row.rank & TIMELESS != 0 {
-            rank.next_visible = ServerMs(0);
-        } else if row.lived == UNSENT {
-            enqueued = ServerMs(0);
-        }
-        let checkpoint = self.epochs.checkpoint(row.epoch);
-        Unhandled { key: MessageKey(row.key), rank, enqueued, checkpoint, changed: row.rank & CHANGED != 0 }
+        read(row, &self.epochs)
     }
+}
+
+fn read(row: &Row, epochs: &Epochs) -> Unhandled {
+    let mut rank = unpack(row.rank);
+    let mut enqueued = ServerMs(rank.next_visible.0 - i64::from(row.lived));
+    if row.rank & TIMELESS != 0 {
+        rank.next_visible = ServerMs(0);
+    } else if row.lived == UNSENT {
+        enqueued = ServerMs(0);
+    }
+    let checkpoint = epochs.checkpoint(row.epoch);
+    Unhandled { key: MessageKey(row.key), rank, enqueued, checkpoint, changed: row.rank & CHANGED != 0 }
 }
 
 /// The checkpoints that rows belong to, by a number of two bytes: at one every ten seconds, 65,536 are a week of them in which each
@@ -267,8 +275,8 @@ mod tests {
             match (choice % 10, some) {
                 (0..=2, Some(key)) => {
                     let row = model.get_mut(&key).unwrap();
-                    row.changed = false;
-                    assert_eq!(ids.settle(key), Some(*row));
+                    let changed = std::mem::take(&mut row.changed);
+                    assert_eq!(ids.settle(key), changed.then_some(*row));
                 }
                 (3.., Some(key)) if !growing => {
                     assert_eq!(ids.remove(key), model.remove(&key));
@@ -282,6 +290,14 @@ mod tests {
                 _ => {}
             }
             assert_eq!(ids.len(), model.len());
+            if step % 5_000 == 0 {
+                let parts = Parts::of_shard(random as u32 % 4, 4);
+                let mut said = BTreeMap::new();
+                ids.settle_parts(parts, |row| assert!(said.insert(row.key, row).is_none()));
+                let settled = model.values_mut().filter(|row| parts.has(row.key));
+                settled.for_each(|row| row.changed = false);
+                assert!(said.values().eq(model.values().filter(|row| parts.has(row.key))));
+            }
             if step % 1_000 == 0 {
                 let all: BTreeMap<_, _> = ids.iter().map(|row| (row.key, row)).collect();
                 assert_eq!(all, model);

@@ -1,8 +1,7 @@
 //! Writing a segment.
 
 use crate::ids::CheckpointId;
-use crate::parts::Parts;
-use crate::segment::{CONFIRMED, Content, HAS_HANDLE, Line, MAGIC, SEGMENT_VERSION, Segment};
+use crate::segment::{CONFIRMED, Content, HAS_HANDLE, Line, MAGIC, SEGMENT_VERSION, Scope, Segment};
 
 /// Writes a segment entry by entry: a base of millions of ids is never there in any other form than its bytes.
 pub(crate) struct Writer {
@@ -19,20 +18,18 @@ impl Writer {
         out.clear();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&SEGMENT_VERSION.to_le_bytes());
-        out.push(match head.base {
-            Parts::ALL => 0,
-            Parts::NONE => 1,
-            _ => 2,
-        });
-        out.push(0);
+        out.extend_from_slice(&[3, 0]);
         out.extend_from_slice(&head.sequence.to_le_bytes());
         out.extend_from_slice(&head.checkpoint.0.to_le_bytes());
         out.extend_from_slice(&head.committed_through.map_or(0, |c| c.0.saturating_add(1)).to_le_bytes());
         out.extend_from_slice(&head.retention_secs.to_le_bytes());
         out.extend_from_slice(&head.previous.to_le_bytes());
-        if !matches!(head.base, Parts::ALL | Parts::NONE) {
-            out.extend_from_slice(&head.base.0.to_le_bytes());
-        }
+        let first = match head.scope {
+            Scope::From(first) => first,
+            // Of versions that are not written any more.
+            Scope::Base(_) => head.sequence,
+        };
+        out.extend_from_slice(&first.to_le_bytes());
         push_len(&mut out, head.forgotten.len());
         for key in &head.forgotten {
             out.extend_from_slice(&key.0.to_le_bytes());
@@ -61,9 +58,19 @@ impl Writer {
         if let Some(handle) = handle {
             fields.number(handle.len() as u64);
         }
-        self.out.extend_from_slice(fields.bytes());
-        self.out.extend_from_slice(handle.unwrap_or_default());
+        // Of a fixed length, and then cut, so that it takes a few moves and no call.
+        let end = self.out.len() + fields.len;
+        self.out.extend_from_slice(&fields.bytes);
+        self.out.truncate(end);
+        if let Some(handle) = handle {
+            self.out.extend_from_slice(handle);
+        }
         self.entries += 1;
+    }
+
+    /// Bytes so far.
+    pub(crate) const fn len(&self) -> usize {
+        self.out.len()
     }
 
     /// The segment, and the memory in which it was written.
@@ -93,7 +100,7 @@ impl Fields {
     /// A key, flags, four numbers (of a checkpoint, of two counts and of a length), two times.
     const MOST: usize = 16 + 1 + 10 + 5 + 5 + 3 + 8 + 8;
 
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

@@ -14,6 +14,7 @@ const WRITTEN: [[&[u8]; 2]; SEGMENT_VERSION as usize] = [
     [include_bytes!("golden/v1-base.seg"), include_bytes!("golden/v1-delta.seg")],
     [include_bytes!("golden/v2-base.seg"), include_bytes!("golden/v2-delta.seg")],
     [include_bytes!("golden/v3-base.seg"), include_bytes!("golden/v3-delta.seg")],
+    [include_bytes!("golden/v4-base.seg"), include_bytes!("golden/v4-delta.seg")],
 ];
 
 const START: Mono = Mono(std::time::Duration::ZERO);
@@ -98,8 +99,11 @@ fn the_story_still_writes_the_bytes_of_the_newest_version() {
     assert_eq!(Some(&bytes[..]), WRITTEN.last().map(|written| written.map(<[u8]>::to_vec)).as_ref().map(|w| &w[..]));
 }
 
-/// The same messages, with a base for each of two shards, the second a checkpoint after the first.
-const SHARDS: [&[u8]; 2] = [include_bytes!("golden/v3-shard-0.seg"), include_bytes!("golden/v3-shard-1.seg")];
+/// The same messages, said again a shard of two at a time: in version 3 as bases.
+const SHARDS: [[&[u8]; 2]; 2] = [
+    [include_bytes!("golden/v3-shard-0.seg"), include_bytes!("golden/v3-shard-1.seg")],
+    [include_bytes!("golden/v4-shard-0.seg"), include_bytes!("golden/v4-shard-1.seg")],
+];
 
 fn sharded_story() -> Vec<Segment> {
     let mut limits = limits();
@@ -116,41 +120,71 @@ fn sharded_story() -> Vec<Segment> {
     ledger.barrier(CheckpointId(5), START).unwrap().segments
 }
 
+fn with_shards(shards: u32, segments: &[Segment]) -> Ledger {
+    let mut limits = limits();
+    (limits.shards, limits.deltas_max) = (shards, 1);
+    let mut ledger = Ledger::new(limits, START).unwrap();
+    ledger.restore(CheckpointId(5), segments, START).unwrap();
+    ledger
+}
+
+fn keys(ledger: &Ledger) -> Vec<(MessageKey, &'static str, Option<CheckpointId>)> {
+    ledger.ids().into_iter().map(|id| (id.key, id.stage, id.checkpoint)).collect()
+}
+
 #[test]
 fn a_state_of_two_shards_is_read_with_any_number() {
-    let segments = SHARDS.map(|bytes| Segment::from_bytes(bytes).unwrap());
-    for shards in [1, 2, 16, 64] {
-        let mut limits = limits();
-        limits.shards = shards;
-        let mut ledger = Ledger::new(limits, START).unwrap();
-        ledger.restore(CheckpointId(5), &segments, START).unwrap();
-        let keys: Vec<_> = ledger.ids().into_iter().map(|id| (id.key, id.stage, id.checkpoint)).collect();
-        let mut expected = [("first", 1), ("second", 2), ("third", 3), ("last", 4)]
-            .map(|(id, checkpoint)| (MessageKey::of(id), "committed", Some(CheckpointId(checkpoint))));
-        expected.sort();
-        assert_eq!(keys, expected);
+    for written in SHARDS {
+        let segments = written.map(|bytes| Segment::from_bytes(bytes).unwrap());
+        for shards in [1, 2, 16, 64] {
+            let mut expected = [("first", 1), ("second", 2), ("third", 3), ("last", 4)]
+                .map(|(id, checkpoint)| (MessageKey::of(id), "committed", Some(CheckpointId(checkpoint))));
+            expected.sort();
+            assert_eq!(keys(&with_shards(shards, &segments)), expected);
+        }
     }
 }
 
 #[test]
 fn the_story_of_two_shards_still_writes_its_bytes() {
     let bytes: Vec<_> = sharded_story().iter().map(|segment| segment.bytes().to_vec()).collect();
-    assert_eq!(bytes, SHARDS);
+    assert_eq!(bytes, SHARDS[1]);
 }
 
-/// Without its first segment a state of shards has no base of some ids, also where the rest is one chain.
+/// What this version writes behind segments of an older one says the same, with some of them and when the last of them has gone.
 #[test]
-fn a_shard_without_its_base_is_refused() {
-    let segments = SHARDS.map(|bytes| Segment::from_bytes(bytes).unwrap());
-    let restore =
-        |segments: &[Segment]| Ledger::new(limits(), START).unwrap().restore(CheckpointId(5), segments, START);
-    assert_eq!(restore(&segments), Ok(()));
-    let error = restore(&segments[1..]).unwrap_err();
-    assert_eq!(
-        std::error::Error::source(&error).unwrap().to_string(),
-        "the segments do not form one chain: the base of some ids is missing"
-    );
-    assert!(restore(&segments[..1]).is_err());
+fn a_chain_of_an_older_version_goes_on_in_this_one() {
+    let segments = SHARDS[0].map(|bytes| Segment::from_bytes(bytes).unwrap());
+    for shards in [1, 2, 16] {
+        let mut ledger = with_shards(shards, &segments);
+        let before = keys(&ledger);
+        let mut old = Vec::new();
+        for id in 6..50 {
+            let snapshot = ledger.barrier(CheckpointId(id), START).unwrap();
+            let mut again = Ledger::new(limits(), START).unwrap();
+            again.restore(CheckpointId(id), &snapshot.segments, START).unwrap();
+            assert_eq!(keys(&again), before, "{shards} shards, checkpoint {id}");
+            old.push(snapshot.segments.iter().filter(|segment| segments.contains(segment)).count());
+        }
+        assert!(old.is_sorted_by(|a, b| a >= b) && old.last() == Some(&0), "{shards} shards: {old:?}");
+    }
+}
+
+/// A state without its first segment is refused, also where the rest is one chain.
+#[test]
+fn a_state_without_its_first_segment_is_refused() {
+    for (written, cause) in
+        SHARDS.iter().zip(["the base of some ids is missing", "it does not begin where its end says"])
+    {
+        let segments = written.map(|bytes| Segment::from_bytes(bytes).unwrap());
+        let restore =
+            |segments: &[Segment]| Ledger::new(limits(), START).unwrap().restore(CheckpointId(5), segments, START);
+        assert_eq!(restore(&segments), Ok(()));
+        let error = restore(&segments[1..]).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(source, format!("the segments do not form one chain: {cause}"));
+        assert!(restore(&segments[..1]).is_err());
+    }
 }
 
 /// A base alone is the state of checkpoint 1; a delta alone, the wrong order or a foreign delta is refused.

@@ -36,7 +36,7 @@ fn check(mut bytes: Vec<u8>) {
 
 #[test]
 fn every_byte_of_a_segment_may_be_another() {
-    for name in ["v1-base.seg", "v2-base.seg"] {
+    for name in ["v1-base.seg", "v2-base.seg", "v3-base.seg", "v4-base.seg"] {
         let whole = golden(name);
         for at in 0..whole.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
@@ -50,8 +50,8 @@ fn every_byte_of_a_segment_may_be_another() {
 
 #[test]
 fn every_number_of_a_head_may_be_the_largest() {
-    for name in ["v1-base.seg", "v2-base.seg"] {
-        for at in [8, 16, 24, 32, 40, 48] {
+    for name in ["v1-base.seg", "v2-base.seg", "v3-base.seg", "v4-base.seg"] {
+        for at in [8, 16, 24, 32, 40, 48, 56] {
             for number in [0, 1, u64::MAX - 1, u64::MAX] {
                 let mut bytes = golden(name);
                 bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
