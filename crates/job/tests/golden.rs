@@ -16,10 +16,10 @@ use headwater_ledger::{Delivery, Handle, Ledger, Limits, MessageKey, Mono, Segme
 
 const STATE: &str = "/state";
 
-/// The state directory as version 1 of the store writes it, with the ledger's segments of version 3.
-const NOW: &str = "state-v1-segments-v3";
-/// The same with segments of versions 1 and 2, which are read and no longer written.
-const BEFORE: [&str; 2] = ["state-v1", "state-v1-segments-v2"];
+/// The state directory as version 1 of the store writes it, with the ledger's segments of version 4.
+const NOW: &str = "state-v1-segments-v4";
+/// The same with segments of versions 1 to 3, which are read and no longer written.
+const BEFORE: [&str; 3] = ["state-v1", "state-v1-segments-v2", "state-v1-segments-v3"];
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)

@@ -8,10 +8,11 @@ pub(crate) trait Bucket: Clone + Default {
     fn reserve(&mut self, rows: usize);
     fn push(&mut self, hash: u64, row: Self::Row);
     fn find(&self, hash: u64, is: impl Fn(&Self::Row) -> bool) -> Option<Self::Row>;
-    /// Takes a row out; another may take its place.
-    fn take(&mut self, hash: u64, is: impl Fn(&Self::Row) -> bool) -> Option<Self::Row>;
-    /// Adds all rows of another one.
-    fn merge(&mut self, other: &Self);
+    /// Lets go of its oldest rows as far as they have gone, which `age` says; of how many.
+    fn sweep(&mut self, age: impl Fn(&Self::Row) -> Option<u32>) -> usize;
+    /// Adds all rows of another one, in the order of their ages.
+    fn merge(&mut self, other: &Self, age: impl Fn(&Self::Row) -> Option<u32>);
+    /// Every row, in the order in which they came if none was taken out.
     fn rows(&self) -> impl Iterator<Item = Self::Row>;
     /// The bytes it has memory for.
     fn bytes(&self) -> usize;
@@ -20,6 +21,17 @@ pub(crate) trait Bucket: Clone + Default {
 /// Rows by which a bucket grows. 2: on average one of 48 is free.
 const STEP: usize = 2;
 
+/// Takes a row out; another may take its place.
+pub(crate) fn take<T: Copy>(rows: &mut Vec<T>, is: impl Fn(&T) -> bool) -> Option<T> {
+    let at = rows.iter().position(is)?;
+    let row = rows.swap_remove(at);
+    if rows.capacity() - rows.len() > 2 * STEP {
+        rows.shrink_to(rows.len() + STEP);
+    }
+    Some(row)
+}
+
+/// Rows that are taken out one by one, and never go by themselves.
 impl<T: Copy> Bucket for Vec<T> {
     type Row = T;
 
@@ -38,16 +50,11 @@ impl<T: Copy> Bucket for Vec<T> {
         self.iter().find(|row| is(row)).copied()
     }
 
-    fn take(&mut self, _: u64, is: impl Fn(&T) -> bool) -> Option<T> {
-        let at = self.iter().position(is)?;
-        let row = self.swap_remove(at);
-        if self.capacity() - self.len() > 2 * STEP {
-            self.shrink_to(self.len() + STEP);
-        }
-        Some(row)
+    fn sweep(&mut self, _: impl Fn(&T) -> Option<u32>) -> usize {
+        0
     }
 
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self, _: impl Fn(&T) -> Option<u32>) {
         self.reserve_exact(other.len());
         self.extend(other);
     }
@@ -62,89 +69,97 @@ impl<T: Copy> Bucket for Vec<T> {
 }
 
 /// Tags in a word.
-const LANES: usize = 8;
+const LANES: usize = 4;
 
-/// Words for eight numbers of four bytes and their tags.
-const WORDS: usize = 5;
+/// Words for four numbers of four bytes and their tags.
+const WORDS: usize = 3;
 
-/// Numbers of rows kept elsewhere, each with a byte of its hash: a search seldom looks at a row that is not the one, and passes over
-/// eight at a time. First all tags, of which 0 says that there is none, then all numbers; filled without a gap.
+/// Numbers of rows kept elsewhere, each with two bytes of its hash: a search all but never looks at a row that is not the one, and passes
+/// over four at a time. First all tags, of which 0 says that there is none, then all numbers. A ring: they go in the order in which they
+/// came, and whoever adds one lets go of those that have gone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Numbers(Box<[u64]>);
+pub(crate) struct Numbers {
+    words: Box<[u64]>,
+    head: u32,
+    len: u32,
+}
 
 /// Of the bits that a table does not place by.
-const fn tag(hash: u64) -> u8 {
-    let tag = (hash >> 56) as u8;
+const fn tag(hash: u64) -> u16 {
+    let tag = (hash >> 48) as u16;
     if tag == 0 { 1 } else { tag }
 }
 
-const ONES: u64 = u64::from_ne_bytes([1; LANES]);
-const HIGH: u64 = ONES << 7;
+const ONES: u64 = 0x0001_0001_0001_0001;
+const HIGH: u64 = ONES << 15;
 
 /// A high bit for each lane that has this tag, and perhaps for some above the first such.
-const fn having(tags: u64, tag: u8) -> u64 {
+const fn having(tags: u64, tag: u16) -> u64 {
     let differing = tags ^ (ONES * tag as u64);
     differing.wrapping_sub(ONES) & !differing & HIGH
 }
 
 impl Numbers {
     /// Words of tags.
-    const fn words(&self) -> usize {
-        self.0.len() / WORDS
+    #[inline]
+    const fn tags(&self) -> usize {
+        self.words.len() / WORDS
     }
 
-    fn tag(&self, at: usize) -> u8 {
-        (self.0[at / LANES] >> (at % LANES * 8)) as u8
-    }
-
-    fn number(&self, at: usize) -> u32 {
-        (self.0[self.words() + at / 2] >> (at % 2 * 32)) as u32
-    }
-
-    fn set(&mut self, at: usize, tag: u8, number: u32) {
-        let put =
-            |word: &mut u64, shift: usize, mask: u64, value: u64| *word = *word & !(mask << shift) | value << shift;
-        put(&mut self.0[at / LANES], at % LANES * 8, 0xff, tag.into());
-        let word = self.words() + at / 2;
-        put(&mut self.0[word], at % 2 * 32, u32::MAX.into(), number.into());
-    }
-
-    fn len(&self) -> usize {
-        let full = self.0[..self.words()].iter().rposition(|tags| *tags != 0);
-        full.map_or(0, |last| (last + 1) * LANES - (self.0[last].leading_zeros() / 8) as usize)
-    }
-
-    fn resize(&mut self, words: usize) {
-        let mut new = vec![0; words * WORDS].into_boxed_slice();
-        let (kept, before) = (words.min(self.words()), self.words());
-        new[..kept].copy_from_slice(&self.0[..kept]);
-        let numbers = kept * (WORDS - 1);
-        new[words..words + numbers].copy_from_slice(&self.0[before..before + numbers]);
-        self.0 = new;
+    fn tag(&self, at: usize) -> u16 {
+        (self.words[at / LANES] >> (at % LANES * 16)) as u16
     }
 
     #[inline]
-    fn position(&self, hash: u64, is: impl Fn(&u32) -> bool) -> Option<usize> {
-        let tag = tag(hash);
-        for (word, tags) in self.0[..self.words()].iter().enumerate() {
-            let mut found = having(*tags, tag);
-            while found != 0 {
-                let at = word * LANES + (found.trailing_zeros() / 8) as usize;
-                if self.tag(at) == tag && is(&self.number(at)) {
-                    return Some(at);
-                }
-                found &= found - 1;
-            }
-        }
-        None
+    fn number(&self, at: usize) -> u32 {
+        (self.words[self.tags() + at / 2] >> (at % 2 * 32)) as u32
     }
 
-    fn add(&mut self, tag: u8, number: u32) {
-        let len = self.len();
-        if len == self.words() * LANES {
-            self.resize(self.words() + 1);
+    #[inline]
+    fn set_tag(&mut self, at: usize, tag: u16) {
+        let (word, shift) = (&mut self.words[at / LANES], at % LANES * 16);
+        *word = *word & !(0xffff << shift) | u64::from(tag) << shift;
+    }
+
+    fn set_number(&mut self, at: usize, number: u32) {
+        let (at, shift) = (self.tags() + at / 2, at % 2 * 32);
+        let word = &mut self.words[at];
+        *word = *word & !(u64::from(u32::MAX) << shift) | u64::from(number) << shift;
+    }
+
+    /// Where the so-manieth is.
+    #[inline]
+    fn place(&self, nth: u32) -> usize {
+        let (at, all) = ((self.head + nth) as usize, self.tags() * LANES);
+        if at < all { at } else { at - all }
+    }
+
+    /// Into room for so many words of tags, which take all.
+    fn resize(&mut self, tags: usize) {
+        let old = std::mem::replace(self, Self { words: vec![0; tags * WORDS].into(), head: 0, len: 0 });
+        old.all().for_each(|(tag, number)| self.add(tag, number));
+    }
+
+    /// Reads a little of all that a search reads, and an addition, so that it is at hand for them. Nothing of it means anything.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        let tags = self.tags();
+        let word = |at: usize| self.words.get(at).copied().unwrap_or_default();
+        word(0) ^ word(tags / 2) ^ word(tags) ^ word(tags + self.head as usize / 2)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u16, u32)> {
+        (0..self.len).map(|nth| self.place(nth)).map(|at| (self.tag(at), self.number(at)))
+    }
+
+    fn add(&mut self, tag: u16, number: u32) {
+        if self.len as usize == self.tags() * LANES {
+            self.resize(self.tags() + 1);
         }
-        self.set(len, tag, number);
+        let at = self.place(self.len);
+        self.set_tag(at, tag);
+        self.set_number(at, number);
+        self.len += 1;
     }
 }
 
@@ -152,7 +167,7 @@ impl Bucket for Numbers {
     type Row = u32;
 
     fn reserve(&mut self, rows: usize) {
-        self.resize((self.len() + rows).div_ceil(LANES));
+        self.resize((self.len as usize + rows).div_ceil(LANES));
     }
 
     fn push(&mut self, hash: u64, number: u32) {
@@ -161,68 +176,94 @@ impl Bucket for Numbers {
 
     #[inline]
     fn find(&self, hash: u64, is: impl Fn(&u32) -> bool) -> Option<u32> {
-        self.position(hash, is).map(|at| self.number(at))
-    }
-
-    fn take(&mut self, hash: u64, is: impl Fn(&u32) -> bool) -> Option<u32> {
-        let at = self.position(hash, is)?;
-        let number = self.number(at);
-        // The last one takes its place.
-        let last = self.len() - 1;
-        self.set(at, self.tag(last), self.number(last));
-        self.set(last, 0, 0);
-        // Room for one word more than is needed, so that what comes and goes does not move them all.
-        if self.words() > last.div_ceil(LANES) + 1 {
-            self.resize(self.words() - 1);
+        let tag = tag(hash);
+        for (word, tags) in self.words[..self.tags()].iter().enumerate() {
+            let mut found = having(*tags, tag);
+            while found != 0 {
+                let at = word * LANES + (found.trailing_zeros() / 16) as usize;
+                if self.tag(at) == tag && is(&self.number(at)) {
+                    return Some(self.number(at));
+                }
+                found &= found - 1;
+            }
         }
-        Some(number)
+        None
     }
 
-    fn merge(&mut self, other: &Self) {
-        self.reserve(other.len());
-        (0..other.len()).for_each(|at| self.add(other.tag(at), other.number(at)));
+    #[inline]
+    fn sweep(&mut self, age: impl Fn(&u32) -> Option<u32>) -> usize {
+        let before = self.len;
+        while self.len > 0 && age(&self.number(self.head as usize)).is_none() {
+            self.set_tag(self.head as usize, 0);
+            self.head = self.place(1) as u32;
+            self.len -= 1;
+        }
+        // Room for two words of tags more than are needed, so that what comes and goes does not move them all.
+        let needed = (self.len as usize).div_ceil(LANES);
+        if self.tags() > needed + 2 {
+            self.resize(needed);
+        }
+        (before - self.len) as usize
+    }
+
+    fn merge(&mut self, other: &Self, age: impl Fn(&u32) -> Option<u32>) {
+        let mut all: Vec<_> = self.all().chain(other.all()).collect();
+        all.sort_by_key(|(_, number)| age(number));
+        *self = Self::default();
+        self.reserve(all.len());
+        all.into_iter().for_each(|(tag, number)| self.add(tag, number));
     }
 
     fn rows(&self) -> impl Iterator<Item = u32> {
-        (0..self.len()).map(|at| self.number(at))
+        self.all().map(|(_, number)| number)
     }
 
     fn bytes(&self) -> usize {
-        self.0.len() * size_of::<u64>()
+        self.words.len() * size_of::<u64>()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::VecDeque;
 
     use super::*;
 
-    /// With hashes of few tags, some of them 0.
+    /// With hashes of few tags, some of them 0, and the oldest going now and then.
     #[test]
-    fn numbers_are_found_by_their_tags() {
-        let hash = |n: u32| u64::from(n % 5) << 56;
+    fn numbers_are_found_by_their_tags_and_go_in_their_order() {
+        let hash = |n: u32| u64::from(n % 5) << 48;
         let mut numbers = Numbers::default();
-        let mut model = BTreeSet::new();
-        for n in 0..100 {
+        let mut model = VecDeque::new();
+        let mut front = 0;
+        for n in 0..2_000_u32 {
+            let age = |n: &u32| n.checked_sub(front);
+            let gone = model.iter().take_while(|n| **n < front).count();
+            assert_eq!(numbers.sweep(age), gone);
+            model.drain(..gone);
             numbers.push(hash(n), n);
-            model.insert(n);
-            if n % 3 == 0 {
-                let gone = n / 2;
-                assert_eq!(numbers.take(hash(gone), |m| *m == gone).is_some(), model.remove(&gone), "{gone}");
-            }
-            assert_eq!(numbers.rows().collect::<BTreeSet<_>>(), model);
-            assert!((0..=n).all(|m| numbers.find(hash(m), |found| *found == m).is_some() == model.contains(&m)));
-            assert!(numbers.bytes() <= (model.len().div_ceil(LANES) + 1) * 40);
+            model.push_back(n);
+            assert!(numbers.rows().eq(model.iter().copied()));
+            let near = front.saturating_sub(3)..=n + 3;
+            assert!(
+                near.into_iter()
+                    .all(|m| { numbers.find(hash(m), |found| *found == m).is_some() == model.contains(&m) })
+            );
+            assert!(numbers.bytes() <= (model.len().div_ceil(LANES) + 3) * 24);
+            // Between nothing and some hundreds of them.
+            front = match n / 200 % 3 {
+                0 => front,
+                1 => front + 1,
+                _ => (front + 3).min(n),
+            };
         }
-        let mut both = numbers.clone();
-        for n in 200..230 {
-            numbers.push(hash(n), n);
+        let odd = |numbers: &Numbers| -> Vec<u32> { numbers.rows().filter(|n| n % 2 == 1).collect() };
+        let (mut low, mut high) = (Numbers::default(), Numbers::default());
+        for n in 0..50 {
+            if n % 3 == 0 { &mut low } else { &mut high }.push(hash(n), n);
         }
-        for n in model {
-            assert_eq!(numbers.take(hash(n), |m| *m == n), Some(n));
-        }
-        both.merge(&numbers);
-        assert_eq!(both.rows().count(), 30 + both.rows().filter(|n| *n < 200).count());
+        low.merge(&high, |n| Some(*n));
+        assert!(low.rows().eq(0..50), "{:?}", odd(&low));
+        assert!((0..50).all(|n| low.find(hash(n), |found| *found == n).is_some()));
     }
 }

@@ -4,7 +4,7 @@
 //! a limit on rows is then no limit on memory worth the name. Here a row costs its size and about a byte, at any number of rows, and no
 //! single insertion moves more than one bucket.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, take};
 
 /// Rows a bucket holds on average when the table grows. 48: a search reads about a kilobyte in sequence, and what a bucket
 /// costs by itself (its vector of 24 bytes) is half a byte a row.
@@ -16,19 +16,22 @@ const SPARSE: usize = 32;
 /// Buckets listed together. 512, or 12 KiB: the list of buckets does not double either.
 const BLOCK: usize = 512;
 
-/// See the module. Equal rows are not told apart: whoever inserts knows that the row is not in here.
+/// See the module. Equal rows are not told apart: whoever inserts knows that the row is not in here. Rows may go by themselves: `age` says
+/// when a row has, and otherwise its place in the order of all; it counts as one here until its bucket is next written to.
 #[derive(Clone, Debug)]
 pub(crate) struct Buckets<B> {
     blocks: Vec<Vec<B>>,
     buckets: usize,
     len: usize,
+    /// The bucket that is swept next although nothing is written to it.
+    hand: usize,
     /// Bytes of all buckets.
     bytes: usize,
 }
 
 impl<B> Default for Buckets<B> {
     fn default() -> Self {
-        Self { blocks: Vec::new(), buckets: 0, len: 0, bytes: 0 }
+        Self { blocks: Vec::new(), buckets: 0, len: 0, hand: 0, bytes: 0 }
     }
 }
 
@@ -62,6 +65,12 @@ impl<B: Bucket> Buckets<B> {
         if self.is_empty() { None } else { self.bucket(self.place(hash)).find(hash, is) }
     }
 
+    /// The bucket in which a row of this hash is, if it is in here.
+    #[inline]
+    pub(crate) fn near(&self, hash: u64) -> Option<&B> {
+        if self.is_empty() { None } else { Some(self.bucket(self.place(hash))) }
+    }
+
     /// The bucket in which a row of this hash would be.
     pub(crate) fn bucket_of(&mut self, hash: u64) -> Option<&mut B> {
         if self.is_empty() {
@@ -71,39 +80,50 @@ impl<B: Bucket> Buckets<B> {
         Some(self.bucket_mut(place))
     }
 
-    pub(crate) fn insert(&mut self, hash: u64, row: B::Row, hash_of: impl Fn(&B::Row) -> u64) {
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        hash: u64,
+        row: B::Row,
+        age: impl Fn(&B::Row) -> Option<u32>,
+        hash_of: impl Fn(&B::Row) -> u64,
+    ) {
         if self.buckets == 0 {
             self.add_bucket(B::default());
         }
         let place = self.place(hash);
         let bucket = self.bucket_mut(place);
         let before = bucket.bytes();
+        let swept = bucket.sweep(&age);
         bucket.push(hash, row);
-        let grown = bucket.bytes() - before;
-        self.bytes += grown;
-        self.len += 1;
+        let after = bucket.bytes();
+        self.bytes = self.bytes + after - before;
+        self.len = self.len + 1 - swept;
         if self.len > self.buckets * FULL {
-            self.split(hash_of);
+            self.split(age, hash_of);
         }
     }
 
-    pub(crate) fn remove(&mut self, hash: u64, is: impl Fn(&B::Row) -> bool) -> Option<B::Row> {
-        if self.is_empty() {
-            return None;
-        }
-        let place = self.place(hash);
-        let bucket = self.bucket_mut(place);
-        let before = bucket.bytes();
-        let row = bucket.take(hash, is)?;
-        let freed = before - bucket.bytes();
-        self.bytes -= freed;
-        self.len -= 1;
-        if self.len == 0 {
+    /// Notes that so many rows have gone by themselves and so many are left: gives memory back when that is much less than there is.
+    pub(crate) fn note_gone(&mut self, gone: u64, left: usize, age: impl Fn(&B::Row) -> Option<u32>) {
+        if left == 0 {
             *self = Self::default();
-        } else if self.len < (self.buckets - 1) * SPARSE {
-            self.merge();
         }
-        Some(row)
+        for _ in 0..gone {
+            if self.len > left + left / 8 + FULL {
+                self.hand = if self.hand + 1 < self.buckets { self.hand + 1 } else { 0 };
+                let bucket = self.bucket_mut(self.hand);
+                let before = bucket.bytes();
+                let swept = bucket.sweep(&age);
+                let freed = before - bucket.bytes();
+                self.bytes -= freed;
+                self.len -= swept;
+            } else if self.buckets > 1 && left < (self.buckets - 1) * SPARSE {
+                self.merge(&age);
+            } else {
+                break;
+            }
+        }
     }
 
     /// Every row, in an order that depends on the history of the table.
@@ -139,11 +159,13 @@ impl<B: Bucket> Buckets<B> {
         place & !(1 << place.ilog2())
     }
 
-    fn split(&mut self, hash_of: impl Fn(&B::Row) -> u64) {
+    #[cold]
+    fn split(&mut self, age: impl Fn(&B::Row) -> Option<u32>, hash_of: impl Fn(&B::Row) -> u64) {
         let new = self.buckets;
         self.add_bucket(B::default());
-        let rows = std::mem::take(self.bucket_mut(Self::parent(new)));
+        let mut rows = std::mem::take(self.bucket_mut(Self::parent(new)));
         self.bytes -= rows.bytes();
+        self.len -= rows.sweep(age);
         let (gone, stay): (Vec<_>, Vec<_>) =
             rows.rows().map(|row| (hash_of(&row), row)).partition(|(hash, _)| self.place(*hash) == new);
         for (place, rows) in [(Self::parent(new), stay), (new, gone)] {
@@ -155,8 +177,8 @@ impl<B: Bucket> Buckets<B> {
         }
     }
 
-    fn merge(&mut self) {
-        let Some(rows) = self.blocks.last_mut().and_then(Vec::pop) else { return };
+    fn merge(&mut self, age: impl Fn(&B::Row) -> Option<u32>) {
+        let Some(mut rows) = self.blocks.last_mut().and_then(Vec::pop) else { return };
         if self.blocks.last().is_some_and(Vec::is_empty) {
             self.blocks.pop();
         }
@@ -164,9 +186,33 @@ impl<B: Bucket> Buckets<B> {
         let freed = rows.bytes();
         let parent = self.bucket_mut(Self::parent(self.buckets));
         let before = parent.bytes();
-        parent.merge(&rows);
+        let swept = rows.sweep(&age) + parent.sweep(&age);
+        parent.merge(&rows, age);
         let after = parent.bytes();
         self.bytes = self.bytes + after - before - freed;
+        self.len -= swept;
+    }
+}
+
+/// Of rows that never go by themselves.
+impl<T: Copy> Buckets<Vec<T>> {
+    pub(crate) fn remove(&mut self, hash: u64, is: impl Fn(&T) -> bool) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        let place = self.place(hash);
+        let bucket = self.bucket_mut(place);
+        let before = bucket.bytes();
+        let row = take(bucket, is)?;
+        let freed = before - bucket.bytes();
+        self.bytes -= freed;
+        self.len -= 1;
+        if self.len == 0 {
+            *self = Self::default();
+        } else if self.len < (self.buckets - 1) * SPARSE {
+            self.merge(|_| None);
+        }
+        Some(row)
     }
 }
 
@@ -193,7 +239,7 @@ mod tests {
             let growing = (step / 50_000) % 2 == 0;
             if growing || (random >> 20).is_multiple_of(10) {
                 if model.insert(n) {
-                    table.insert(hash(&n), n, hash);
+                    table.insert(hash(&n), n, |_| None, hash);
                 }
             } else {
                 let n = model.range(n..).next().copied().unwrap_or(n);
@@ -234,7 +280,7 @@ mod tests {
         let hash_of = |row: &[u64; 2]| hash(&row[0]);
         let most = |table: &Buckets<_>| table.memory_bytes() as u64 - 12_288 <= 18 * table.len() as u64;
         for n in 0..300_000 {
-            table.insert(hash(&n), [n, n], hash_of);
+            table.insert(hash(&n), [n, n], |_| None, hash_of);
             assert!(n % 1_000 != 999 || table.memory_bytes() < 12_288 || most(&table), "{n}: {}", table.memory_bytes());
         }
         for n in 0..290_000 {

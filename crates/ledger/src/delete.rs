@@ -189,6 +189,7 @@ impl Ledger {
         if confirmed.is_empty() {
             return;
         }
+        self.graves.touch(confirmed.iter().map(|buried| buried.key));
         for &Buried { key, rank, checkpoint } in confirmed {
             #[cfg(feature = "traps")]
             if self.limits.has_trap(crate::traps::Trap::ForgottenAtAck) {

@@ -9,7 +9,8 @@ use crate::ids::Mono;
 ///
 /// Memory follows from them: at most `undeleted_max` ids with a handle, `ledger_max_ids` ids without, `grace_max_ids`
 /// deleted ones, and `bytes_max` bytes of bodies. An id without a handle takes 31 to 32 bytes and a deleted one 30, at any number of them;
-/// in a base of the saved state 36 and 28. While a base is written, its ids take about 80 more each.
+/// in the saved state 36 and 28 each time it is said. The saved state takes at most about five times what its ids take when each is said
+/// once, and what one checkpoint adds to it is there twice while it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -69,13 +70,14 @@ pub struct Limits {
     /// be accepted, a confirmation for an outdated handle proves nothing; nor is it known to be outdated if the answer that
     /// brought the newer one was lost. There `grace` has to outlast the longest lease, which this crate does not know.
     pub stale_delete_is_error: bool,
-    /// Deltas after which a new base is begun. 64, so that a restore reads few files: these, and up to two for each shard.
+    /// Segments behind the first one up to which nothing is said again only for their number. 64, so that a restore reads few files:
+    /// these, and up to two for each shard.
     pub deltas_max: u32,
-    /// Bytes of deltas up to which no new base is written, however small the last one is. 64 KiB, a few writes of a disk.
+    /// Bytes of the saved state up to which nothing is said again only for the sake of its size. 64 KiB, a few writes of a disk.
     pub delta_bytes_min: u64,
-    /// Shards of the ids (by hash), whose bases are written one at a time: no checkpoint waits for more than a shard of what is remembered.
-    /// A power of two up to 64. 16: a checkpoint with the base of a shard of a million ids takes some 50 ms. A state can be restored with any
-    /// number, whatever it was written with.
+    /// Shards of the ids (by hash), which are said again one at a time: no checkpoint waits for more than a shard of what is remembered.
+    /// A power of two up to 64. 16: a checkpoint with a shard of a million ids takes some 30 ms. A state can be restored with any number,
+    /// whatever it was written with.
     pub shards: u32,
     /// The bounds of the source's own durable log, where it keeps one. None: messages are deleted after a checkpoint.
     pub log: Option<LogLimits>,

@@ -155,6 +155,7 @@ impl Ledger {
         let mut deliveries = deliveries.into_iter();
         while !deliveries.as_slice().is_empty() {
             let mut buried = [false; LOOKED_UP];
+            self.graves.touch(deliveries.as_slice().iter().take(LOOKED_UP).map(|delivery| delivery.key));
             self.graves.may_hold(deliveries.as_slice().iter().map(|delivery| delivery.key), &mut buried);
             for (delivery, buried) in deliveries.by_ref().take(LOOKED_UP).zip(buried) {
                 let permitted = verdicts.len() < permits;

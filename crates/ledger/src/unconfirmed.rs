@@ -113,7 +113,7 @@ impl Unconfirmed {
     pub(crate) fn insert(&mut self, id: &Unhandled) -> bool {
         let row = Self::write(id).and_then(|row| Some(Row { epoch: self.epochs.enter(id.checkpoint)?, ..row }));
         if let Some(row) = row {
-            self.rows.insert(hash(id.key), row, |row| hash(MessageKey(row.key)));
+            self.rows.insert(hash(id.key), row, |_| None, |row| hash(MessageKey(row.key)));
         }
         row.is_some()
     }

@@ -84,13 +84,48 @@ fn a_checkpoint_writes_no_more_than_a_shard_and_what_changed() {
     }
 }
 
+/// With many segments allowed, their bytes are bounded: by a multiple of what each id takes once, and in sum by twice what has changed.
+#[test]
+fn a_state_has_at_most_five_times_the_bytes_of_its_ids() {
+    for remembered in [1_000, 200_000] {
+        let mut limits = limits();
+        (limits.deltas_max, limits.delta_bytes_min, limits.grace_max_ids) = (100_000, 0, remembered);
+        let mut ledger = Ledger::new(limits.clone(), START).unwrap();
+        // Says nothing again.
+        limits.delta_bytes_min = u64::MAX;
+        let mut twin = Ledger::new(limits, START).unwrap();
+        let (mut written, mut changed, mut most) = (0, 0, 0.0_f64);
+        for round in 0..200 {
+            let ids = if round < 5 { 2_000 } else { 200 };
+            let segments = epoch(&mut ledger, ids);
+            written += segments.last().unwrap().bytes().len();
+            changed += epoch(&mut twin, ids).last().unwrap().bytes().len();
+            ledger.tick(START, None);
+            twin.tick(START, None);
+            // Once what it was at first has been said again.
+            if round > 20 && round % 3 == 0 {
+                let whole = total(&restored_base(&segments));
+                most = most.max(total(&segments) as f64 / whole as f64);
+                assert!(written <= 2 * changed + whole / SHARDS as usize, "{round}: {written}, {changed} changed");
+            }
+        }
+        println!(
+            "{remembered} remembered: {written} bytes for {changed} that changed, at most {most:.2} times the ids"
+        );
+        assert!(most <= 5.0, "{remembered}: {most:.2} times as many bytes as its ids take");
+        assert!(written > changed, "nothing was ever said again");
+    }
+}
+
 /// The same state as one base.
 fn restored_base(segments: &[Segment]) -> Vec<Segment> {
     let mut limits = limits();
     (limits.shards, limits.deltas_max) = (1, 0);
     let mut ledger = Ledger::new(limits, START).unwrap();
-    let id = (1..).map(CheckpointId).find(|id| ledger.restore(*id, segments, START).is_ok()).unwrap();
-    ledger.barrier(CheckpointId(id.0 + 1), START).unwrap().segments
+    // Where every segment has its checkpoint.
+    let id = u64::from_le_bytes(segments.last().unwrap().bytes()[16..24].try_into().unwrap());
+    ledger.restore(CheckpointId(id), segments, START).unwrap();
+    ledger.barrier(CheckpointId(id + 1), START).unwrap().segments
 }
 
 /// From any number to any number: the state says the same, goes on, and says the same again.
