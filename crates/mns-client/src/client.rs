@@ -18,7 +18,7 @@ use crate::net::{Connector, NetError, Pool, Proxies, ProxyError, Reply, TlsError
 use crate::retry::{Repeat, Retries};
 use crate::settings::ClientSettings;
 use crate::skew::{ClockOffset, ServerClock};
-use crate::wire::RequestWriter;
+use crate::wire::{self, RequestWriter};
 
 /// A client of the service at one endpoint. Cheap to clone; clones share connections and learnt state.
 #[derive(Clone)]
@@ -133,7 +133,8 @@ impl MnsClientBuilder {
     }
 }
 
-/// One call, however often it is tried, or made again: a receive is the same for as long as somebody polls.
+/// One call, however often it is tried, or made again: a receive is the same for as long as somebody polls, and deletes differ in
+/// nothing but their bodies.
 pub(crate) struct Call {
     wire: WireRequest,
     operation: Operation,
@@ -149,11 +150,13 @@ pub(crate) struct Call {
     signed: Mutex<Option<Signed>>,
 }
 
-/// A request as it is sent. Dates have whole seconds, so within one the same signer signs the same bytes.
+/// A request as it is sent, but for a body. Dates have whole seconds, so within one the same signer signs the same bytes.
 struct Signed {
     signer: Arc<Signer>,
     second: u64,
-    bytes: Bytes,
+    head: Vec<u8>,
+    /// The whole of it, without a body.
+    bodiless: Bytes,
 }
 
 impl MnsClient {
@@ -213,16 +216,24 @@ impl MnsClient {
         }
     }
 
+    /// What all deletes from a queue have in common.
+    pub(crate) fn delete_call(&self, queue: &str) -> Result<Call, MnsError> {
+        let wire = WireRequest::batch_delete(queue, std::iter::empty());
+        let wire = wire.map(|all| WireRequest { body: None, ..all });
+        let (operation, time) = (Operation::BatchDeleteMessage, self.shared.settings.call_timeout);
+        self.prepare(operation, Some(queue), wire, MAX_SHORT_RESPONSE, time, Repeat::Always)
+    }
+
     /// Deletes messages of a queue by their handles.
     pub(crate) async fn batch_delete(
         &self,
-        queue: &str,
+        call: &Call,
         handles: impl Iterator<Item = &str> + Clone,
     ) -> Result<Vec<DeleteFailure>, MnsError> {
-        let wire = WireRequest::batch_delete(queue, handles);
-        let (operation, time) = (Operation::BatchDeleteMessage, self.shared.settings.call_timeout);
-        let call = self.prepare(operation, Some(queue), wire, MAX_SHORT_RESPONSE, time, Repeat::Always)?;
-        self.repeat(&call, Repeat::Always, |reply| answer::batch_deleted(reply.head.status, &reply.body.bytes)).await
+        let body = WireRequest::batch_delete_body(handles);
+        let body = body.map_err(|error| self.call_error(call, Cause::Write(error)))?;
+        let read = |reply: &Reply| answer::batch_deleted(reply.head.status, &reply.body.bytes);
+        self.repeat(call, Some(&body), Repeat::Always, read).await
     }
 
     /// Makes a call that does not wait for messages, as often as it takes and is allowed.
@@ -234,12 +245,13 @@ impl MnsClient {
         read: impl Fn(&Reply) -> Result<T, Failure>,
     ) -> Result<T, MnsError> {
         let call = self.call(request, limit, self.shared.settings.call_timeout, repeat)?;
-        self.repeat(&call, repeat, read).await
+        self.repeat(&call, call.wire.body.as_deref(), repeat, read).await
     }
 
     async fn repeat<T>(
         &self,
         call: &Call,
+        body: Option<&str>,
         repeat: Repeat,
         read: impl Fn(&Reply) -> Result<T, Failure>,
     ) -> Result<T, MnsError> {
@@ -247,7 +259,7 @@ impl MnsClient {
         let mut may_have_happened = false;
         loop {
             attempts += 1;
-            let mut error = match self.attempt(call, &read).await {
+            let mut error = match self.attempt(call, body, &read).await {
                 Ok(value) => {
                     self.shared.retries.succeeded();
                     return Ok(value);
@@ -274,10 +286,11 @@ impl MnsClient {
     pub(crate) async fn attempt<T>(
         &self,
         call: &Call,
+        body: Option<&str>,
         read: &impl Fn(&Reply) -> Result<T, Failure>,
     ) -> Result<T, MnsError> {
         let signer = self.signer(call).await?;
-        match self.attempt_with(&signer, call, read).await {
+        match self.attempt_with(&signer, call, body, read).await {
             Err(error) if error.is_unknown_key() => {
                 let refreshed = self.shared.credentials.inner().refresh(signer.key()).await;
                 let key = refreshed.map_err(|error| self.call_error(call, Cause::Credentials(Arc::new(error))))?;
@@ -286,7 +299,7 @@ impl MnsClient {
                 }
                 tracing::info!(access_key_id = key.id(), "the access key was renewed");
                 let signer = self.keep_signer(Signer::new(key));
-                self.attempt_with(&signer, call, read).await
+                self.attempt_with(&signer, call, body, read).await
             }
             outcome => outcome,
         }
@@ -296,12 +309,13 @@ impl MnsClient {
         &self,
         signer: &Arc<Signer>,
         call: &Call,
+        body: Option<&str>,
         read: &impl Fn(&Reply) -> Result<T, Failure>,
     ) -> Result<T, MnsError> {
         let shared = &*self.shared;
         let sent = shared.clock.wall();
         let second = u64::try_from(sent.0 / 1_000).unwrap_or_default();
-        let request = call.signed(signer, second, &shared.writer);
+        let request = call.signed(body, signer, second, &shared.writer);
         let request = request.map_err(|error| self.call_error(call, Cause::Net(error)))?;
         let pool = if call.parks { &shared.receives } else { &shared.calls };
         let start = shared.clock.now();
@@ -366,17 +380,29 @@ impl MnsClient {
 }
 
 impl Call {
-    /// The bytes of the request, signed in this second.
-    fn signed(&self, signer: &Arc<Signer>, second: u64, writer: &RequestWriter) -> Result<Bytes, NetError> {
-        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*signed {
-            Some(signed) if signed.second == second && Arc::ptr_eq(&signed.signer, signer) => Ok(signed.bytes.clone()),
-            _ => {
-                let bytes = Bytes::from(writer.write(signer, &self.wire, second)?);
-                *signed = Some(Signed { signer: signer.clone(), second, bytes: bytes.clone() });
-                Ok(bytes)
+    /// The bytes of the request with this body, signed in this second.
+    fn signed(
+        &self,
+        body: Option<&str>,
+        signer: &Arc<Signer>,
+        second: u64,
+        writer: &RequestWriter,
+    ) -> Result<Bytes, NetError> {
+        let mut kept = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.take().filter(|known| known.second == second && Arc::ptr_eq(&known.signer, signer));
+        let signed = match known {
+            Some(known) => known,
+            None => {
+                let head = writer.head(signer, &self.wire, second)?;
+                let bodiless = wire::request(&head, self.wire.method, None).into();
+                Signed { signer: signer.clone(), second, head, bodiless }
             }
-        }
+        };
+        let signed = kept.insert(signed);
+        Ok(match body {
+            None => signed.bodiless.clone(),
+            Some(body) => wire::request(&signed.head, self.wire.method, Some(body)).into(),
+        })
     }
 }
 

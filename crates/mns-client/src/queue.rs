@@ -1,7 +1,7 @@
 //! A queue of the service as Headwater's [`Queue`].
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,8 @@ pub struct MnsQueue {
     verifies: bool,
     /// The last receive: the next is nearly always the same.
     receive: Arc<Mutex<Option<Receive>>>,
+    /// What every delete is but for its handles.
+    delete: Arc<OnceLock<Call>>,
 }
 
 struct Receive {
@@ -38,7 +40,13 @@ struct Receive {
 impl MnsClient {
     /// A queue by its name. Whether it exists is not asked.
     pub fn queue(&self, name: impl Into<String>) -> MnsQueue {
-        MnsQueue { client: self.clone(), name: name.into(), verifies: false, receive: Arc::default() }
+        MnsQueue {
+            client: self.clone(),
+            name: name.into(),
+            verifies: false,
+            receive: Arc::default(),
+            delete: Arc::default(),
+        }
     }
 }
 
@@ -73,6 +81,14 @@ impl MnsQueue {
         let call = Arc::new(self.client.call(&request, MAX_RECEIVE_RESPONSE, time, Repeat::Always)?);
         *kept = Some(Receive { max, wait, call: call.clone() });
         Ok(call)
+    }
+
+    fn delete_call(&self) -> Result<&Call, MnsError> {
+        if let Some(call) = self.delete.get() {
+            return Ok(call);
+        }
+        let call = self.client.delete_call(&self.name)?;
+        Ok(self.delete.get_or_init(|| call))
     }
 }
 
@@ -113,7 +129,7 @@ impl Queue for MnsQueue {
             let damaged = if self.verifies { damage::take_out(&mut messages) } else { Vec::new() };
             Ok(Received::new(received::messages(messages, &reply.body), server_time(reply)).with_damaged(damaged))
         };
-        Ok(self.client.attempt(&call, &read).await?)
+        Ok(self.client.attempt(&call, None, &read).await?)
     }
 
     async fn delete(&self, handles: &[Handle]) -> Result<Vec<DeleteOutcome>, QueueError> {
@@ -121,7 +137,8 @@ impl Queue for MnsQueue {
             // The service would refuse an empty list as a malformed request.
             return Ok(Vec::new());
         }
-        match self.client.batch_delete(&self.name, handles.iter().map(Handle::as_str)).await {
+        let call = self.delete_call()?;
+        match self.client.batch_delete(call, handles.iter().map(Handle::as_str)).await {
             // An error means that nothing was deleted if it says so.
             Ok(failures) => Ok(outcomes(handles, &failures)),
             Err(error) if error.may_have_happened() => {

@@ -33,19 +33,19 @@ impl RequestWriter {
         Self { origin: connector.target_prefix(), common: common() }
     }
 
-    /// The request, signed at `now`, in seconds since 1970.
+    /// What comes before the body and its length, signed at `now`, in seconds since 1970. No signature covers a body: requests that
+    /// differ in nothing else have the same head.
     ///
     /// # Errors
     /// [`NetError::Target`], [`NetError::Header`].
-    pub(crate) fn write(&self, signer: &Signer, wire: &WireRequest, now: u64) -> Result<Vec<u8>, NetError> {
+    pub(crate) fn head(&self, signer: &Signer, wire: &WireRequest, now: u64) -> Result<Vec<u8>, NetError> {
         let common = self.common.as_ref().map_err(Clone::clone)?;
-        let body = wire.body.as_deref();
         if self.origin.len() + wire.target.len() > MAX_TARGET
             || !wire.target.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(NetError::Target);
         }
-        let mut out = Vec::with_capacity(common.len() + wire.target.len() + body.map_or(0, str::len) + 512);
+        let mut out = Vec::with_capacity(common.len() + wire.target.len() + 512);
         for part in [wire.method.as_str(), " ", &self.origin, &wire.target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -57,16 +57,24 @@ impl RequestWriter {
             }
         });
         headers?;
-        match (body, wire.method) {
-            (Some(body), _) => line(&mut out, "content-length", &body.len().to_string())?,
-            // Methods that are expected to have a body say that there is none.
-            (None, Method::Put | Method::Post) => line(&mut out, "content-length", "0")?,
-            (None, Method::Get | Method::Delete) => {}
-        }
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(body.unwrap_or_default().as_bytes());
         Ok(out)
     }
+}
+
+/// A request of this method with this head.
+pub(crate) fn request(head: &[u8], method: Method, body: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(head.len() + body.map_or(0, str::len) + 40);
+    out.extend_from_slice(head);
+    // Methods that are expected to have a body say that there is none.
+    if body.is_some() || matches!(method, Method::Put | Method::Post) {
+        let length = body.map_or(0, str::len).to_string();
+        for part in ["content-length: ", &length, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body.unwrap_or_default().as_bytes());
+    out
 }
 
 /// Writes a header line. Nothing in a value may end it, or begin another: keys come from files and services.
@@ -93,7 +101,9 @@ mod tests {
         let timeout = ClientSettings::default().connect_timeout;
         let connector = Connector::new(endpoint.clone(), None, None, SystemClock::shared(), timeout).unwrap();
         let writer = RequestWriter::new(&endpoint, &connector);
-        let bytes = writer.write(&Signer::new(key), &request.write().unwrap(), 1_795_161_600)?;
+        let wire = request.write().unwrap();
+        let head = writer.head(&Signer::new(key), &wire, 1_795_161_600)?;
+        let bytes = super::request(&head, wire.method, wire.body.as_deref());
         Ok(String::from_utf8(bytes).unwrap())
     }
 

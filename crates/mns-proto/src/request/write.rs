@@ -98,16 +98,24 @@ impl WireRequest {
         queue: &str,
         receipt_handles: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<Self, WriteError> {
-        receipt_handles.clone().try_for_each(|handle| check_text("a receipt handle", handle))?;
-        let body = Document::write("ReceiptHandles", |out| {
-            receipt_handles.for_each(|handle| out.text("ReceiptHandle", handle));
-        });
+        let body = Self::batch_delete_body(receipt_handles)?;
         Ok(Self {
             method: Method::Delete,
             target: messages_path(queue),
             headers: vec![content_type()],
             body: Some(body),
         })
+    }
+
+    /// The body of [`batch_delete`](Self::batch_delete), in which alone two of them differ.
+    ///
+    /// # Errors
+    /// [`WriteError`] if a handle cannot be carried by XML.
+    pub fn batch_delete_body<'a>(receipt_handles: impl Iterator<Item = &'a str> + Clone) -> Result<String, WriteError> {
+        receipt_handles.clone().try_for_each(|handle| check_text("a receipt handle", handle))?;
+        Ok(Document::write("ReceiptHandles", |out| {
+            receipt_handles.for_each(|handle| out.text("ReceiptHandle", handle));
+        }))
     }
 }
 

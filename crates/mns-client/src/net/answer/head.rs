@@ -117,6 +117,7 @@ impl<'a> Fields<'a> {
             // Two ends, of which a proxy on the way may have believed the other.
             (_, Some(_), Some(_)) => Err(AnswerError::TwoLengths),
             (_, Some(_), None) if !version_1_1 => Err(AnswerError::Encoding),
+            (_, Some(encoding), None) if printable(encoding).is_none() => Err(AnswerError::EncodingText),
             (_, Some(encoding), None) => match words(encoding).last() {
                 Some(last) if last.eq_ignore_ascii_case(b"chunked") => Ok((Framing::Chunked, keeps)),
                 _ => Ok((Framing::UntilClosed, false)),

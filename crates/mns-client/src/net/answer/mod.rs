@@ -55,6 +55,9 @@ pub(crate) enum AnswerError {
     TwoLengths,
     #[error("an answer of HTTP/1.0 has a Transfer-Encoding")]
     Encoding,
+    /// Some readers skip such a value, and so see another end than others.
+    #[error("the answer's Transfer-Encoding is not of printable characters")]
+    EncodingText,
     #[error("a chunk of the answer is malformed")]
     Chunk,
     #[error("the answer's chunks have too many extensions or trailers")]
