@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::chain::{Chain, StoredSegment};
 use crate::entries::Slot;
-use crate::entry::{Entry, Operation, Stage, Wait};
+use crate::entry::{Entry, Operation, Point, Stage, Wait};
 use crate::graves::Burial;
 use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
 use crate::ledger::Ledger;
@@ -391,8 +391,8 @@ impl Ledger {
             handle: stored.handle.clone(),
             rank: stored.rank,
             enqueued: stored.enqueued,
-            lease_end: None,
-            held_since: now,
+            lease_end: Point::NONE,
+            held_since: now.into(),
             bytes: 0,
             operation: Operation::None,
             wait: Wait::None,

@@ -140,7 +140,8 @@ impl Ledger {
         now: Mono,
         report: &mut DeleteReport,
     ) -> Option<Buried> {
-        let entry = self.entries.get_mut(&key)?;
+        let seat = self.entries.seek(key)?;
+        let (_, entry) = self.entries.at_mut(seat.slot)?;
         entry.operation = Operation::None;
         #[cfg(feature = "traps")]
         let outcome = match outcome {
@@ -157,16 +158,18 @@ impl Ledger {
                 report.confirmed += 1;
                 let Stage::Committed(checkpoint) = entry.stage else { return None };
                 let rank = entry.rank;
-                self.remove(key);
+                self.remove_from(seat);
                 return Some(Buried { key, rank, checkpoint });
             }
             // A redelivery brought a newer handle meanwhile: delete with that one.
             _ if renewed => self.queue_delete(key),
-            DeleteOutcome::Failed | DeleteOutcome::Unknown if entry.attempts < self.limits.delete_max_retries => {
+            DeleteOutcome::Failed | DeleteOutcome::Unknown
+                if u32::from(entry.attempts) < self.limits.delete_max_retries =>
+            {
                 report.retried += 1;
-                let doubled = self.limits.delete_retry_pause.saturating_mul(2u32.saturating_pow(entry.attempts));
+                let doubled = self.limits.delete_retry_pause.saturating_mul(2u32.saturating_pow(entry.attempts.into()));
                 let at = now + doubled.min(RETRY_PAUSE_MAX);
-                entry.attempts += 1;
+                entry.attempts = entry.attempts.saturating_add(1);
                 entry.wait = Wait::Retry(at);
                 self.retries.insert((at, key));
             }
@@ -270,7 +273,7 @@ impl Ledger {
     /// while there were any. Costs time in proportion to the ids with a handle.
     #[must_use]
     pub fn latest_lease_end(&self) -> Option<Mono> {
-        self.entries.values().filter_map(|entry| entry.lease_end).max().max(self.compact_lease_end)
+        self.entries.values().filter_map(|entry| entry.lease_end.get()).max().max(self.compact_lease_end)
     }
 
     /// Whether a delete is waiting (for an extension, too) or running.

@@ -18,6 +18,13 @@ pub(crate) struct Spot {
     pub(crate) key: MessageKey,
 }
 
+/// Where an entry is, and what says so: good until an entry is added or removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat {
+    at: usize,
+    pub(crate) slot: Slot,
+}
+
 /// Slots of the index when there is anything in it. 16: a small ledger costs little.
 const SMALLEST: usize = 16;
 
@@ -45,9 +52,8 @@ impl Entries {
         self.cells.len() - self.free.len()
     }
 
-    /// The place in the index, and the slot.
     #[inline]
-    fn seek(&self, key: MessageKey) -> Option<(usize, Slot)> {
+    pub(crate) fn seek(&self, key: MessageKey) -> Option<Seat> {
         let mask = self.index.len().checked_sub(1)?;
         let mark = mark(key);
         let mut at = mark as usize & mask;
@@ -58,7 +64,7 @@ impl Entries {
             }
             let slot = Slot((found as u32) - 1);
             if (found >> 32) as u32 == mark && self.key(slot) == Some(key) {
-                return Some((at, slot));
+                return Some(Seat { at, slot });
             }
             at = (at + 1) & mask;
         }
@@ -66,7 +72,7 @@ impl Entries {
 
     #[inline]
     pub(crate) fn find(&self, key: MessageKey) -> Option<Slot> {
-        self.seek(key).map(|(_, slot)| slot)
+        self.seek(key).map(|seat| seat.slot)
     }
 
     #[inline]
@@ -128,11 +134,19 @@ impl Entries {
     }
 
     pub(crate) fn remove(&mut self, key: &MessageKey) -> Option<Entry> {
-        let (at, slot) = self.seek(*key)?;
-        let (_, entry) = self.cells[slot.0 as usize].take()?;
-        self.free.push(slot.0);
-        self.close(at);
+        let seat = self.seek(*key)?;
+        let (_, entry) = self.cells[seat.slot.0 as usize].take()?;
+        self.free.push(seat.slot.0);
+        self.close(seat.at);
         Some(entry)
+    }
+
+    /// Removes what was just found.
+    #[inline]
+    pub(crate) fn vacate(&mut self, seat: Seat) {
+        self.cells[seat.slot.0 as usize] = None;
+        self.free.push(seat.slot.0);
+        self.close(seat.at);
     }
 
     fn enter(&mut self, mark: u32, slot: u32) {
@@ -202,8 +216,8 @@ mod tests {
             handle: None,
             rank: crate::entry::HandleRank::default(),
             enqueued: ServerMs(0),
-            lease_end: None,
-            held_since: Mono::default(),
+            lease_end: crate::entry::Point::NONE,
+            held_since: Mono::default().into(),
             bytes,
             operation: Operation::None,
             wait: Wait::None,

@@ -61,7 +61,7 @@ impl Ledger {
             let Some((key, entry)) = self.entries.at_mut(spot.slot) else { continue };
             entry.wait = Wait::None;
             let Some(handle) = entry.handle.clone() else { continue };
-            if now >= entry.held_since + self.limits.hold_max {
+            if now >= entry.held_since.or_start() + self.limits.hold_max {
                 entry.wait = Wait::Held;
                 continue;
             }
@@ -122,7 +122,7 @@ impl Ledger {
         }
         let current = self.entries.get(&key).and_then(|entry| entry.handle.as_ref());
         if current == Some(used) && handle == used {
-            return self.update(key, |entry| (entry.lease_end, entry.attempts) = (end, 0)).is_some();
+            return self.update(key, |entry| (entry.lease_end, entry.attempts) = (end.into(), 0)).is_some();
         }
         rank.next_visible = next_visible;
         if rank.dequeue_count > 0 {
@@ -142,7 +142,7 @@ impl Ledger {
     fn failed_pause(&mut self, key: MessageKey) -> Option<Duration> {
         let lease = self.limits.extend_lease?;
         let entry = self.entries.get_mut(&key).filter(|entry| !matches!(entry.stage, Stage::Committed(_)))?;
-        let pause = shortest_pause(lease).saturating_mul(2u32.saturating_pow(entry.attempts)).min(lease / 8);
+        let pause = shortest_pause(lease).saturating_mul(2u32.saturating_pow(entry.attempts.into())).min(lease / 8);
         entry.attempts = entry.attempts.saturating_add(1);
         Some(pause)
     }
@@ -194,7 +194,7 @@ impl Ledger {
         let Some(end) = entry.extendable() else { return };
         let half = end - lease / 2;
         let at = floor.map_or(half, |floor| floor.max(half));
-        if at >= entry.held_since + self.limits.hold_max {
+        if at >= entry.held_since.or_start() + self.limits.hold_max {
             entry.wait = Wait::Held;
         } else {
             entry.wait = Wait::Extend(at);
@@ -227,7 +227,7 @@ impl Entry {
     /// The end of a lease that is to be made longer.
     pub(crate) fn extendable(&self) -> Option<Mono> {
         let held = matches!(self.stage, Stage::Buffered | Stage::Emitted(_)) && !self.retracted && !self.left;
-        (held && self.operation == Operation::None && self.handle.is_some()).then_some(self.lease_end).flatten()
+        (held && self.operation == Operation::None && self.handle.is_some()).then(|| self.lease_end.get()).flatten()
     }
 }
 

@@ -68,7 +68,7 @@ impl Ledger {
                     rank: (entry.rank.dequeue_count, entry.rank.own_changes, entry.rank.next_visible),
                     enqueued: entry.enqueued,
                     doing,
-                    attempts: entry.attempts,
+                    attempts: entry.attempts.into(),
                     saved: (entry.persisted, entry.changed),
                 }
             })

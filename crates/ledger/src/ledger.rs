@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::Chain;
-use crate::entries::{Entries, Slot, Spot};
+use crate::entries::{Entries, Seat, Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::graves::{Burial, Graves};
 use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, ServerMs, Ticket};
@@ -332,7 +332,7 @@ impl Ledger {
     pub(crate) fn pack(&mut self, key: MessageKey) {
         let Some(entry) = self.entries.get(&key) else { return };
         if Unhandled::of(key, entry).is_some_and(|id| self.compact.insert(&id)) {
-            self.compact_lease_end = self.compact_lease_end.max(entry.lease_end);
+            self.compact_lease_end = self.compact_lease_end.max(entry.lease_end.get());
             self.entries.remove(&key);
         }
     }
@@ -340,7 +340,7 @@ impl Ledger {
     /// Makes an id an entry again. Its lease ends no later than any of theirs.
     pub(crate) fn unpack(&mut self, key: MessageKey) {
         if let Some(id) = self.compact.remove(key) {
-            self.entries.insert(key, Entry { lease_end: self.compact_lease_end, ..id.entry() });
+            self.entries.insert(key, Entry { lease_end: self.compact_lease_end.into(), ..id.entry() });
             self.compact_lease_end = self.compact_lease_end.filter(|_| self.compact.len() > 0);
         }
     }
@@ -348,20 +348,29 @@ impl Ledger {
     /// Drops an id for good.
     pub(crate) fn forget(&mut self, key: MessageKey) {
         self.unpack(key);
-        if self.remove(key).is_some_and(|entry| entry.persisted) {
+        if self.remove(key) {
             self.forgotten.push(key);
         }
     }
 
-    pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Entry> {
-        let entry = self.entries.remove(&key)?;
-        if let Wait::Extend(at) = entry.wait {
-            self.unschedule(at, 1);
-        }
-        self.counts.remove(&entry);
+    /// True if some segment holds it.
+    pub(crate) fn remove(&mut self, key: MessageKey) -> bool {
+        self.entries.seek(key).is_some_and(|seat| self.remove_from(seat))
+    }
+
+    /// As [`remove`](Self::remove), of what was just found.
+    #[inline]
+    pub(crate) fn remove_from(&mut self, seat: Seat) -> bool {
+        let Some(entry) = self.entries.at(seat.slot) else { return false };
+        let (persisted, wait) = (entry.persisted, entry.wait);
+        self.counts.remove(entry);
         entry.presses_at(self.limits.pressure()).into_iter().for_each(|at| self.leases.remove(at, 1));
         self.retracted -= u64::from(entry.retracted);
-        Some(entry)
+        self.entries.vacate(seat);
+        if let Wait::Extend(at) = wait {
+            self.unschedule(at, 1);
+        }
+        persisted
     }
 
     /// Remembers an id as deleted.

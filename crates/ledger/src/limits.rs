@@ -219,8 +219,8 @@ impl Entry {
     #[inline]
     pub(crate) fn presses_at(&self, pressure: Pressure) -> Option<Mono> {
         let Stage::Emitted(_) = self.stage else { return None };
-        let held = self.held_since + pressure.hold_max;
-        Some(self.lease_end.map_or(held, |end| (end - pressure.margin).min(held)))
+        let held = self.held_since.or_start() + pressure.hold_max;
+        Some(self.lease_end.get().map_or(held, |end| (end - pressure.margin).min(held)))
     }
 }
 

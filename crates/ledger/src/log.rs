@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
+use crate::entry::{Entry, HandleRank, Operation, Point, Stage, Wait};
 use crate::graves::Burial;
 use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
 use crate::ledger::Ledger;
@@ -156,8 +156,8 @@ impl Ledger {
             handle: Some(delivery.handle.clone()),
             rank,
             enqueued: delivery.enqueued,
-            lease_end: None,
-            held_since: now,
+            lease_end: Point::NONE,
+            held_since: now.into(),
             bytes: 0,
             operation: Operation::None,
             wait: Wait::None,

@@ -5,11 +5,10 @@
 //! 1970 or after 2109) stays among the entries, which hold anything. So no order of handles is ever changed by packing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::buckets::Buckets;
-use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
-use crate::ids::{CheckpointId, MessageKey, Mono, ServerMs};
+use crate::entry::{Entry, HandleRank, Operation, Point, Stage, Wait};
+use crate::ids::{CheckpointId, MessageKey, ServerMs};
 use crate::parts::{Parts, hash};
 
 /// Bits of a time in milliseconds since 1970: until the year 2109.
@@ -79,8 +78,8 @@ impl Unhandled {
             handle: None,
             rank: self.rank,
             enqueued: self.enqueued,
-            lease_end: None,
-            held_since: Mono(Duration::ZERO),
+            lease_end: Point::NONE,
+            held_since: Point::START,
             bytes: 0,
             operation: Operation::None,
             wait: Wait::None,
