@@ -272,7 +272,7 @@ impl Ledger {
                 self.leases.remove(at, count);
             }
             let before = match entry.wait {
-                Wait::Extend(at) => scheduled.next(at),
+                Wait::Extend(at) => scheduled.next(at.or_start()),
                 _ => None,
             };
             if matches!(entry.wait, Wait::Extend(_) | Wait::Held) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
+use crate::entry::{Entry, HandleRank, Operation, Point, Stage, Wait};
 use crate::graves::Burial;
 use crate::ids::{CheckpointId, DeleteToken, Handle, MessageKey, Mono, Ticket};
 use crate::ledger::Ledger;
@@ -168,9 +168,9 @@ impl Ledger {
             {
                 report.retried += 1;
                 let doubled = self.limits.delete_retry_pause.saturating_mul(2u32.saturating_pow(entry.attempts.into()));
-                let at = now + doubled.min(RETRY_PAUSE_MAX);
+                let at = Point::from(now + doubled.min(RETRY_PAUSE_MAX)).or_start();
                 entry.attempts = entry.attempts.saturating_add(1);
-                entry.wait = Wait::Retry(at);
+                entry.wait = Wait::Retry(at.into());
                 self.retries.insert((at, key));
             }
             _ => {

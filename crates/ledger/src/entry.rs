@@ -34,9 +34,9 @@ pub(crate) enum Wait {
     /// In the queue of deletes.
     Ready,
     /// In the queue of retries, until then.
-    Retry(Mono),
+    Retry(Point),
     /// In the schedule of extensions, for then.
-    Extend(Mono),
+    Extend(Point),
     /// Held for so long that its lease is not extended any more.
     Held,
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::entries::{Entries, Slot, Spot};
-use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
+use crate::entry::{Entry, HandleRank, Operation, Point, Stage, Wait};
 use crate::ids::{Handle, MessageKey, Mono, ServerMs};
 use crate::ledger::Ledger;
 
@@ -193,11 +193,11 @@ impl Ledger {
         let Some((key, entry)) = self.entries.at_mut(slot) else { return };
         let Some(end) = entry.extendable() else { return };
         let half = end - lease / 2;
-        let at = floor.map_or(half, |floor| floor.max(half));
+        let at = Point::from(floor.map_or(half, |floor| floor.max(half))).or_start();
         if at >= entry.held_since.or_start() + self.limits.hold_max {
             entry.wait = Wait::Held;
         } else {
-            entry.wait = Wait::Extend(at);
+            entry.wait = Wait::Extend(at.into());
             self.extends.insert(at, Spot { slot, key });
         }
     }
@@ -208,7 +208,7 @@ impl Ledger {
             && let Wait::Extend(_) | Wait::Held = entry.wait
             && let Wait::Extend(at) = std::mem::take(&mut entry.wait)
         {
-            self.unschedule(at, 1);
+            self.unschedule(at.or_start(), 1);
         }
     }
 
@@ -220,7 +220,7 @@ impl Ledger {
 
 /// Whether an id that is listed in the schedule is still to be extended at that time.
 pub(crate) fn waits(entries: &Entries, at: Mono, spot: Spot) -> bool {
-    entries.there(spot).is_some_and(|entry| entry.wait == Wait::Extend(at))
+    entries.there(spot).is_some_and(|entry| entry.wait == Wait::Extend(at.into()))
 }
 
 impl Entry {

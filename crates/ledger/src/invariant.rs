@@ -171,7 +171,7 @@ fn nothing_is_stuck(ledger: &Ledger) -> Result<(), String> {
     marked.sort_unstable();
     require(ready == marked, || format!("queued for deletion {ready:?}, marked so {marked:?}"))?;
     let retries = ledger.entries.iter().filter_map(|(key, entry)| match entry.wait {
-        Wait::Retry(at) => Some((at, *key)),
+        Wait::Retry(at) => Some((at.or_start(), *key)),
         _ => None,
     });
     let marked: BTreeSet<_> = retries.collect();
@@ -269,7 +269,7 @@ fn extensions_are_scheduled(ledger: &Ledger) -> Result<(), String> {
         let wanted = ledger.limits.extend_lease.is_some() && entry.extendable().is_some();
         require(waits == wanted, || format!("{key:?} is to be extended: {wanted}; waits: {waits}"))?;
         if let Wait::Extend(at) = entry.wait {
-            scheduled.entry(at).or_default().insert(*key);
+            scheduled.entry(at.or_start()).or_default().insert(*key);
         }
     }
     let counts = ledger.extends.iter().map(|(at, live, _)| (at, live as usize));

@@ -313,7 +313,7 @@ impl Ledger {
             && let Wait::Retry(at) = entry.wait
         {
             entry.wait = Wait::None;
-            self.retries.remove(&(at, key));
+            self.retries.remove(&(at.or_start(), key));
         }
     }
 
@@ -368,7 +368,7 @@ impl Ledger {
         self.retracted -= u64::from(entry.retracted);
         self.entries.vacate(seat);
         if let Wait::Extend(at) = wait {
-            self.unschedule(at, 1);
+            self.unschedule(at.or_start(), 1);
         }
         persisted
     }

@@ -438,10 +438,9 @@ mod tests {
     #[test]
     fn numbers_of_any_size_are_read_and_larger_ones_refused() {
         for number in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
-            let mut fields = crate::writer::Fields::default();
-            fields.number(number);
-            let bytes = fields.bytes();
-            let mut reader = Reader { bytes, at: 0 };
+            let mut bytes = Vec::new();
+            crate::writer::push_number(&mut bytes, number);
+            let mut reader = Reader { bytes: &bytes, at: 0 };
             assert_eq!((reader.number(), reader.at), (Ok(number), bytes.len()));
         }
         let mut large = [0xff; 10];

@@ -39,33 +39,51 @@ impl Writer {
         Self { out, sequence: head.sequence, checkpoint: head.checkpoint, count_at, entries: 0 }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, line: &Line<'_>) {
         let handle = line.undeleted.and_then(|(_, handle)| handle).map(|handle| handle.as_str().as_bytes());
         // A length is read as 16 bits; a longer handle is left to its redelivery.
         let handle = handle.filter(|handle| handle.len() <= usize::from(u16::MAX));
-        let mut fields = Fields::default();
-        fields.put(line.key.0.to_le_bytes());
-        fields.put([
-            if line.undeleted.is_none() { CONFIRMED } else { 0 } | if handle.is_some() { HAS_HANDLE } else { 0 }
-        ]);
-        fields.number(self.checkpoint.0.saturating_sub(line.checkpoint.0));
-        fields.number(line.rank.dequeue_count.into());
-        fields.number(line.rank.own_changes.into());
-        fields.put(line.rank.next_visible.0.to_le_bytes());
-        if let Some((enqueued, _)) = line.undeleted {
-            fields.put(enqueued.0.to_le_bytes());
+        let flags =
+            if line.undeleted.is_none() { CONFIRMED } else { 0 } | if handle.is_some() { HAS_HANDLE } else { 0 };
+        let before = self.checkpoint.0.saturating_sub(line.checkpoint.0);
+        let len = handle.map_or(0, <[u8]>::len);
+        self.entries += 1;
+        let (count, own) = (u64::from(line.rank.dequeue_count), u64::from(line.rank.own_changes));
+        if before | count | own | len as u64 >= 0x80 {
+            return self.push_long(line, flags, [before, count, own], handle);
         }
-        if let Some(handle) = handle {
-            fields.number(handle.len() as u64);
-        }
-        // Of a fixed length, and then cut, so that it takes a few moves and no call.
-        let end = self.out.len() + fields.len;
-        self.out.extend_from_slice(&fields.bytes);
-        self.out.truncate(end);
+        // As nearly all are: each number in one byte, and everything in its place at once.
+        let at = self.out.len();
+        self.out.extend_from_slice(&[0; SHORT_MOST]);
+        let Some(out) = self.out[at..].first_chunk_mut::<SHORT_MOST>() else { return };
+        out[..16].copy_from_slice(&line.key.0.to_le_bytes());
+        let numbers = u32::from(flags) | (before as u32) << 8 | (count as u32) << 16 | (own as u32) << 24;
+        out[16..20].copy_from_slice(&numbers.to_le_bytes());
+        out[20..28].copy_from_slice(&line.rank.next_visible.0.to_le_bytes());
+        let enqueued = line.undeleted.map_or(0, |(enqueued, _)| enqueued.0);
+        out[28..36].copy_from_slice(&enqueued.to_le_bytes());
+        out[36] = len as u8;
+        let taken = if line.undeleted.is_none() { 28 } else { 36 } + usize::from(handle.is_some());
+        self.out.truncate(at + taken);
         if let Some(handle) = handle {
             self.out.extend_from_slice(handle);
         }
-        self.entries += 1;
+    }
+
+    #[cold]
+    fn push_long(&mut self, line: &Line<'_>, flags: u8, numbers: [u64; 3], handle: Option<&[u8]>) {
+        self.out.extend_from_slice(&line.key.0.to_le_bytes());
+        self.out.push(flags);
+        numbers.into_iter().for_each(|number| push_number(&mut self.out, number));
+        self.out.extend_from_slice(&line.rank.next_visible.0.to_le_bytes());
+        if let Some((enqueued, _)) = line.undeleted {
+            self.out.extend_from_slice(&enqueued.0.to_le_bytes());
+        }
+        if let Some(handle) = handle {
+            push_number(&mut self.out, handle.len() as u64);
+            self.out.extend_from_slice(handle);
+        }
     }
 
     /// Bytes so far.
@@ -84,42 +102,16 @@ impl Writer {
     }
 }
 
-/// The fields of an id before its handle, collected so that they are appended at once.
-pub(crate) struct Fields {
-    bytes: [u8; Self::MOST],
-    len: usize,
-}
+/// The bytes of an id before its handle, where every number takes one: a key, flags, three numbers, two times, a length.
+const SHORT_MOST: usize = 16 + 1 + 3 + 8 + 8 + 1;
 
-impl Default for Fields {
-    fn default() -> Self {
-        Self { bytes: [0; Self::MOST], len: 0 }
+/// In LEB128: seven bits a byte, the lowest first, the eighth says that more follow.
+pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
     }
-}
-
-impl Fields {
-    /// A key, flags, four numbers (of a checkpoint, of two counts and of a length), two times.
-    const MOST: usize = 16 + 1 + 10 + 5 + 5 + 3 + 8 + 8;
-
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.bytes[self.len..self.len + N].copy_from_slice(&bytes);
-        self.len += N;
-    }
-
-    /// In LEB128: seven bits a byte, the lowest first, the eighth says that more follow.
-    #[inline]
-    pub(crate) fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.put([number as u8 | 0x80]);
-            number >>= 7;
-        }
-        self.put([number as u8]);
-    }
+    out.push(number as u8);
 }
 
 fn push_len(out: &mut Vec<u8>, len: usize) {
