@@ -145,14 +145,14 @@ fn every_history_of_two_messages_delivered_three_times() {
 #[test]
 #[ignore = "takes minutes"]
 fn every_history_of_one_message_with_every_fault() {
-    holds(Rules { faults: RECOVERY.faults, ..ONE }, 30_000);
+    holds(Rules { faults: RECOVERY.faults, ..ONE }, 24_000);
 }
 
 /// As above.
 #[test]
 #[ignore = "takes minutes"]
 fn every_history_of_one_message_with_two_crashes_and_three_checkpoints() {
-    holds(Rules { barriers: 3, ..RECOVERY }, 100_000);
+    holds(Rules { barriers: 3, ..RECOVERY }, 70_000);
 }
 
 /// As above.
