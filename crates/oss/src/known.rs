@@ -9,8 +9,8 @@ use headwater_formats::json::{Outline, Spot};
 
 use crate::locate::Place;
 
-/// How many outlines are kept. 4: an upload, one with a callback's variables, a removal, and one to spare; each is compared with a
-/// body of none of them, and takes at most some 30 KiB.
+/// How many outlines are kept. 4: an upload, one with a callback's variables, a removal, and one to spare; what each has that
+/// others have not is compared with a body of none of them, and it takes at most some 30 KiB.
 const OUTLINES: usize = 4;
 
 /// After so many bodies in a row without a known outline, the outlines have a rest for [`REST`] bodies: comparing in vain is a
@@ -25,8 +25,9 @@ const MAX_WAIT: u32 = 1 << 10;
 /// The outlines that were met last.
 #[derive(Debug)]
 pub(crate) struct Known {
-    /// The one that fitted last is first.
-    outlines: Vec<Layout>,
+    layouts: Vec<Layout>,
+    /// Their positions in `layouts`, the one that fitted last first.
+    order: Vec<usize>,
     /// Where the pieces of the body at hand begin.
     starts: Vec<usize>,
     /// Bodies in a row that none of them fitted, or that are still to be passed over.
@@ -42,6 +43,8 @@ pub(crate) struct Known {
 struct Layout {
     outline: Outline,
     places: Vec<Spotted>,
+    /// How much it has in common with each of the others.
+    common: [usize; OUTLINES],
     /// Whether it was never met again.
     fresh: bool,
 }
@@ -57,7 +60,8 @@ enum Spotted {
 
 impl Default for Known {
     fn default() -> Self {
-        Self { outlines: Vec::new(), starts: Vec::new(), in_vain: 0, rest: 0, wait: 0, next_wait: 1 }
+        let (layouts, order, starts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { layouts, order, starts, in_vain: 0, rest: 0, wait: 0, next_wait: 1 }
     }
 }
 
@@ -68,21 +72,31 @@ impl Known {
             self.rest -= 1;
             return None;
         }
-        let starts = &mut self.starts;
-        let Some(fitting) = self.outlines.iter().position(|layout| layout.outline.fits(text, starts)) else {
+        let Some(fitting) = self.fitting(text) else {
             self.in_vain += 1;
             if self.in_vain == IN_VAIN {
                 (self.in_vain, self.rest) = (0, REST);
             }
             return None;
         };
-        self.outlines[..=fitting].rotate_right(1);
+        self.order[..=fitting].rotate_right(1);
         self.in_vain = 0;
-        let (layout, starts) = (self.outlines.first_mut()?, &self.starts);
+        let layout = &mut self.layouts[self.order[0]];
         if std::mem::take(&mut layout.fresh) {
             (self.wait, self.next_wait) = (0, 1);
         }
-        Some(layout.places.iter().map(|place| place.in_text(starts)))
+        Some(layout.places.iter().map(|place| place.in_text(&self.starts)))
+    }
+
+    /// Which of the outlines in their order fits a body.
+    fn fitting(&mut self, text: &[u8]) -> Option<usize> {
+        let mut before = None;
+        self.starts.clear();
+        self.order.iter().position(|at| {
+            let Layout { outline, common, .. } = &self.layouts[*at];
+            let common = before.replace(*at).map_or(0, |before: usize| common[before]);
+            outline.fits_too(common, text, &mut self.starts)
+        })
     }
 
     /// Learns the outline of a body in which the columns are at these places.
@@ -95,8 +109,18 @@ impl Known {
         self.next_wait = (self.next_wait * 2).min(MAX_WAIT);
         let Some(outline) = Outline::of(text, limits) else { return };
         let places = places.iter().map(|place| Spotted::of(*place, &outline)).collect();
-        self.outlines.truncate(OUTLINES - 1);
-        self.outlines.push(Layout { outline, places, fresh: true });
+        let at = if self.layouts.len() < OUTLINES { self.layouts.len() } else { self.order.pop().unwrap_or_default() };
+        let mut common = [0; OUTLINES];
+        for (other, layout) in self.layouts.iter_mut().enumerate().filter(|(other, _)| *other != at) {
+            common[other] = outline.common(&layout.outline);
+            layout.common[at] = common[other];
+        }
+        let layout = Layout { outline, places, common, fresh: true };
+        match self.layouts.get_mut(at) {
+            Some(place) => *place = layout,
+            None => self.layouts.push(layout),
+        }
+        self.order.push(at);
     }
 }
 
@@ -158,9 +182,26 @@ mod tests {
         assert!(["a", "b", "c", "d", "a", "d"].iter().all(|key| meet(&mut known, key, 2)));
         // One more takes the place of the one that was not met for longest.
         while !meet(&mut known, "e", 1) {}
-        assert_eq!(known.outlines.len(), OUTLINES);
+        assert_eq!(known.layouts.len(), OUTLINES);
         assert!(["e", "d", "a", "c"].iter().all(|key| meet(&mut known, key, 3)));
         assert!(!meet(&mut known, "b", 3));
+    }
+
+    #[test]
+    fn a_mixture_of_two_outlines_is_none_of_them() {
+        let mut known = Known::default();
+        let [one, another] = [r#"{"a":"x","b":1,"z":null}"#, r#"{"a":"x","c":1,"z":true}"#].map(str::as_bytes);
+        for text in [one, another] {
+            while known.places(text).is_none() {
+                known.learn(text, &Limits::default(), &[Place::Value(5)]);
+            }
+        }
+        for text in [r#"{"a":"x","b":1,"z":true}"#, r#"{"a":"x","c":1,"z":null}"#].map(str::as_bytes) {
+            for last in [one, another] {
+                assert!(known.places(last).is_some());
+                assert!(known.places(text).is_none(), "{}", text.escape_ascii());
+            }
+        }
     }
 
     #[test]

@@ -85,8 +85,31 @@ impl Outline {
     /// needs.
     pub fn fits(&self, text: &[u8], starts: &mut Vec<usize>) -> bool {
         starts.clear();
-        let (mut from, mut at) = (0, 0);
-        for piece in &self.pieces {
+        self.fits_behind(0, text, starts)
+    }
+
+    /// [`Self::fits`] after another outline did not fit, of which `starts` is: what they have [in common](Self::common) is not
+    /// compared again.
+    pub fn fits_too(&self, common: usize, text: &[u8], starts: &mut Vec<usize>) -> bool {
+        // Where the last piece begins is known, but it was that one that did not fit.
+        let fitted = starts.len().saturating_sub(1);
+        self.fits_behind(common.min(fitted), text, starts)
+    }
+
+    /// How many pieces this and another outline begin with that are the same.
+    pub fn common(&self, other: &Self) -> usize {
+        let both = self.pieces.iter().zip(&other.pieces);
+        let same = both.take_while(|(one, another)| (one.end, one.then) == (another.end, another.then)).count();
+        let len = self.fixed.iter().zip(&other.fixed).take_while(|(one, another)| one == another).count();
+        self.pieces[..same].partition_point(|piece| piece.end <= len)
+    }
+
+    /// Whether the pieces behind so many fit, which begin at the last of the `starts` that are left then.
+    fn fits_behind(&self, pieces: usize, text: &[u8], starts: &mut Vec<usize>) -> bool {
+        let mut at = starts.get(pieces).copied().unwrap_or_default();
+        starts.truncate(pieces);
+        let mut from = pieces.checked_sub(1).map_or(0, |last| self.pieces[last].end);
+        for piece in &self.pieces[pieces..] {
             let fixed = &self.fixed[from..piece.end];
             from = piece.end;
             starts.push(at);
@@ -248,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn what_outlines_have_in_common_is_compared_once() {
+        let [one, another] = [r#"{"a":"x","b":12,"c":[]}"#, r#"{"a":"y","b":3,"d":"z"}"#].map(outline);
+        assert_eq!([one.common(&another), another.common(&one), one.common(&one)], [2, 2, 3]);
+        let mut starts = Vec::new();
+        let text = br#"{"a":"long","b":345,"d":""}"#;
+        assert!(!one.fits(text, &mut starts));
+        assert_eq!(starts, [0, 10, 19]);
+        assert!(another.fits_too(2, text, &mut starts));
+        assert_eq!(Some(&starts), fits(&another, text).as_ref());
+        // What did not fit is not in common, even if it would fit somewhere else.
+        let text = br#"","b":345,"d":""}"#;
+        assert!(!one.fits(text, &mut starts));
+        assert!(!another.fits_too(2, text, &mut starts));
+        let other_name = outline(r#"{"a":"x","c":12,"c":[]}"#);
+        assert_eq!([one.common(&other_name), other_name.common(&one)], [1, 1]);
+    }
+
+    #[test]
     fn spots_are_found_again() {
         let (text, other) = (r#" {"a":"x","b":12,"c":[true,{}]}"#, r#" {"a":"xyz","b":345,"c":[true,{}]}"#);
         let outline = outline(text);
@@ -289,6 +330,7 @@ mod tests {
         #[test]
         fn only_good_json_fits(
             text in r#"\{("[a-c]":("[a-dé\\]{0,20}"|-?[0-9]{1,3}(\.[0-9]{1,20})?|null|\[1,"x"\]),?){1,4}\}[ }]{0,9}"#,
+            other in r#"\{("[a-c]":("[a-d]{0,9}"|-?[0-9]{1,3}|null),?){1,4}\}"#,
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
             let limits = Limits::default();
@@ -298,6 +340,14 @@ mod tests {
             for (at, byte) in changes {
                 let at = at.index(changed.len());
                 changed[at] = if byte < 0x80 { OTHERS[usize::from(byte) % OTHERS.len()] } else { byte };
+            }
+            // After another one did not fit, with what they have in common.
+            let mut starts = Vec::new();
+            if let Some(other) = Outline::of(other.as_bytes(), &limits)
+                && !other.fits(&changed, &mut starts)
+            {
+                let too = outline.fits_too(other.common(&outline), &changed, &mut starts);
+                prop_assert_eq!(too.then_some(starts), fits(&outline, &changed));
             }
             let Some(starts) = fits(&outline, &changed) else { return Ok(()) };
             // It is JSON, and what was made of it says the same.
