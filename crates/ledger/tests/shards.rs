@@ -104,6 +104,9 @@ fn a_state_has_at_most_five_times_the_bytes_of_its_ids() {
             twin.tick(START, None);
             // Once what it was at first has been said again.
             if round > 20 && round % 3 == 0 {
+                let again = restored_at(&nothing_new(&mut ledger), &Limits::default());
+                assert!(said(&again) == said(&ledger), "{round}: a restart brings something else back");
+                nothing_new(&mut twin);
                 let whole = total(&restored_base(&segments));
                 most = most.max(total(&segments) as f64 / whole as f64);
                 assert!(written <= 2 * changed + whole / SHARDS as usize, "{round}: {written}, {changed} changed");
@@ -117,15 +120,34 @@ fn a_state_has_at_most_five_times_the_bytes_of_its_ids() {
     }
 }
 
+/// A checkpoint of what the deletes have changed.
+fn nothing_new(ledger: &mut Ledger) -> Vec<Segment> {
+    let id = CheckpointId(ledger.last_checkpoint().unwrap().0 + 1);
+    let segments = ledger.barrier(id, START).unwrap().segments;
+    ledger.commit(id).unwrap();
+    segments
+}
+
+/// Every id, and what is so of it.
+fn said(ledger: &Ledger) -> Vec<(MessageKey, &'static str, Option<CheckpointId>)> {
+    ledger.ids().into_iter().map(|id| (id.key, id.stage, id.checkpoint)).collect()
+}
+
+fn restored_at(segments: &[Segment], limits: &Limits) -> Ledger {
+    let mut ledger = Ledger::new(limits.clone(), START).unwrap();
+    // Where every segment has its checkpoint.
+    let id = u64::from_le_bytes(segments.last().unwrap().bytes()[16..24].try_into().unwrap());
+    ledger.restore(CheckpointId(id), segments, START).unwrap();
+    ledger
+}
+
 /// The same state as one base.
 fn restored_base(segments: &[Segment]) -> Vec<Segment> {
     let mut limits = limits();
     (limits.shards, limits.deltas_max) = (1, 0);
-    let mut ledger = Ledger::new(limits, START).unwrap();
-    // Where every segment has its checkpoint.
-    let id = u64::from_le_bytes(segments.last().unwrap().bytes()[16..24].try_into().unwrap());
-    ledger.restore(CheckpointId(id), segments, START).unwrap();
-    ledger.barrier(CheckpointId(id + 1), START).unwrap().segments
+    let mut ledger = restored_at(segments, &limits);
+    let id = ledger.last_checkpoint().unwrap();
+    ledger.barrier(CheckpointId(id.0 + 1), START).unwrap().segments
 }
 
 /// From any number to any number: the state says the same, goes on, and says the same again.
