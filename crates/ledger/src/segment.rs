@@ -435,6 +435,40 @@ mod tests {
         assert_eq!(Segment::from_bytes(segment.bytes()), Ok(segment));
     }
 
+    /// Lines are written in one of two ways, by whether each of their numbers takes one byte.
+    #[test]
+    fn a_line_is_read_back_whatever_the_size_of_its_numbers() {
+        let sizes = [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 0xffff];
+        let mut content = sample();
+        content.checkpoint = CheckpointId(1 << 40);
+        content.committed_through = Some(CheckpointId((1 << 40) - 1));
+        content.entries.clear();
+        for at in 0..5 * sizes.len() {
+            // One number of another size, the others of one byte; at last all of them.
+            let (which, size) = (at / sizes.len(), sizes[at % sizes.len()]);
+            let number = |number| if which == number || which == 4 { size } else { 3 };
+            for confirmed in [false, true] {
+                let undeleted = |value: usize| if confirmed { 0 } else { value };
+                content.entries.push(Stored {
+                    key: MessageKey(content.entries.len() as u128),
+                    checkpoint: CheckpointId((1 << 40) - 1 - number(0) as u64),
+                    confirmed,
+                    handle: (!confirmed).then(|| Handle::new(&"h".repeat(number(3)))),
+                    rank: HandleRank {
+                        dequeue_count: number(1) as u32,
+                        own_changes: number(2) as u32,
+                        next_visible: ServerMs(-7),
+                    },
+                    enqueued: ServerMs(undeleted(at) as i64),
+                });
+            }
+        }
+        let segment = content.encode();
+        let (_, entries) = segment.read().unwrap();
+        let entries: Vec<_> = entries.map(|entry| entry.unwrap().1).collect();
+        assert_eq!(entries, content.entries);
+    }
+
     #[test]
     fn numbers_of_any_size_are_read_and_larger_ones_refused() {
         for number in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
