@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use headwater_core::{ManualClock, Queue, QueueErrorKind, ReceiveRequest, WallMs};
+use headwater_core::{Handle, ManualClock, Queue, QueueErrorKind, ReceiveRequest, WallMs};
 use headwater_mns_client::{Credentials, CredentialsError, CredentialsProvider};
-use headwater_mns_proto::{AccessKey, ErrorCode, ListQueues, NewMessage, QueueSettings, Request};
-use support::{Server, Step, attributes, error, key, raw, received};
+use headwater_mns_proto::{AccessKey, Answer, ErrorCode, ListQueues, NewMessage, QueueSettings, Request};
+use support::{Server, Step, answer, attributes, error, key, raw, received};
 
 #[tokio::test]
 async fn every_operation_is_signed_and_understood() {
@@ -117,6 +117,50 @@ async fn an_unknown_key_is_renewed_once() {
     assert_eq!(queue.receive(request).await.unwrap().messages.len(), 1);
     client.queue_attributes("q").await.unwrap();
     assert_eq!(ids(&server), ["id0", "id1", "id1", "id1", "id2"]);
+}
+
+/// What is kept of a receive and of a delete is good for a second, for a key, and for everything but the handles.
+#[tokio::test]
+async fn a_request_made_again_is_dated_with_every_second_and_says_its_own_handles() {
+    let (receives, done) = (|| Step::Say(received(&["a"])), || Step::Say(answer(&Answer::Done)));
+    let server =
+        Server::start(vec![vec![receives(), receives(), receives()], vec![done(), done(), done(), done()]]).await;
+    let clock = ManualClock::new(WallMs(1_795_161_600_000));
+    let queue = server.builder().clock(Arc::new(clock.clone())).build().unwrap().queue("q");
+    let receive = || queue.receive(ReceiveRequest { max: 1, wait: Duration::ZERO });
+    let delete = |handle| [Handle::new(handle)];
+    receive().await.unwrap();
+    receive().await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    receive().await.unwrap();
+    queue.delete(&delete("first")).await.unwrap();
+    queue.delete(&delete("second")).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    queue.delete(&delete("third")).await.unwrap();
+    queue.delete(&delete("first")).await.unwrap();
+
+    let asked = server.all_asked();
+    asked.iter().for_each(|asked| asked.verify(&key()));
+    let seconds: Vec<_> = asked.iter().map(|asked| asked.header("date").unwrap()[20..25].to_owned()).collect();
+    assert_eq!(seconds, ["00:00", "00:00", "00:01", "00:01", "00:01", "00:02", "00:02"]);
+    for (asked, handle) in asked[3..].iter().zip(["first", "second", "third", "first"]) {
+        let body = String::from_utf8_lossy(&asked.body);
+        assert_eq!(body.matches("<ReceiptHandle>").count(), 1, "{body}");
+        assert!(body.contains(&format!("<ReceiptHandle>{handle}</ReceiptHandle>")), "{body}");
+        assert_eq!(asked.header("content-length"), Some(body.len().to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_delete_is_signed_anew_with_a_renewed_key() {
+    let unknown = || Step::Say(error(ErrorCode::InvalidAccessKeyId));
+    let done = || Step::Say(answer(&Answer::Done));
+    let server = Server::start(vec![vec![done(), unknown(), done(), done()]]).await;
+    let queue = renewing(&server, 9).queue("q");
+    for handle in ["a", "b", "c"] {
+        queue.delete(&[Handle::new(handle)]).await.unwrap();
+    }
+    assert_eq!(ids(&server), ["id0", "id0", "id1", "id1"]);
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use crate::state::{Shared, known_lease};
 /// and soon reached where every message looks damaged.
 const IDS: usize = 1_000;
 
-/// Leases after which a message is not waited for any more, or its damage taken for another: it comes back after one, and there may
-/// be others to receive first. 10, as for answers that cannot be read.
-const LEASES: u32 = 10;
+/// Leases after which a message that could not be read is not waited for any more, or its damage taken for another: it comes back after
+/// one, and there may be others to receive first. 10. The same for an answer that cannot be read, which may be one message come back.
+pub(crate) const LEASES: u32 = 10;
 
 /// What came damaged and has not come whole since.
 #[derive(Debug, Default)]

@@ -434,10 +434,6 @@ impl Careful {
     /// One-message receives after an unreadable answer: as many as that answer can have held.
     const SINGLES: u32 = 16;
 
-    /// Leases within which the next unreadable answer is taken for the same message come back: it does so after one, and there may
-    /// be others to receive first. 10.
-    const LEASES: u32 = 10;
-
     fn max(&self, granted: u32) -> u32 {
         if self.single > 0 { 1 } else { granted }
     }
@@ -460,7 +456,7 @@ impl Careful {
         let kind = error.kind;
         if kind == QueueErrorKind::Unreadable {
             self.single = Self::SINGLES;
-            if self.last.is_some_and(|last| now.since(last) > lease.saturating_mul(Self::LEASES)) {
+            if self.last.is_some_and(|last| now.since(last) > lease.saturating_mul(damaged::LEASES)) {
                 self.unreadable = 0;
             }
             if request.max == 1 {
