@@ -7,7 +7,6 @@
 
 mod texts;
 
-use std::mem::take;
 use std::sync::Arc;
 
 use arrow_array::types::{
@@ -89,11 +88,11 @@ pub(crate) struct Row {
     pub(crate) width: usize,
 }
 
-/// The most that a buffer is made large in advance, in items: what the previous batch had, but no more than this.
+/// The most that a buffer is made large in advance, in items.
 const MAX_PRESIZE: usize = 1 << 22;
 
 /// How long a value is at most that is copied with a fixed length.
-const SHORT: usize = 32;
+pub(crate) const SHORT: usize = 32;
 
 impl Column {
     pub(crate) fn new(logical: &LogicalType) -> Self {
@@ -311,6 +310,11 @@ impl VarBytes {
         Self { offsets, bytes: Vec::with_capacity(bytes) }
     }
 
+    /// An empty one with room for as much.
+    fn successor(&self) -> Self {
+        Self::with_capacity(room(&self.offsets), room(&self.bytes))
+    }
+
     /// Ends the value that was written to `bytes`.
     #[inline]
     pub(crate) fn close(&mut self) {
@@ -321,14 +325,21 @@ impl VarBytes {
     #[inline(always)]
     pub(crate) fn push_part(&mut self, text: &[u8], at: usize, len: usize) {
         match text.get(at..).and_then(|rest| rest.first_chunk::<SHORT>()) {
-            // More than the value, and the rest cut off again: a copy of fixed length needs no call.
-            Some(chunk) if len <= SHORT => {
-                let end = self.bytes.len() + len;
-                self.bytes.extend_from_slice(chunk);
-                self.bytes.truncate(end);
+            Some(chunk) if len <= SHORT => self.push_short(chunk, len),
+            _ => {
+                self.bytes.extend_from_slice(&text[at..at + len]);
+                self.close();
             }
-            _ => self.bytes.extend_from_slice(&text[at..at + len]),
         }
+    }
+
+    /// Appends as many bytes of a chunk.
+    #[inline(always)]
+    pub(crate) fn push_short(&mut self, chunk: &[u8; SHORT], len: usize) {
+        // More than the value, and the rest cut off again: a copy of fixed length needs no call.
+        let end = self.bytes.len() + len;
+        self.bytes.extend_from_slice(chunk);
+        self.bytes.truncate(end);
         self.close();
     }
 
@@ -349,7 +360,7 @@ impl VarBytes {
     }
 
     fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let fresh = Self::with_capacity(self.offsets.len().min(MAX_PRESIZE), self.bytes.len().min(MAX_PRESIZE));
+        let fresh = self.successor();
         std::mem::replace(self, fresh).into_parts()
     }
 
@@ -371,9 +382,16 @@ fn offset(len: usize) -> i32 {
 }
 
 fn finish_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
-    let mut fresh = Vec::with_capacity(offsets.len().min(MAX_PRESIZE));
+    let mut fresh = Vec::with_capacity(room(offsets).max(1));
     fresh.push(0);
     OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, fresh)))
+}
+
+/// How large the buffer that comes after this one is made in advance: what this one has, or nearly what it had room for, so
+/// that a large batch is remembered for some smaller ones. Growing a buffer copies it.
+fn room<T>(full: &Vec<T>) -> usize {
+    let had = full.capacity();
+    full.len().max(had - had / 8).min(MAX_PRESIZE)
 }
 
 fn primitive<T: ArrowPrimitiveType>(
@@ -381,9 +399,8 @@ fn primitive<T: ArrowPrimitiveType>(
     nulls: Option<NullBuffer>,
     arrow_type: &ArrowType,
 ) -> ArrayRef {
-    let room = values.len().min(MAX_PRESIZE);
-    let full = take(values);
-    values.reserve(room);
+    let fresh = Vec::with_capacity(room(values));
+    let full = std::mem::replace(values, fresh);
     Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(full), nulls).with_data_type(arrow_type.clone()))
 }
 

@@ -51,6 +51,7 @@ mod options;
 pub mod orc;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+mod prefix;
 pub mod raw;
 pub mod types;
 mod unicode;

@@ -1,42 +1,39 @@
 //! Finding a field by its name, fast when fields come in the order they came in before.
 
+use crate::prefix::Prefix;
+
 /// Field names with their positions. Names are compared byte for byte.
 #[derive(Debug)]
 pub(crate) struct NameIndex {
     names: Vec<Box<str>>,
     /// Open addressing: position + 1, 0 for a free slot. At most half full.
     slots: Vec<u32>,
-    /// Each name as the key of a JSON object.
-    keys: Vec<Key>,
-    /// Which field came after which the last time: of `[0]`, first of all; of `[i + 1]`, after field i.
-    followers: Vec<u32>,
+    /// What came where the last time: `[0]` first of all, `[i + 1]` after field i.
+    expected: Vec<Expected>,
 }
 
-/// `"name":` as it stands in a JSON text.
+/// A field of a JSON object.
 #[derive(Debug)]
-struct Key {
-    /// The first 16 bytes as two words, the first byte lowest.
-    words: [u64; 2],
-    /// Which bits of the words are there.
-    masks: [u64; 2],
-    /// The bytes behind them.
-    rest: Box<[u8]>,
-    /// The length of all, or 0 if nothing is to match it.
-    len: usize,
+struct Expected {
+    /// What stands before its value, from where the value before it ends: comma, key, colon, blanks.
+    lead: Prefix,
+    field: u32,
 }
 
 impl NameIndex {
     /// The names in order; of equal names the first is found.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<Box<str>> = names.map(Into::into).collect();
-        let keys = names.iter().map(|name| Key::new(name)).collect();
-        let followers = (0..=names.len()).map(|i| u32::try_from(i).unwrap_or(u32::MAX)).collect();
         let slots = vec![0; (names.len() * 2).next_power_of_two().max(2)];
-        let mut index = Self { slots, names, keys, followers };
+        // Nothing is known yet: in order, without blanks.
+        let in_order =
+            names.iter().enumerate().map(|(i, name)| Expected { lead: usual_lead(i, name), field: number(i) });
+        let expected = in_order.chain([Expected { lead: Prefix::never(), field: 0 }]).collect();
+        let mut index = Self { slots, names, expected };
         for position in 0..index.names.len() {
             let slot = index.slot(index.names[position].as_bytes());
             if index.slots[slot] == 0 {
-                index.slots[slot] = u32::try_from(position + 1).expect("Limits::columns is below 2^32");
+                index.slots[slot] = number(position + 1);
             }
         }
         index
@@ -52,30 +49,19 @@ impl NameIndex {
         (slot > 0).then(|| slot as usize - 1)
     }
 
-    /// Which field is likely to come after so many: the first for 0, the one after field i for i + 1.
-    #[inline]
-    pub(crate) fn after(&self, place: usize) -> usize {
-        self.followers[place] as usize
+    /// The field that is likely to come at that place of an object, and what stands before its value then. The place is 0
+    /// for the first field of all, and i + 1 behind field i.
+    #[inline(always)]
+    pub(crate) fn expected(&self, place: usize) -> (&Prefix, usize) {
+        let expected = &self.expected[place];
+        (&expected.lead, expected.field as usize)
     }
 
-    /// Takes note of the field that came at that place, for [`Self::after`].
-    pub(crate) fn learn(&mut self, place: usize, field: usize) {
-        self.followers[place] = u32::try_from(field).unwrap_or(u32::MAX);
-    }
-
-    /// Where the key of the field ends in a JSON text, colon included, if it begins at that offset. `None` does not say
-    /// that it is another key: it may be written otherwise, or too near the end of the text.
-    #[inline]
-    pub(crate) fn key_at(&self, field: usize, text: &[u8], at: usize) -> Option<usize> {
-        let key = self.keys.get(field)?;
-        let text = text.get(at..)?;
-        let ([first, second], _) = text.first_chunk::<16>()?.as_chunks::<8>() else { return None };
-        let differ = (u64::from_le_bytes(*first) ^ key.words[0]) & key.masks[0]
-            | (u64::from_le_bytes(*second) ^ key.words[1]) & key.masks[1];
-        if differ != 0 || key.len > 16 && !text[16..].starts_with(&key.rest) {
-            return None;
+    /// Takes note of the field that came at that place behind that text, for [`Self::expected`].
+    pub(crate) fn learn(&mut self, place: usize, field: usize, lead: &[u8]) {
+        if let Some(lead) = Prefix::new(lead) {
+            self.expected[place] = Expected { lead, field: number(field) };
         }
-        (key.len > 0).then_some(at + key.len)
     }
 
     /// The slot that holds the name, or the free one where it would be.
@@ -92,20 +78,16 @@ impl NameIndex {
     }
 }
 
-impl Key {
-    fn new(name: &str) -> Self {
-        // What JSON writes with an escape, and what is so long that it may be too long for a key, is not for shortcuts.
-        if name.len() > 1_000 || name.bytes().any(|b| b < b' ' || matches!(b, b'"' | b'\\')) {
-            return Self { words: [0; 2], masks: [0; 2], rest: Box::default(), len: 0 };
-        }
-        let text = format!("\"{name}\":").into_bytes();
-        let (mut words, mut masks) = ([0; 2], [0; 2]);
-        for (i, byte) in text.iter().take(16).enumerate() {
-            words[i / 8] |= u64::from(*byte) << (i % 8 * 8);
-            masks[i / 8] |= 0xFF << (i % 8 * 8);
-        }
-        Self { words, masks, rest: text.get(16..).unwrap_or_default().into(), len: text.len() }
-    }
+fn number(position: usize) -> u32 {
+    u32::try_from(position).expect("Limits::columns is below 2^32")
+}
+
+/// What stands before the value of the field at that position where they all come in order and without blanks.
+fn usual_lead(position: usize, name: &str) -> Prefix {
+    let comma = if position == 0 { "" } else { "," };
+    // What JSON writes with an escape is written in more than one way.
+    let plain = name.bytes().all(|b| b >= b' ' && !matches!(b, b'"' | b'\\'));
+    plain.then(|| Prefix::new(format!("{comma}\"{name}\":").as_bytes())).flatten().unwrap_or_else(Prefix::never)
 }
 
 /// A multiplicative hash over words of eight bytes. The table is fixed by the schema, so nobody who sends messages
@@ -136,47 +118,34 @@ mod tests {
         assert_eq!(NameIndex::new(std::iter::empty()).find(b"a"), None);
     }
 
-    #[test]
-    fn keys_are_recognised_where_they_stand() {
-        let names = [
-            "a",
-            "exactly13long",
-            "exactly14_long",
-            "more than sixteen",
-            "more than seventy",
-            "é",
-            "",
-            "q\"",
-            "b\\",
-            "t\t",
-        ];
-        let index = NameIndex::new(names.into_iter());
-        let text: String = names.iter().map(|name| format!(",\"{name}\":1")).collect();
-        let padded = text + "                ";
-        let mut at = 0;
-        for (i, name) in names.iter().enumerate() {
-            let end = at + name.len() + 4;
-            let plain = !name.contains(['"', '\\', '\t']);
-            for (other, _) in names.iter().enumerate() {
-                assert_eq!(
-                    index.key_at(other, padded.as_bytes(), at + 1),
-                    (other == i && plain).then_some(end),
-                    "{name}"
-                );
-            }
-            at = end + 1;
-        }
-        assert_eq!(index.key_at(names.len(), padded.as_bytes(), 1), None);
-        assert_eq!(index.key_at(0, b"\"a\":", 0), None);
-        assert_eq!(index.key_at(0, b"\"a\":1234567890123", 99), None);
+    /// The field that is found at the place of a text, and what is behind what leads to its value.
+    fn expected<'t>(index: &NameIndex, place: usize, text: &'t str) -> Option<(usize, &'t str)> {
+        let (lead, field) = index.expected(place);
+        lead.end_in(text.as_bytes(), 0).map(|end| (field, &text[end..]))
     }
 
     #[test]
-    fn the_order_is_learnt() {
-        let mut index = NameIndex::new(["a", "b", "c"].into_iter());
-        assert_eq!([0, 1, 2, 3].map(|place| index.after(place)), [0, 1, 2, 3]);
-        index.learn(0, 2);
-        index.learn(3, 0);
-        assert_eq!([0, 1, 2, 3].map(|place| index.after(place)), [2, 1, 2, 0]);
+    fn fields_are_expected_in_order_until_they_come_otherwise() {
+        let mut index = NameIndex::new(["a", "more than sixteen", "q\"", "b\\", "t\t"].into_iter());
+        let text = "\"a\":1,                ";
+        assert_eq!(expected(&index, 0, text), Some((0, &text[4..])));
+        let text = ",\"more than sixteen\":1,                ";
+        assert_eq!(expected(&index, 1, text), Some((1, &text[21..])));
+        for (place, text) in
+            [(0, ",\"a\":1                "), (1, "\"more than sixteen\":1"), (1, ",\"more than sixteem\":1")]
+        {
+            assert_eq!(expected(&index, place, text), None, "{text}");
+        }
+        for place in 2..=5 {
+            let name = if place < 5 { index.name(place) } else { "" };
+            assert_eq!(expected(&index, place, &format!(",\"{name}\":                ")), None, "{name}");
+        }
+        index.learn(1, 4, b" ,\n\"t\\t\" : ");
+        index.learn(5, 0, b",\"a\":");
+        index.learn(0, 3, &[b' '; 2_000]);
+        let text = " ,\n\"t\\t\" : 7                ";
+        assert_eq!(expected(&index, 1, text), Some((4, &text[11..])));
+        let text = ",\"a\":7                ";
+        assert_eq!([0, 1, 5].map(|place| expected(&index, place, text)), [None, None, Some((0, &text[5..]))]);
     }
 }

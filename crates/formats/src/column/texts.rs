@@ -11,7 +11,7 @@ use arrow_array::builder::{ArrayBuilder as _, StringBuilder};
 use arrow_buffer::NullBuffer;
 use simdutf8::basic::from_utf8;
 
-use super::{MAX_PRESIZE, VarBytes};
+use super::{MAX_PRESIZE, SHORT, VarBytes};
 
 /// From so many bytes a value on average the next batch is built by Arrow. At 256 checking a value costs as much as what its
 /// builder does besides.
@@ -53,6 +53,15 @@ impl Texts {
         match &mut self.long {
             None => self.short.push_part(whole, at, len),
             Some(long) => long.append_value(text(&whole[at..at + len])),
+        }
+    }
+
+    /// Appends the value of that length that a chunk begins with.
+    #[inline(always)]
+    pub(crate) fn push_short(&mut self, chunk: &[u8; SHORT], len: usize) {
+        match &mut self.long {
+            None => self.short.push_short(chunk, len),
+            Some(_) => self.push(&chunk[..len]),
         }
     }
 
@@ -140,7 +149,11 @@ impl Texts {
         };
         let room = (count.min(MAX_PRESIZE), bytes.min(MAX_PRESIZE));
         let long = (bytes > count * LONG).then(|| StringBuilder::with_capacity(room.0, room.1));
-        let short = if long.is_some() { VarBytes::new() } else { VarBytes::with_capacity(room.0, room.1) };
+        let short = match (&long, &self.long) {
+            (Some(_), _) => VarBytes::new(),
+            (None, Some(_)) => VarBytes::with_capacity(room.0, room.1),
+            (None, None) => self.short.successor(),
+        };
         let short = std::mem::replace(&mut self.short, short);
         match std::mem::replace(&mut self.long, long) {
             None => {

@@ -5,54 +5,80 @@
 
 use super::options::TimestampFormat;
 use super::read::Reader;
-use super::scan::{Scanner, plain_len};
+use super::scan::{Scanner, WINDOW, first_mark, plain_len};
 use crate::coerce::digits::Short;
 use crate::coerce::time::{parse_any_iso, parse_date, parse_timestamp};
-use crate::column::{Column, Data, Texts};
-use crate::names::NameIndex;
+use crate::column::{Column, Data, Row, Texts};
 
-/// Passes over the key of that field, if it comes next without blanks, or with one behind the comma.
-#[inline(always)]
-pub(super) fn key(scanner: &mut Scanner<'_>, first: bool, names: &NameIndex, field: usize) -> bool {
-    let (text, mut at) = scanner.rest();
-    if !first {
-        if text.get(at) != Some(&b',') {
-            return false;
-        }
-        at += 1;
-    }
-    let Some(end) = names.key_at(field, text, at) else { return spaced_key(scanner, at, names, field) };
-    scanner.go_to(end);
-    true
+/// How far an object has been read.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Seen {
+    /// 0 before the first field, i + 1 behind field i.
+    pub(super) place: usize,
+    /// How many fields have a value.
+    pub(super) filled: usize,
 }
 
-/// Out of line, so that whether there is a blank is a branch that is foreseen and not a sum that is waited for.
-#[cold]
-fn spaced_key(scanner: &mut Scanner<'_>, at: usize, names: &NameIndex, field: usize) -> bool {
-    let (text, _) = scanner.rest();
-    let blank = text.get(at) == Some(&b' ');
-    let Some(end) = names.key_at(field, text, at + 1).filter(|_| blank) else { return false };
-    scanner.go_to(end);
-    true
+/// Reads fields as long as each comes where it came the last time, with a value for shortcuts. Stops before anything else:
+/// behind the key of the field that it returns, or else behind a value (or where it began).
+#[inline(always)]
+pub(super) fn fields(
+    reader: &mut Reader,
+    scanner: &mut Scanner<'_>,
+    row: &mut Row,
+    index: usize,
+    seen: &mut Seen,
+) -> Option<usize> {
+    let (text, mut at) = scanner.rest();
+    let Seen { mut place, mut filled } = *seen;
+    let mut spent = 0;
+    let stopped = loop {
+        let (lead, i) = row.names.expected(place);
+        let Some(start) = lead.end_in(text, at) else { break None };
+        at = start;
+        let column = &mut row.fields[i];
+        if column.len() != index {
+            break Some(i);
+        }
+        let Some(end) = leaf(&reader.options.timestamps, column, text, at) else { break Some(i) };
+        spent += end - at;
+        column.valid();
+        (at, place, filled) = (end, i + 1, filled + 1);
+    };
+    scanner.go_to(at);
+    reader.spent += spent;
+    *seen = Seen { place, filled };
+    stopped
 }
 
 /// Reads the value that comes next into one more value of a column that does not nest: numbers of a usual length,
 /// strings without escapes and mostly ASCII, and booleans, where they are what the column holds. One blank before it is fine.
 #[inline(always)]
 pub(super) fn value(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut Column) -> bool {
-    let (text, at) = scanner.rest();
-    leaf(reader, scanner, column, text, at) || text.get(at) == Some(&b' ') && spaced_value(reader, scanner, column)
+    let (text, mut at) = scanner.rest();
+    let timestamps = &reader.options.timestamps;
+    let mut end = leaf(timestamps, column, text, at);
+    if end.is_none() && text.get(at) == Some(&b' ') {
+        at += 1;
+        end = spaced_leaf(timestamps, column, text, at);
+    }
+    let Some(end) = end else { return false };
+    scanner.go_to(end);
+    reader.spent += end - at;
+    column.valid();
+    true
 }
 
+/// Out of line, so that whether there is a blank is a branch that is foreseen and not a sum that is waited for.
 #[cold]
-fn spaced_value(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut Column) -> bool {
-    let (text, at) = scanner.rest();
-    leaf(reader, scanner, column, text, at + 1)
+fn spaced_leaf(timestamps: &TimestampFormat, column: &mut Column, text: &[u8], at: usize) -> Option<usize> {
+    leaf(timestamps, column, text, at)
 }
 
+/// Where the value ends that begins at an offset, if it has been appended to the column's.
 #[inline(always)]
-fn leaf(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut Column, text: &[u8], at: usize) -> bool {
-    let end = match &mut column.data {
+fn leaf(timestamps: &TimestampFormat, column: &mut Column, text: &[u8], at: usize) -> Option<usize> {
+    match &mut column.data {
         Data::Text(values) => string(text, at, values),
         Data::Int(values) => number(text, at, values, |n| i32::try_from(n.integer()?).ok()),
         Data::BigInt(values) => number(text, at, values, Short::integer),
@@ -68,8 +94,8 @@ fn leaf(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut Column, tex
             Some(end)
         }),
         Data::Timestamp { precision, ltz, values } => plain(text, at).and_then(|(raw, end)| {
-            let moment = match reader.options.timestamps {
-                TimestampFormat::Standard(standard) => parse_timestamp(raw, standard, *ltz),
+            let moment = match timestamps {
+                TimestampFormat::Standard(standard) => parse_timestamp(raw, *standard, *ltz),
                 TimestampFormat::AnyIso => parse_any_iso(raw),
                 TimestampFormat::Pattern(_) => return None,
             };
@@ -77,12 +103,7 @@ fn leaf(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut Column, tex
             Some(end)
         }),
         _ => None,
-    };
-    let Some(end) = end else { return false };
-    scanner.go_to(end);
-    reader.spent += end - at;
-    column.valid();
-    true
+    }
 }
 
 /// The inside of a string that is ASCII without escapes, and where the text goes on.
@@ -95,19 +116,46 @@ fn plain(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
 
 #[inline(always)]
 fn string(text: &[u8], at: usize, values: &mut Texts) -> Option<usize> {
+    let (b'"', rest) = text.get(at..)?.split_first()? else { return None };
     if values.are_long() {
-        return long_string(text, at, values);
+        return long_string(rest, values).map(|len| at + len + 2);
     }
-    let (raw, end) = plain(text, at)?;
-    values.push_part(text, at + 1, raw.len());
-    Some(end)
+    let Some(window) = rest.first_chunk::<WINDOW>() else { return last_string(rest, values).map(|len| at + len + 2) };
+    let len = first_mark(window);
+    match window.get(len) {
+        Some(b'"') => values.push_short(window, len),
+        Some(_) => return None,
+        None => return longer_string(rest, values).map(|len| at + len + 2),
+    }
+    Some(at + len + 2)
 }
 
-/// A string without escapes.
-fn long_string(text: &[u8], at: usize, values: &mut Texts) -> Option<usize> {
-    let (b'"', rest) = text.get(at..)?.split_first()? else { return None };
+/// The length of a string so near the end of the text that there is no window.
+#[inline(never)]
+fn last_string(rest: &[u8], values: &mut Texts) -> Option<usize> {
+    let mut window = [0; WINDOW];
+    window[..rest.len()].copy_from_slice(rest);
+    let len = first_mark(&window);
+    let closed = window.get(len) == Some(&b'"');
+    closed.then(|| {
+        values.push_short(&window, len);
+        len
+    })
+}
+
+/// The length of a string of which a window is not all.
+#[inline(never)]
+fn longer_string(rest: &[u8], values: &mut Texts) -> Option<usize> {
+    let len = plain_len(rest)?;
+    values.push(&rest[..len]);
+    Some(len)
+}
+
+/// The length of a string without escapes, of a column of long ones.
+#[inline(never)]
+fn long_string(rest: &[u8], values: &mut Texts) -> Option<usize> {
     let len = memchr::memchr2(b'"', b'\\', rest)?;
-    (rest[len] == b'"' && values.push_utf8(&rest[..len])).then_some(at + len + 2)
+    (rest[len] == b'"' && values.push_utf8(&rest[..len])).then_some(len)
 }
 
 /// A number, in quotes or not, if it fits as it is.

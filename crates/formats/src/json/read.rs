@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::leaf::{self, Misfit};
 use super::options::JsonOptions;
-use super::quick;
+use super::quick::{self, Seen};
 use super::scan::{Kind, ScanError, Scanner, Text};
 use super::text;
 use crate::column::{Column, Data, Row};
@@ -93,31 +93,36 @@ impl Reader {
     pub(crate) fn object(&mut self, scanner: &mut Scanner<'_>, row: &mut Row, index: usize) -> Result<(), Stop> {
         self.spend(row.width)?;
         let (outer, others) = (self.error.take(), self.failed.len());
-        let (mut first, mut place, mut filled) = (true, 0, 0);
+        let mut seen = Seen::default();
         scanner.enter()?;
         loop {
-            let guess = row.names.after(place);
-            let i = if quick::key(scanner, first, &row.names, guess) {
-                guess
-            } else if scanner.closes_object() {
-                break;
-            } else {
-                let Some(i) = self.other_key(scanner, &mut row.names, first, place)? else { break };
-                i
+            let behind_key = quick::fields(self, scanner, row, index, &mut seen);
+            let i = match behind_key {
+                Some(i) => i,
+                None if scanner.closes_object() => break,
+                None => match self.other_key(scanner, &mut row.names, seen.place)? {
+                    Some(i) => i,
+                    None => break,
+                },
             };
-            (first, place) = (false, i + 1);
             let field = &mut row.fields[i];
             if field.len() == index {
-                filled += 1;
+                seen.filled += 1;
             } else {
                 self.take_back(field, index, i, others);
             }
-            self.value(scanner, field)?;
+            seen.place = i + 1;
+            // What no shortcut could read after its key need not be tried again.
+            if behind_key.is_some() {
+                self.nested(scanner, field)?
+            } else {
+                self.value(scanner, field)?
+            }
             if self.error.is_some() {
                 self.failed.extend(self.error.take().map(|error| (i, error.within(row.names.name(i)))));
             }
         }
-        if filled < row.fields.len() {
+        if seen.filled < row.fields.len() {
             self.missing(scanner, row, index);
         }
         self.error = outer;
@@ -145,16 +150,20 @@ impl Reader {
         &mut self,
         scanner: &mut Scanner<'_>,
         names: &mut NameIndex,
-        mut first: bool,
         place: usize,
     ) -> Result<Option<usize>, Stop> {
+        let (text, from) = scanner.rest();
+        let mut first = place == 0;
+        let mut skipped = false;
         while let Some(key) = scanner.next_key(first)? {
             if let Some(i) = self.find(scanner, names, key)? {
-                names.learn(place, i);
+                if !skipped {
+                    names.learn(place, i, &text[from..scanner.position()]);
+                }
                 return Ok(Some(i));
             }
             scanner.skip()?;
-            first = false;
+            (first, skipped) = (false, true);
         }
         Ok(None)
     }
@@ -182,7 +191,6 @@ impl Reader {
     }
 
     /// Reads the value that comes next into one more value of the column.
-    #[inline(always)]
     pub(crate) fn value(&mut self, scanner: &mut Scanner<'_>, column: &mut Column) -> Result<(), Stop> {
         if quick::value(self, scanner, column) {
             return Ok(());

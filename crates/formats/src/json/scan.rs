@@ -434,6 +434,29 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// How much of a string is looked at first.
+pub(super) const WINDOW: usize = crate::column::SHORT;
+
+/// Where the first quote, backslash or byte beyond ASCII is; the length of the window if there is none.
+#[inline(always)]
+pub(super) fn first_mark(window: &[u8; WINDOW]) -> usize {
+    for (i, word) in window.as_chunks::<8>().0.iter().enumerate() {
+        let marks = marks(*word);
+        if marks != 0 {
+            return i * 8 + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    WINDOW
+}
+
+/// The high bits of quotes, backslashes and what is beyond ASCII. Other bits may be marked, but only above a true mark.
+#[inline(always)]
+fn marks(word: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(word);
+    let (quote, escape) = (word ^ each(b'"'), word ^ each(b'\\'));
+    (quote.wrapping_sub(each(1)) | escape.wrapping_sub(each(1)) | word) & each(0x80)
+}
+
 /// Up to here strings are searched eight bytes at a time, which is quicker than setting up a vectorised search.
 const SHORT: usize = 64;
 
@@ -443,10 +466,7 @@ pub(super) fn plain_len(text: &[u8]) -> Option<usize> {
     let (words, _) = text.as_chunks::<8>();
     let words = &words[..words.len().min(SHORT / 8)];
     for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let (quote, escape) = (word ^ each(b'"'), word ^ each(b'\\'));
-        // Marked are quotes, backslashes and what is beyond ASCII. A borrow may mark more, but only above a true mark.
-        let marks = (quote.wrapping_sub(each(1)) | escape.wrapping_sub(each(1)) | word) & each(0x80);
+        let marks = marks(*word);
         if marks != 0 {
             let len = i * 8 + marks.trailing_zeros() as usize / 8;
             return (text[len] == b'"').then_some(len);
