@@ -2,6 +2,7 @@
 
 pub mod read;
 mod scan;
+mod usual;
 mod write;
 
 pub use write::WireAnswer;

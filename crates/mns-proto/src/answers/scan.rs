@@ -5,14 +5,14 @@
 //! through events); on anything else at all the answer is `None`, and the caller takes the long way, which also finds
 //! the words for what is wrong. Both ways must give the same messages: the tests below hold one against the other.
 //!
-//! A message is first taken to have the elements that every message has, in the service's order, with plain text: what is
-//! expected is compared, nothing is looked up. One that has others, or in another order, or with escapes, is read again element
+//! A message of a batch is first taken to be as the service [usually](super::usual) writes it. One that is not is read here, element
 //! by element.
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memmem};
 
+use crate::answers::usual::{self, Seams};
 use crate::message::{Message, Received, check_read, check_room};
 use crate::numbers::BATCH;
 
@@ -20,52 +20,68 @@ use crate::numbers::BATCH;
 pub(super) fn received(text: &str) -> Option<Vec<Received<'_>>> {
     let mut scan = Scan { rest: text };
     scan.declaration()?;
-    let batch = match scan.root()? {
-        "Messages" => true,
-        "Message" => false,
-        _ => return None,
-    };
+    let batch = scan.root()?;
     let mut messages = Vec::with_capacity(if batch { *BATCH.end() as usize } else { 1 });
     if batch {
-        while let Some(name) = scan.open()? {
-            if name != "Message" {
-                return None;
-            }
-            check_room(messages.len()).ok()?;
-            scan.message(&mut messages)?;
-        }
-        scan.close("Messages")?;
+        scan.messages(&mut messages)?;
     } else {
-        scan.message(&mut messages)?;
+        messages.push(scan.any_message()?);
     }
     scan.rest.trim_ascii().is_empty().then_some(messages)
 }
 
-struct Scan<'a> {
-    rest: &'a str,
+pub(super) struct Scan<'a> {
+    pub(super) rest: &'a str,
 }
 
 impl<'a> Scan<'a> {
     /// Skips `<?xml … ?>` if it is there.
     fn declaration(&mut self) -> Option<()> {
         if let Some(declaration) = self.rest.strip_prefix("<?xml ") {
-            let end = memmem::find(declaration.as_bytes(), b"?>")?;
-            self.rest = &declaration[end + 2..];
+            // Its end is nearly always the first `>`.
+            let first = memchr(b'>', declaration.as_bytes())?;
+            let end = match declaration[..first].ends_with('?') {
+                true => first,
+                false => memmem::find(declaration.as_bytes(), b"?>")? + 1,
+            };
+            self.rest = &declaration[end + 1..];
         }
         Some(())
     }
 
-    /// Opens the root element, which may have one attribute: a default namespace.
-    fn root(&mut self) -> Option<&'a str> {
-        let tag = self.open()??;
-        let Some((name, namespace)) = tag.split_once(" xmlns=\"") else { return Some(tag) };
-        let namespace = namespace.strip_suffix('"')?;
-        (!namespace.contains(['"', '<', '&', '>'])).then_some(name)
+    /// Opens the root element, which may have one attribute: a default namespace. Says whether it is that of a batch.
+    fn root(&mut self) -> Option<bool> {
+        let tag = self.open()??.strip_prefix("Message")?;
+        let (batch, attribute) = tag.strip_prefix('s').map_or((false, tag), |attribute| (true, attribute));
+        if !attribute.is_empty() {
+            let namespace = attribute.strip_prefix(" xmlns=\"")?.strip_suffix('"')?;
+            if namespace.bytes().any(|byte| matches!(byte, b'"' | b'<' | b'&' | b'>')) {
+                return None;
+            }
+        }
+        Some(batch)
+    }
+
+    /// The messages of a batch, up to and with its closing tag.
+    fn messages(&mut self, out: &mut Vec<Received<'a>>) -> Option<()> {
+        let mut seams = Seams::DOCUMENTED;
+        loop {
+            if let Some(rest) = usual::message(self.rest, &mut seams, out) {
+                self.rest = rest;
+            } else {
+                match self.open()? {
+                    None => return self.close("Messages"),
+                    Some("Message") => out.push(self.any_message()?),
+                    Some(_) => return None,
+                }
+            }
+            check_room(out.len() - 1).ok()?;
+        }
     }
 
     /// What stands between `<` and `>` of the next opening tag, blanks before it skipped. `Some(None)` before a closing
     /// tag.
-    fn open(&mut self) -> Option<Option<&'a str>> {
+    pub(super) fn open(&mut self) -> Option<Option<&'a str>> {
         let tag = self.rest.trim_ascii_start().strip_prefix('<')?;
         if tag.starts_with('/') {
             return Some(None);
@@ -97,69 +113,9 @@ impl<'a> Scan<'a> {
         self.text(name)?.trim().parse().ok()
     }
 
-    /// The elements of a message, up to and with its closing tag.
-    fn message(&mut self, out: &mut Vec<Received<'a>>) -> Option<()> {
-        let begin = self.rest;
-        if self.usual_message(out).is_some() {
-            return Some(());
-        }
-        self.rest = begin;
-        out.push(self.any_message()?);
-        Some(())
-    }
-
-    /// A message of the nine elements that every message has, in their usual order, none of them escaped. It is written where it
-    /// stays: it takes some 200 bytes, which would be copied with every return.
-    fn usual_message(&mut self, out: &mut Vec<Received<'a>>) -> Option<()> {
-        let id = self.plain("<MessageId>", "</MessageId>").filter(|id| !id.is_empty())?;
-        let handle = self.plain("<ReceiptHandle>", "</ReceiptHandle>").filter(|handle| !handle.is_empty())?;
-        let body_md5 = self.plain("<MessageBodyMD5>", "</MessageBodyMD5>")?;
-        let body = self.plain("<MessageBody>", "</MessageBody>")?;
-        let enqueue_time = self.digits("<EnqueueTime>", "</EnqueueTime>")?;
-        let next_visible_time = self.digits("<NextVisibleTime>", "</NextVisibleTime>")?;
-        let first_dequeue_time = self.digits("<FirstDequeueTime>", "</FirstDequeueTime>")?;
-        let dequeue_count = self.digits("<DequeueCount>", "</DequeueCount>")?.try_into().ok()?;
-        let priority = self.digits("<Priority>", "</Priority>")?.try_into().ok()?;
-        self.close("Message")?;
-        let message = Message {
-            id: Cow::Borrowed(id),
-            body_md5: Cow::Borrowed(body_md5),
-            body: Cow::Borrowed(body),
-            enqueue_time,
-            first_dequeue_time,
-            dequeue_count,
-            priority,
-            message_group_id: None,
-            user_properties: Vec::new(),
-            system_properties: Vec::new(),
-        };
-        check_read(&message, Some(handle)).ok()?;
-        out.push(Received { receipt_handle: Cow::Borrowed(handle), next_visible_time, message });
-        Some(())
-    }
-
-    /// The text of the element that begins and ends with these tags, which must come next, and hold nothing to unescape.
-    ///
-    /// Always inlined, so that each tag is compared as the few words that it is, and not by a call: there are eighteen in a message.
-    #[inline(always)]
-    fn plain(&mut self, open: &str, close: &str) -> Option<&'a str> {
-        let text = self.rest.trim_ascii_start().strip_prefix(open)?;
-        let end = memchr2(b'<', b'&', text.as_bytes())?;
-        self.rest = text[end..].strip_prefix(close)?;
-        Some(&text[..end])
-    }
-
-    /// As [`plain`](Self::plain), of an element that holds a number of at most 19 digits, which cannot be too large.
-    #[inline(always)]
-    fn digits(&mut self, open: &str, close: &str) -> Option<u64> {
-        let text = self.rest.trim_ascii_start().strip_prefix(open)?;
-        let (number, count) = leading_number(text.as_bytes())?;
-        self.rest = text[count..].strip_prefix(close)?;
-        Some(number)
-    }
-
-    /// A message of known elements in any order, each at most once.
-    fn any_message(&mut self) -> Option<Received<'a>> {
+    /// A message of known elements in any order, each at most once, up to and with its closing tag.
+    #[cold]
+    pub(super) fn any_message(&mut self) -> Option<Received<'a>> {
         let (mut id, mut handle, mut body_md5, mut body, mut group) = (None, None, None, None, None);
         let (mut enqueued, mut visible, mut first, mut count, mut priority) = (None, None, None, None, None);
         while let Some(name) = self.open()? {
@@ -197,42 +153,6 @@ impl<'a> Scan<'a> {
         check_read(&received.message, Some(&received.receipt_handle)).ok()?;
         Some(received)
     }
-}
-
-/// The number at the beginning of some bytes, and how many digits it has: 1 to 19, which cannot be too large. Times have 13 digits, and a
-/// message has three of them: eight digits are read at once.
-fn leading_number(bytes: &[u8]) -> Option<(u64, usize)> {
-    let (mut number, mut count) = (0, 0);
-    while let Some(eight) = bytes[count..].first_chunk().and_then(|eight| eight_digits(*eight)) {
-        if count == 16 {
-            return None;
-        }
-        number = number * 100_000_000 + eight;
-        count += 8;
-    }
-    while let Some(digit) = bytes.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-        if count == 19 {
-            return None;
-        }
-        number = number * 10 + u64::from(digit);
-        count += 1;
-    }
-    (count > 0).then_some((number, count))
-}
-
-/// The number that eight digits are, if they are: each byte a digit, then pairs, fours and all of them added up side by side in one word.
-fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
-    const UPPER: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const DIGIT: u64 = 0x3030_3030_3030_3030;
-    let word = u64::from_le_bytes(bytes);
-    // Of 0 to 9 the upper half stays what it is, of the six characters behind them it does not.
-    if word & UPPER != DIGIT || word.wrapping_add(0x0606_0606_0606_0606) & UPPER != DIGIT {
-        return None;
-    }
-    let digits = word - DIGIT;
-    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
@@ -367,39 +287,6 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_read_as_the_standard_library_reads_it() {
-        for number in [0, 7, 42, 99_999_999, 100_000_000, 1_795_255_200_123, 9_999_999_999_999_999, 10_u64.pow(19) - 1]
-        {
-            for behind in ["", "<", "a1234567890", "\u{fffd}", "/", ":"] {
-                let text = format!("{number}{behind}");
-                assert_eq!(leading_number(text.as_bytes()), Some((number, number.to_string().len())), "{text}");
-            }
-            let padded = format!("{number:019}");
-            assert_eq!(leading_number(padded.as_bytes()), Some((number, 19)), "{padded}");
-        }
-        for none in [
-            "",
-            "<",
-            "x1",
-            "-1",
-            "+1",
-            " 1",
-            "18446744073709551615",
-            "00000000000000000000",
-            "123456781234567812345678",
-        ] {
-            assert_eq!(leading_number(none.as_bytes()), None, "{none}");
-        }
-        // Every byte at every place among digits.
-        for (place, byte) in (0..8).flat_map(|place| (0..=255).map(move |byte| (place, byte))) {
-            let mut bytes = *b"97531024";
-            bytes[place] = byte;
-            let expected = std::str::from_utf8(&bytes).ok().filter(|_| byte != b'+').and_then(|text| text.parse().ok());
-            assert_eq!(eight_digits(bytes), expected, "{bytes:?}");
-        }
-    }
-
-    #[test]
     fn the_shapes_of_the_service_are_read_the_quick_way() {
         let elements = "<MessageId>m</MessageId><ReceiptHandle>h</ReceiptHandle><MessageBodyMD5>x</MessageBodyMD5>\
             <MessageBody>a&amp;b</MessageBody><EnqueueTime>1</EnqueueTime><NextVisibleTime>2</NextVisibleTime>\
@@ -416,57 +303,6 @@ mod tests {
             let quick = received(&text).unwrap_or_else(|| panic!("not read: {text}"));
             assert_eq!(quick[0].message.body, "a&b");
             assert_eq!(received_by_events(200, text.as_bytes()), Ok(quick));
-        }
-    }
-
-    #[test]
-    fn a_message_of_the_service_is_read_at_the_first_look_and_any_other_at_the_second() {
-        let tag = |name: &str, text: &str| format!("\n  <{name}>{text}</{name}>");
-        let texts = [
-            ("MessageId", "m"),
-            ("ReceiptHandle", "h"),
-            ("MessageBodyMD5", "x"),
-            ("MessageBody", "b\u{e9}"),
-            ("EnqueueTime", "9999999999999999999"),
-            ("NextVisibleTime", "02"),
-            ("FirstDequeueTime", "0"),
-            ("DequeueCount", "4294967295"),
-            ("Priority", "8"),
-        ];
-        let written = |texts: &[(&str, &str)]| {
-            texts.iter().map(|(name, text)| tag(name, text)).collect::<String>() + "\n</Message>rest"
-        };
-        let changed = |name: &str, text: &'static str| {
-            written(&texts.map(|(have, old)| (have, if have == name { text } else { old })))
-        };
-        let mut scan = Scan { rest: &written(&texts) };
-        let mut read = Vec::new();
-        scan.usual_message(&mut read).unwrap();
-        let usual = read.remove(0);
-        assert_eq!((scan.rest, usual.message.enqueue_time), ("rest", 9_999_999_999_999_999_999));
-        let mut turned = texts;
-        turned.swap(0, 8);
-        let longer = texts.iter().copied().chain([("MessageGroupId", "g")]).collect::<Vec<_>>();
-        for text in [
-            written(&turned),
-            written(&longer),
-            changed("MessageBody", "a&lt;b"),
-            changed("EnqueueTime", "18446744073709551615"),
-            changed("NextVisibleTime", " 2 "),
-            changed("Priority", "+8"),
-        ] {
-            assert_eq!(Scan { rest: &text }.usual_message(&mut Vec::new()), None, "{text}");
-            assert!(Scan { rest: &text }.message(&mut Vec::new()).is_some(), "{text}");
-        }
-        for text in [
-            changed("MessageId", ""),
-            changed("ReceiptHandle", ""),
-            changed("MessageId", "\u{1}"),
-            changed("EnqueueTime", "18446744073709551616"),
-            changed("DequeueCount", "4294967296"),
-            changed("Priority", ""),
-        ] {
-            assert_eq!(Scan { rest: &text }.message(&mut Vec::new()), None, "{text}");
         }
     }
 

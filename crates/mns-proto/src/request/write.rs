@@ -3,6 +3,7 @@
 use crate::message::{NewMessage, Property, write_properties};
 use crate::request::{ListQueues, Method, Request, WireRequest};
 use crate::target::encode;
+use crate::xml::plain::is_plain;
 use crate::xml::write::{Document, forbidden_character};
 
 /// Why a request cannot be put on the wire.
@@ -94,10 +95,7 @@ impl WireRequest {
     ///
     /// # Errors
     /// [`WriteError`] if a handle cannot be carried by XML.
-    pub fn batch_delete<'a>(
-        queue: &str,
-        receipt_handles: impl Iterator<Item = &'a str> + Clone,
-    ) -> Result<Self, WriteError> {
+    pub fn batch_delete<'a>(queue: &str, receipt_handles: impl Iterator<Item = &'a str>) -> Result<Self, WriteError> {
         let body = Self::batch_delete_body(receipt_handles)?;
         Ok(Self {
             method: Method::Delete,
@@ -111,11 +109,12 @@ impl WireRequest {
     ///
     /// # Errors
     /// [`WriteError`] if a handle cannot be carried by XML.
-    pub fn batch_delete_body<'a>(receipt_handles: impl Iterator<Item = &'a str> + Clone) -> Result<String, WriteError> {
-        receipt_handles.clone().try_for_each(|handle| check_text("a receipt handle", handle))?;
-        Ok(Document::write("ReceiptHandles", |out| {
-            receipt_handles.for_each(|handle| out.text("ReceiptHandle", handle));
-        }))
+    pub fn batch_delete_body<'a>(mut receipt_handles: impl Iterator<Item = &'a str>) -> Result<String, WriteError> {
+        let mut written = Ok(());
+        let body = Document::write("ReceiptHandles", |out| {
+            written = receipt_handles.try_for_each(|handle| write_handle(out, handle));
+        });
+        written.map(|()| body)
     }
 }
 
@@ -177,6 +176,19 @@ fn write_message(out: &mut Document, message: &NewMessage) {
     write_properties(out, &message.user_properties, &message.system_properties);
 }
 
+/// Nearly every handle needs neither an escape nor a second look.
+fn write_handle(out: &mut Document, handle: &str) -> Result<(), WriteError> {
+    if is_plain(handle.as_bytes()) {
+        out.plain("<ReceiptHandle>");
+        out.plain(handle);
+        out.plain("</ReceiptHandle>");
+    } else {
+        check_text("a receipt handle", handle)?;
+        out.text("ReceiptHandle", handle);
+    }
+    Ok(())
+}
+
 fn check_message(message: &NewMessage) -> Result<(), WriteError> {
     check_text("the message body", &message.body)?;
     check_text("the message group id", message.message_group_id.as_deref().unwrap_or_default())?;
@@ -193,5 +205,25 @@ fn check_text(what: &'static str, text: &str) -> Result<(), WriteError> {
     match forbidden_character(text) {
         None => Ok(()),
         Some((character, position)) => Err(WriteError::Character { what, character, position }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Handles are written on a way of their own, as any text is.
+        #[test]
+        fn a_handle_is_written_as_any_other_text(handles in prop::collection::vec("([ -~]{0,20}|\\PC{0,20}|[<>&\"'\r\n\t\u{1}\u{fffe}a]{0,40})", 0..4)) {
+            let written = WireRequest::batch_delete_body(handles.iter().map(String::as_str));
+            let checked = handles.iter().try_for_each(|handle| check_text("a receipt handle", handle));
+            let expected = checked.map(|()| {
+                Document::write("ReceiptHandles", |out| handles.iter().for_each(|handle| out.text("ReceiptHandle", handle)))
+            });
+            prop_assert_eq!(written, expected);
+        }
     }
 }

@@ -1,0 +1,625 @@
+//! A message as the service writes it: nine elements in one order, nothing escaped, and between two texts the same tags and blanks as
+//! in the message before it.
+//!
+//! So what stands between two texts is compared as a whole, and nothing is looked up. A message that has other elements, or has
+//! them in another order, or with escapes, is none of these; the caller reads it element by element.
+
+use std::borrow::Cow;
+
+use memchr::memchr;
+
+use crate::message::{Message, Received};
+use crate::numbers::{MAX_MESSAGE_ID, MAX_RECEIPT_HANDLE};
+use crate::xml::plain::is_plain;
+
+/// The tags before a message's first text, between two, and behind the last.
+const TAGS: [[&str; 2]; 10] = [
+    ["<Message>", "<MessageId>"],
+    ["</MessageId>", "<ReceiptHandle>"],
+    ["</ReceiptHandle>", "<MessageBodyMD5>"],
+    ["</MessageBodyMD5>", "<MessageBody>"],
+    ["</MessageBody>", "<EnqueueTime>"],
+    ["</EnqueueTime>", "<NextVisibleTime>"],
+    ["</NextVisibleTime>", "<FirstDequeueTime>"],
+    ["</FirstDequeueTime>", "<DequeueCount>"],
+    ["</DequeueCount>", "<Priority>"],
+    ["</Priority>", "</Message>"],
+];
+
+/// The longest two tags with twelve blanks, in a number of bytes that is compared without a loop.
+const WIDEST: usize = 48;
+
+/// What stood between the texts of the last message. Before the first: the tags with the blanks that the service's documents print.
+#[derive(Clone)]
+pub(super) struct Seams([Seam; TAGS.len()]);
+
+/// Two tags with the blanks between them, as they were last seen.
+#[derive(Clone, Copy)]
+struct Seam {
+    bytes: [u8; WIDEST],
+    /// All ones where a byte counts, 0 behind the end.
+    mask: [u8; WIDEST],
+    length: usize,
+    /// How long the text before it was. Ids, handles and digests are of one length each, nearly always.
+    before: usize,
+}
+
+impl Seams {
+    /// Those of the documents, where a message stands two blanks from the margin, and its elements four.
+    pub(super) const DOCUMENTED: Self = {
+        let mut seams = [Seam::NONE; TAGS.len()];
+        let mut place = 0;
+        while place < TAGS.len() {
+            let [first, second] = TAGS[place];
+            let (outer, inner) = ("\n  ", "\n    ");
+            let seam = seams[place].with(if place == 0 { outer } else { "" }).with(first);
+            seams[place] = seam.with(if place == TAGS.len() - 1 { outer } else { inner }).with(second);
+            place += 1;
+        }
+        Self(seams)
+    };
+}
+
+/// Reads a message from its opening tag to its closing one, blanks before it skipped. Says what is left of the text.
+///
+/// It is written where it stays: it takes some 200 bytes, which would be copied with every return.
+pub(super) fn message<'a>(text: &'a str, seams: &mut Seams, out: &mut Vec<Received<'a>>) -> Option<&'a str> {
+    let mut at = Place { text, rest: text.as_bytes(), seams };
+    at.pass(0)?;
+    let id = at.plain(1).filter(|id| (1..=MAX_MESSAGE_ID).contains(&id.len()))?;
+    let handle = at.plain(2).filter(|handle| (1..=MAX_RECEIPT_HANDLE).contains(&handle.len()))?;
+    let body_md5 = at.plain(3)?;
+    let body = at.unescaped()?;
+    at.pass(4)?;
+    let enqueue_time = at.time()?;
+    at.pass(5)?;
+    let next_visible_time = at.time()?;
+    at.pass(6)?;
+    let first_dequeue_time = at.time()?;
+    at.pass(7)?;
+    let dequeue_count = at.count()?;
+    at.pass(8)?;
+    let priority = at.count()?;
+    at.pass(9)?;
+    let rest = &text[text.len() - at.rest.len()..];
+    out.push(Received {
+        receipt_handle: Cow::Borrowed(handle),
+        next_visible_time,
+        message: Message {
+            id: Cow::Borrowed(id),
+            body_md5: Cow::Borrowed(body_md5),
+            body: Cow::Borrowed(body),
+            enqueue_time,
+            first_dequeue_time,
+            dequeue_count,
+            priority,
+            message_group_id: None,
+            user_properties: Vec::new(),
+            system_properties: Vec::new(),
+        },
+    });
+    Some(rest)
+}
+
+/// A place in a message. What is compared are bytes, which can be cut anywhere.
+struct Place<'a, 's> {
+    text: &'a str,
+    /// What is left of the text.
+    rest: &'a [u8],
+    seams: &'s mut Seams,
+}
+
+impl<'a> Place<'a, '_> {
+    /// Passes what stands before a message's first text (0), between two, or behind the last (9).
+    #[inline(always)]
+    fn pass(&mut self, place: usize) -> Option<()> {
+        let seam = &mut self.seams.0[place];
+        self.rest = match self.rest.first_chunk() {
+            Some(next) if seam.fits(next) => self.rest.get(seam.length..)?,
+            _ => seam.relearn(self.rest, place)?,
+        };
+        Some(())
+    }
+
+    /// A plain text, and what stands behind it.
+    #[inline(always)]
+    fn plain(&mut self, place: usize) -> Option<&'a str> {
+        let (from, before) = (self.text.len() - self.rest.len(), self.seams.0[place].before);
+        let length = if self.rest.get(before) == Some(&b'<') { before } else { memchr(b'<', self.rest)? };
+        let (text, behind) = self.rest.split_at(length);
+        // Then it holds no `<`, and this one is the first.
+        if !is_plain(text) {
+            return None;
+        }
+        self.rest = behind;
+        self.seams.0[place].before = length;
+        self.pass(place)?;
+        self.text.get(from..from + length)
+    }
+
+    /// A text without escapes, up to the tag behind it. Two searches for one byte each take half the time of one for either.
+    #[inline(always)]
+    fn unescaped(&mut self) -> Option<&'a str> {
+        let from = self.text.len() - self.rest.len();
+        let (text, behind) = self.rest.split_at(memchr(b'<', self.rest)?);
+        self.rest = behind;
+        if memchr(b'&', text).is_some() {
+            return None;
+        }
+        self.text.get(from..from + text.len())
+    }
+
+    /// A time: any number of at most 19 digits, but most quickly one of 13, as milliseconds are until the year 2286.
+    #[inline(always)]
+    fn time(&mut self) -> Option<u64> {
+        let (number, digits) = match self.rest.first_chunk().and_then(|bytes| thirteen_digits(*bytes)) {
+            Some(number) => (number, 13),
+            None => leading_number(self.rest)?,
+        };
+        self.rest = self.rest.get(digits..)?;
+        Some(number)
+    }
+
+    /// A count: any number that fits, but most quickly one of one digit.
+    #[inline(always)]
+    fn count(&mut self) -> Option<u32> {
+        let (number, digits) = match self.rest.first_chunk()? {
+            [digit @ b'0'..=b'9', b'<'] => (u32::from(digit - b'0'), 1),
+            _ => leading_number(self.rest).and_then(|(number, digits)| Some((number.try_into().ok()?, digits)))?,
+        };
+        self.rest = self.rest.get(digits..)?;
+        Some(number)
+    }
+}
+
+impl Seam {
+    /// What is none yet: it must become one before it is compared, since everything fits it.
+    const NONE: Self = Self { bytes: [0; WIDEST], mask: [0; WIDEST], length: 0, before: 0 };
+
+    #[inline(always)]
+    fn fits(&self, next: &[u8; WIDEST]) -> bool {
+        let mut other = 0;
+        for ((next, byte), mask) in next.iter().zip(&self.bytes).zip(&self.mask) {
+            other |= (next ^ byte) & mask;
+        }
+        other == 0
+    }
+
+    /// What follows the tags that belong in this place, if they are there with other blanks than the last time, which are kept in mind.
+    #[cold]
+    fn relearn<'a>(&mut self, text: &'a [u8], place: usize) -> Option<&'a [u8]> {
+        let [first, second] = TAGS[place];
+        // Before a closing tag there are no blanks, unless behind a number: a text reaches to the tag.
+        let between = text.trim_ascii_start().strip_prefix(first.as_bytes())?;
+        let rest = between.trim_ascii_start().strip_prefix(second.as_bytes())?;
+        let length = text.len() - rest.len();
+        // Wider ones are looked for each time.
+        if length <= WIDEST {
+            *self = Self { before: self.before, ..Self::NONE };
+            self.bytes[..length].copy_from_slice(&text[..length]);
+            self.mask[..length].fill(0xff);
+            self.length = length;
+        }
+        Some(rest)
+    }
+
+    /// The same with this at its end.
+    const fn with(mut self, text: &str) -> Self {
+        let mut at = 0;
+        while at < text.len() {
+            self.bytes[self.length] = text.as_bytes()[at];
+            self.mask[self.length] = 0xff;
+            (self.length, at) = (self.length + 1, at + 1);
+        }
+        self
+    }
+}
+
+/// The number at the beginning of some bytes, and how many digits it has: 1 to 19, which cannot be too large.
+#[cold]
+fn leading_number(bytes: &[u8]) -> Option<(u64, usize)> {
+    let count = bytes.iter().take(20).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = bytes[..count].iter().map(|byte| u64::from(byte - b'0'));
+    let number = digits.fold(0_u64, |number, digit| number.wrapping_mul(10).wrapping_add(digit));
+    (1..20).contains(&count).then_some((number, count))
+}
+
+/// The number of thirteen digits with a `<` behind them that these bytes begin with, if they do.
+#[inline]
+fn thirteen_digits(bytes: [u8; 16]) -> Option<u64> {
+    const ZEROS: u128 = u128::from_le_bytes([b'0'; 16]);
+    const LARGEST: u128 = u128::from_le_bytes([0x7f - 9; 16]);
+    const DIGITS: u128 = u128::MAX >> 24;
+    let digits = (u128::from_le_bytes(bytes) ^ ZEROS) & DIGITS;
+    // What is larger than 9 has its upper bit set, or gets it.
+    let other = (digits | digits.wrapping_add(LARGEST)) & u128::from_le_bytes([0x80; 16]);
+    // Three zeros before the last five.
+    let (first, last) = (digits as u64, (digits >> 64 << 24) as u64);
+    (other == 0 && bytes[13] == b'<').then(|| eight_digits(first) * 100_000 + eight_digits(last))
+}
+
+/// The number that eight digits are, the first in the lowest byte: pairs, fours and all of them are added up side by side.
+#[inline]
+fn eight_digits(digits: u64) -> u64 {
+    let pairs = digits.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::*;
+    use crate::answers::read::received_by_events;
+    use crate::answers::scan::{Scan, received};
+
+    /// Longer than any id or handle.
+    const LONG: &str = match std::str::from_utf8(&[b'x'; 1_025]) {
+        Ok(text) => text,
+        Err(_) => unreachable!(),
+    };
+
+    /// A message that is read as a usual one, and what is left behind it.
+    fn usual(text: &str) -> Option<(Received<'_>, String)> {
+        let mut out = Vec::new();
+        let mut seams = Seams::DOCUMENTED;
+        let rest = message(text, &mut seams, &mut out)?;
+        Some((out.pop()?, rest.to_owned()))
+    }
+
+    /// The same by the general way.
+    fn generally(text: &str) -> Option<(Received<'_>, String)> {
+        let mut scan = Scan { rest: text };
+        scan.open()?.filter(|tag| *tag == "Message")?;
+        Some((scan.any_message()?, scan.rest.to_owned()))
+    }
+
+    /// The elements of a message, as in an answer of the service.
+    fn elements(number: u64) -> [(&'static str, String); 9] {
+        [
+            ("MessageId", format!("5F290C926D472878-2-14D9529A8FA-20000000{number}")),
+            ("ReceiptHandle", format!("1-ODU4OTkzNDU5My0xNDM1MTk3NjAwLTItNg=={number}")),
+            ("MessageBodyMD5", format!("FAFB00F5732AB283681E124BF8747ED{}", number % 10)),
+            ("MessageBody", format!("eyJhIjoi{}\u{4f60}", "YWJj".repeat(number as usize % 40))),
+            ("EnqueueTime", format!("{}", 1_795_255_200_123 + number)),
+            ("NextVisibleTime", format!("{}", 1_795_298_400_000 + number)),
+            ("FirstDequeueTime", format!("{}", 1_795_255_200_456 + number)),
+            ("DequeueCount", format!("{}", 1 + number % 12)),
+            ("Priority", "8".to_owned()),
+        ]
+    }
+
+    /// Blanks before the tags of a message, and before those in it.
+    const LAYOUTS: &[(&str, &str)] = &[
+        ("", ""),
+        ("\n  ", "\n    "),
+        ("\r\n", "\r\n\t"),
+        ("\n", "\n      "),
+        ("\n", "\n       "),
+        ("\n    ", "\n            "),
+        (" ", "\u{c}"),
+    ];
+
+    /// Elements where the service has them, or not.
+    fn written(messages: &[Vec<(&str, String)>], (outer, inner): (&str, &str)) -> String {
+        let mut text = "<?xml version=\"1.0\"?>\n<Messages xmlns=\"http://mns.aliyuncs.com/doc/v1/\">".to_owned();
+        for elements in messages {
+            text += &format!("{outer}<Message>");
+            for (name, content) in elements {
+                text += &format!("{inner}<{name}>{content}</{name}>");
+            }
+            text += &format!("{outer}</Message>");
+        }
+        text + "\n</Messages>"
+    }
+
+    fn usual_messages(count: u64) -> Vec<Vec<(&'static str, String)>> {
+        (0..count).map(|number| elements(number * 7).to_vec()).collect()
+    }
+
+    /// What begins with the opening tag of each message.
+    fn messages(text: &str) -> impl Iterator<Item = &str> {
+        text.match_indices("<Message>").map(|(at, _)| &text[at..])
+    }
+
+    /// What the quick ways say, the long way says too.
+    fn agrees(text: &str) {
+        if let Some(quick) = received(text) {
+            assert_eq!(received_by_events(200, text.as_bytes()), Ok(quick), "{text}");
+        }
+        for message in messages(text) {
+            if let Some(read) = usual(message) {
+                assert_eq!(generally(message), Some(read), "{message}");
+            }
+        }
+    }
+
+    /// Contents that an element may turn out to have.
+    const CONTENTS: &[&str] = &[
+        "",
+        " ",
+        "a",
+        "\n1\n",
+        "0",
+        "-1",
+        "+1",
+        "007",
+        "4294967295",
+        "4294967296",
+        "999999999999",
+        "9999999999999",
+        "99999999999999",
+        "1795255200123 ",
+        "179525520012/",
+        "179525520012:",
+        "18446744073709551615",
+        "18446744073709551616",
+        "&lt;",
+        "&#65;",
+        "&",
+        "&x;",
+        "<![CDATA[1]]>",
+        "<!-- 1 -->1",
+        "<a/>",
+        "<a>1</a>",
+        "]]>",
+        "\u{e9}",
+        "\u{1}",
+        "\u{7f}",
+        "\u{fffe}",
+        "\"'",
+        ">",
+        "</",
+        LONG,
+    ];
+
+    /// Pieces that may stand between elements.
+    const PIECES: &[&str] = &[
+        " ",
+        "\t",
+        "x",
+        "&amp;",
+        "<!-- c -->",
+        "<?p i?>",
+        "<![CDATA[ ]]>",
+        "<New>1</New>",
+        "<New/>",
+        "<MessageGroupId>g</MessageGroupId>",
+        "<UserProperties><PropertyValue><Name>n</Name><Value>v</Value></PropertyValue></UserProperties>",
+        "<Message>",
+        "</Message>",
+        "\u{a0}",
+    ];
+
+    /// Tags that are not quite those of the service.
+    const TAGS: &[(&str, &str)] = &[
+        ("<MessageId>", "<MessageId >"),
+        ("</MessageId>", "</MessageId >"),
+        ("<ReceiptHandle>", "<n:ReceiptHandle>"),
+        ("</ReceiptHandle>", "</n:ReceiptHandle>"),
+        ("<MessageBody>", "<MessageBody a=\"b\">"),
+        ("<MessageBody>", "<MessageBody/><a>"),
+        ("</MessageBody>", "</messageBody>"),
+        ("<EnqueueTime>", "< EnqueueTime>"),
+        ("<Priority>8</Priority>", "<Priority/>"),
+        ("</Message>", "</Message >"),
+        ("<Message>", "<Message xmlns=\"x\">"),
+        ("</Message>", "</Messages>"),
+        ("<Messages", "<Message"),
+    ];
+
+    proptest! {
+        #[test]
+        fn usual_answers_are_read_at_the_first_look(count in 0_u64..17, layout in select(LAYOUTS)) {
+            let text = written(&usual_messages(count), layout);
+            let read = received(&text);
+            prop_assert_eq!(read.as_ref().map(Vec::len), Some(count as usize));
+            prop_assert_eq!(received_by_events(200, text.as_bytes()).ok(), read);
+            prop_assert!(messages(&text).all(|message| usual(message).is_some()), "{}", text);
+        }
+
+        #[test]
+        fn answers_that_are_not_quite_usual_are_read_as_by_events(
+            layout in select(LAYOUTS),
+            moves in vec((0..3_usize, any::<Index>(), any::<Index>(), 0..3_u8), 0..3),
+            content in proptest::option::of((0..3_usize, any::<Index>(), select(CONTENTS))),
+            piece in proptest::option::of((any::<Index>(), select(PIECES))),
+            tag in proptest::option::of((any::<Index>(), select(TAGS))),
+        ) {
+            let mut messages = usual_messages(3);
+            if let Some((message, element, content)) = content {
+                let element = element.index(messages[message].len());
+                messages[message][element].1 = content.to_owned();
+            }
+            for (message, from, to, kind) in moves {
+                let elements = &mut messages[message];
+                let (from, to) = (from.index(elements.len()), to.index(elements.len()));
+                match kind {
+                    0 => elements.swap(from, to),
+                    1 => elements.insert(to, elements[from].clone()),
+                    _ => drop(elements.remove(from)),
+                }
+            }
+            let mut text = written(&messages, layout);
+            if let Some((at, piece)) = piece {
+                let edge = |(at, mark): (usize, &str)| at + usize::from(mark == ">");
+                let edges: Vec<usize> = text.match_indices(['<', '>']).map(edge).collect();
+                text.insert_str(*at.get(&edges), piece);
+            }
+            if let Some((at, (from, to))) = tag {
+                let places: Vec<usize> = text.match_indices(from).map(|(at, _)| at).collect();
+                if !places.is_empty() {
+                    let at = *at.get(&places);
+                    text.replace_range(at..at + from.len(), to);
+                }
+            }
+            agrees(&text);
+        }
+
+        #[test]
+        fn answers_with_any_damage_are_read_as_by_events(
+            layout in select(LAYOUTS),
+            at in any::<Index>(),
+            cut in 0..12_usize,
+            put in vec(any::<u8>(), 0..3),
+        ) {
+            let mut bytes = written(&usual_messages(2), layout).into_bytes();
+            let at = at.index(bytes.len());
+            let end = (at + cut).min(bytes.len());
+            bytes.splice(at..end, put);
+            agrees(&String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    /// What is not known yet is not taken for known.
+    #[test]
+    fn nothing_stands_for_tags_but_tags() {
+        let text = written(&usual_messages(1), ("", ""));
+        let message = messages(&text).next().unwrap();
+        for tags in super::TAGS.map(|tags| tags.concat()) {
+            assert!(message.contains(&tags), "{tags}");
+            for character in ('\0'..='\u{ff}').chain(['\u{ffff}', char::MAX]) {
+                let filler = character.to_string().repeat(2 * WIDEST);
+                for put in [filler.clone(), filler + &tags[1..]] {
+                    let damaged = message.replacen(&tags, &put, 1);
+                    assert_eq!(usual(&damaged), None, "{damaged}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_beginning_of_an_answer_is_an_answer() {
+        for layout in LAYOUTS {
+            let text = written(&usual_messages(2), *layout);
+            for (at, _) in text.char_indices() {
+                assert_eq!(received(&text[..at]), None, "{}", &text[..at]);
+            }
+            let message = messages(&text).next().unwrap();
+            let end = message.find("</Message>").unwrap() + "</Message>".len();
+            for (at, _) in message[..end].char_indices() {
+                assert_eq!(usual(&message[..at]), None, "{}", &message[..at]);
+            }
+        }
+    }
+
+    #[test]
+    fn no_bit_is_passed_over() {
+        for layout in &LAYOUTS[..3] {
+            let text = written(&usual_messages(2), *layout).into_bytes();
+            for (at, bit) in (0..text.len()).flat_map(|at| (0..7).map(move |bit| (at, bit))) {
+                let mut damaged = text.clone();
+                damaged[at] ^= 1 << bit;
+                if let Ok(damaged) = String::from_utf8(damaged) {
+                    agrees(&damaged);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blanks_of_another_kind_before_each_tag_are_found() {
+        let blanks = ["", " ", "\n", "\n  ", "\t\t\t\t\t\t\t", "        ", "\n                  "];
+        let elements = elements(1);
+        for first in 0..blanks.len() {
+            let mut text = "<Message>".to_owned();
+            for (place, (name, content)) in elements.iter().enumerate() {
+                text += &format!("{}<{name}>{content}</{name}>", blanks[(first + place * 3) % blanks.len()]);
+            }
+            text += "\n\n</Message>rest";
+            assert_eq!(usual(&text), generally(&text), "{text}");
+            assert_eq!(usual(&text).unwrap().1, "rest");
+        }
+    }
+
+    #[test]
+    fn a_number_is_read_as_the_standard_library_reads_it() {
+        for number in [0, 7, 42, 99_999_999, 100_000_000, 1_795_255_200_123, 9_999_999_999_999_999, 10_u64.pow(19) - 1]
+        {
+            for behind in ["", "<", "a1234567890", "\u{fffd}", "/", ":"] {
+                let text = format!("{number}{behind}");
+                assert_eq!(leading_number(text.as_bytes()), Some((number, number.to_string().len())), "{text}");
+            }
+            let padded = format!("{number:019}");
+            assert_eq!(leading_number(padded.as_bytes()), Some((number, 19)), "{padded}");
+        }
+        for none in [
+            "",
+            "<",
+            "x1",
+            "-1",
+            "+1",
+            " 1",
+            "18446744073709551615",
+            "00000000000000000000",
+            "123456781234567812345678",
+        ] {
+            assert_eq!(leading_number(none.as_bytes()), None, "{none}");
+        }
+        // Every byte at every place among thirteen digits and what stands behind them.
+        for (place, byte) in (0..16).flat_map(|place| (0..=255).map(move |byte| (place, byte))) {
+            let mut bytes = *b"9753102468013</N";
+            bytes[place] = byte;
+            let expected = leading_number(&bytes).filter(|(_, digits)| *digits == 13 && bytes[13] == b'<');
+            assert_eq!(thirteen_digits(bytes), expected.map(|(number, _)| number), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_the_service_is_read_at_the_first_look_and_any_other_at_the_second() {
+        let tag = |name: &str, text: &str| format!("\n  <{name}>{text}</{name}>");
+        let texts = [
+            ("MessageId", "m"),
+            ("ReceiptHandle", "h"),
+            ("MessageBodyMD5", "x"),
+            ("MessageBody", "b\u{e9}"),
+            ("EnqueueTime", "9999999999999999999"),
+            ("NextVisibleTime", "02"),
+            ("FirstDequeueTime", "0"),
+            ("DequeueCount", "4294967295"),
+            ("Priority", "8"),
+        ];
+        let written = |texts: &[(&str, &str)]| {
+            "\n<Message>".to_owned()
+                + &texts.iter().map(|(name, text)| tag(name, text)).collect::<String>()
+                + "\n</Message>rest"
+        };
+        let changed = |name: &str, text: &'static str| {
+            written(&texts.map(|(have, old)| (have, if have == name { text } else { old })))
+        };
+        let text = written(&texts);
+        let (read, rest) = usual(&text).unwrap();
+        assert_eq!((&*rest, read.message.enqueue_time), ("rest", 9_999_999_999_999_999_999));
+        let mut turned = texts;
+        turned.swap(0, 8);
+        let longer = texts.iter().copied().chain([("MessageGroupId", "g")]).collect::<Vec<_>>();
+        for text in [
+            written(&turned),
+            written(&longer),
+            changed("MessageBody", "a&lt;b"),
+            changed("MessageId", "\u{e9}"),
+            changed("MessageBodyMD5", "\t"),
+            changed("EnqueueTime", "18446744073709551615"),
+            changed("NextVisibleTime", " 2 "),
+            changed("Priority", "+8"),
+        ] {
+            assert_eq!(usual(&text), None, "{text}");
+            assert!(generally(&text).is_some(), "{text}");
+        }
+        for text in [
+            changed("MessageId", ""),
+            changed("MessageId", LONG),
+            changed("ReceiptHandle", LONG),
+            changed("ReceiptHandle", ""),
+            changed("MessageId", "\u{1}"),
+            changed("EnqueueTime", "18446744073709551616"),
+            changed("DequeueCount", "4294967296"),
+            changed("Priority", ""),
+        ] {
+            assert_eq!((usual(&text), generally(&text)), (None, None), "{text}");
+        }
+    }
+}
