@@ -134,10 +134,26 @@ impl Numbers {
         if at < all { at } else { at - all }
     }
 
-    /// Into room for so many words of tags, which take all.
+    /// Into room for so many words of tags, which take all. Whole words move, the first row's to the front; it stays in its lane of that word.
     fn resize(&mut self, tags: usize) {
-        let old = std::mem::replace(self, Self { words: vec![0; tags * WORDS].into(), head: 0, len: 0 });
-        old.all().for_each(|(tag, number)| self.add(tag, number));
+        let words = vec![0; tags * WORDS].into_boxed_slice();
+        let (first, lane) = (self.head as usize / LANES, self.head as usize % LANES);
+        let old = std::mem::replace(self, Self { words, head: lane as u32, len: 0 });
+        let whole = (lane + old.len as usize).div_ceil(LANES).min(old.tags()).min(tags);
+        if whole > 0 {
+            let ahead = whole.min(old.tags() - first);
+            for (to, from, count) in [(0, first, ahead), (ahead, 0, whole - ahead)] {
+                self.words[to..to + count].copy_from_slice(&old.words[from..from + count]);
+                let (to, from, count) = (tags + 2 * to, old.tags() + 2 * from, 2 * count);
+                self.words[to..to + count].copy_from_slice(&old.words[from..from + count]);
+            }
+            // A ring that is all but full has its newest rows in the word of the oldest; they are added below.
+            self.words[0] &= u64::MAX << (lane * 16);
+            self.len = old.len.min((whole * LANES - lane) as u32);
+        }
+        for at in (self.len..old.len).map(|nth| old.place(nth)) {
+            self.add(old.tag(at), old.number(at));
+        }
     }
 
     /// Reads a little of all that a search reads, and an addition, so that it is at hand for them. Nothing of it means anything.
@@ -244,6 +260,8 @@ mod tests {
             numbers.push(hash(n), n);
             model.push_back(n);
             assert!(numbers.rows().eq(model.iter().copied()));
+            let tagged = (0..numbers.tags() * LANES).filter(|at| numbers.tag(*at) != 0);
+            assert_eq!(tagged.count(), model.len(), "no tag but of a row that is there");
             let near = front.saturating_sub(3)..=n + 3;
             assert!(
                 near.into_iter()
