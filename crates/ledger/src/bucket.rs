@@ -192,8 +192,12 @@ impl Bucket for Numbers {
 
     #[inline]
     fn find(&self, hash: u64, is: impl Fn(&u32) -> bool) -> Option<u32> {
-        let tag = tag(hash);
-        for (word, tags) in self.words[..self.tags()].iter().enumerate() {
+        let (tag, words) = (tag(hash), &self.words[..self.tags()]);
+        // Nearly always there is none: a loop without a branch says so.
+        if words.iter().fold(0, |found, tags| found | having(*tags, tag)) == 0 {
+            return None;
+        }
+        for (word, tags) in words.iter().enumerate() {
             let mut found = having(*tags, tag);
             while found != 0 {
                 let at = word * LANES + (found.trailing_zeros() / 16) as usize;

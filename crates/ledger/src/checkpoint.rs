@@ -9,6 +9,7 @@ use crate::entry::{Entry, Operation, Point, Stage, Wait};
 use crate::graves::Burial;
 use crate::ids::{CheckpointId, MessageKey, Mono, Ticket};
 use crate::ledger::Ledger;
+use crate::limits::Pressing;
 use crate::receive::earlier;
 use crate::replay::{Replayed, replay};
 use crate::segment::{Segment, SegmentError, Stored};
@@ -263,16 +264,15 @@ impl Ledger {
 
     /// What [`update`](Self::update) and the rest would do for one after the other.
     fn commit_all(&mut self, checkpoint: CheckpointId, slots: &[Slot]) {
-        let pressure = self.limits.pressure();
-        let (mut pressing, mut scheduled) = (Run::default(), Run::default());
+        let (mut pressing, mut scheduled) = (Pressing::new(self.limits.pressure()), Run::default());
         let mut packable = Vec::new();
         for &slot in slots {
             let Some((key, entry)) = self.entries.at_mut(slot) else { continue };
-            if let Some((at, count)) = entry.presses_at(pressure).and_then(|at| pressing.next(at)) {
+            if let Some((at, count)) = pressing.next(entry) {
                 self.leases.remove(at, count);
             }
             let before = match entry.wait {
-                Wait::Extend(at) => scheduled.next(at.or_start()),
+                Wait::Extend(at) => scheduled.next(at),
                 _ => None,
             };
             if matches!(entry.wait, Wait::Extend(_) | Wait::Held) {
@@ -289,14 +289,14 @@ impl Ledger {
                 self.ready.push_back(slot);
             }
             if let Some((at, count)) = before {
-                self.unschedule(at, count);
+                self.unschedule(at.or_start(), count);
             }
         }
         if let Some((at, count)) = pressing.end() {
             self.leases.remove(at, count);
         }
         if let Some((at, count)) = scheduled.end() {
-            self.unschedule(at, count);
+            self.unschedule(at.or_start(), count);
         }
         packable.into_iter().for_each(|key| self.pack(key));
     }

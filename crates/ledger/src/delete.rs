@@ -16,8 +16,17 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct DeleteBatch {
     /// To be given back with [`Ledger::delete_done`].
     pub token: DeleteToken,
-    /// What to delete; at most `delete_max` entries.
-    pub entries: Arc<[(MessageKey, Handle)]>,
+    /// The handles to delete by; at most `delete_max`.
+    pub handles: Arc<[Handle]>,
+    /// Whose they are, in the same order.
+    pub keys: Arc<[MessageKey]>,
+}
+
+impl DeleteBatch {
+    /// Every message in it, with the handle to delete it by.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (MessageKey, &Handle)> {
+        self.keys.iter().copied().zip(&*self.handles)
+    }
 }
 
 /// What is known of one delete after the call.
@@ -80,8 +89,9 @@ impl Ledger {
             }
         }
         let max = self.limits.delete_max as usize;
-        let mut entries = Vec::with_capacity(max.min(self.ready.len()));
-        while entries.len() < max
+        let room = max.min(self.ready.len());
+        let (mut keys, mut handles) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        while keys.len() < max
             && let Some(slot) = self.ready.pop_front()
         {
             // A slot whose id has gone may be another's by now.
@@ -91,29 +101,31 @@ impl Ledger {
             // G1 is decided here and nowhere else.
             if let (Stage::Committed(_), Operation::None, Some(handle)) = (entry.stage, entry.operation, &entry.handle)
             {
-                entries.push((key, handle.clone()));
+                keys.push(key);
+                handles.push(handle.clone());
                 entry.operation = Operation::Delete;
             }
         }
-        if entries.is_empty() {
+        if keys.is_empty() {
             return None;
         }
         #[cfg(feature = "traps")]
-        if self.limits.has_trap(crate::traps::Trap::ListedTwice) && entries.len() < max {
-            entries.push(entries[0].clone());
+        if self.limits.has_trap(crate::traps::Trap::ListedTwice) && keys.len() < max {
+            keys.push(keys[0]);
+            handles.push(handles[0].clone());
         }
-        debug_assert!(entries.iter().all(|(key, _)| self.may_delete(*key)), "G1: {entries:?} are not all committed");
+        debug_assert!(keys.iter().all(|key| self.may_delete(*key)), "G1: {keys:?} are not all committed");
         let token = DeleteToken(self.next_token);
         self.next_token += 1;
-        let entries: Arc<[_]> = entries.into();
-        self.deleting.insert(token, Arc::clone(&entries));
-        Some(DeleteBatch { token, entries })
+        let batch = DeleteBatch { token, handles: handles.into(), keys: keys.into() };
+        self.deleting.insert(token, batch.clone());
+        Some(batch)
     }
 
     /// Takes the outcomes of a delete call, in the order of its entries. Missing outcomes count as unknown.
     pub fn delete_done(&mut self, token: DeleteToken, outcomes: &[DeleteOutcome], now: Mono) -> DeleteReport {
         let mut report = DeleteReport::default();
-        let Some(entries) = self.deleting.remove(&token) else { return report };
+        let Some(batch) = self.deleting.remove(&token) else { return report };
         #[cfg(feature = "traps")]
         let outcomes = if self.limits.has_trap(crate::traps::Trap::WholeBatchRetried)
             && outcomes.iter().any(|outcome| *outcome != DeleteOutcome::Deleted)
@@ -122,10 +134,10 @@ impl Ledger {
         } else {
             outcomes
         };
-        let mut confirmed = Vec::with_capacity(entries.len());
-        for (i, (key, used)) in entries.iter().enumerate() {
+        let mut confirmed = Vec::with_capacity(batch.keys.len());
+        for (i, (key, used)) in batch.entries().enumerate() {
             let outcome = outcomes.get(i).copied().unwrap_or(DeleteOutcome::Unknown);
-            confirmed.extend(self.settle(*key, used, outcome, now, &mut report));
+            confirmed.extend(self.settle(key, used, outcome, now, &mut report));
         }
         self.bury_all(&confirmed, now);
         report

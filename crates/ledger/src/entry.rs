@@ -43,7 +43,7 @@ pub(crate) enum Wait {
 
 /// A point in time, or none, in eight bytes, so that an id at work takes two lines of a cache: seconds above 30 bits of nanoseconds. What
 /// is later than 544 years after the start is then.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Point(u64);
 
 const NANOS_BITS: u32 = 30;

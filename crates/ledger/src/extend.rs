@@ -10,6 +10,7 @@ use crate::entries::{Entries, Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Point, Stage, Wait};
 use crate::ids::{Handle, MessageKey, Mono, ServerMs};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 
 /// The pause before a failed extension is tried again: this, or a sixteenth of the lease where that is shorter; doubled for each
 /// further failure up to an eighth of the lease. There is half a lease left at the first try: that makes room for four more.
@@ -188,18 +189,35 @@ impl Ledger {
     }
 
     /// As [`schedule_extend`](Self::schedule_extend), for an id that is not scheduled.
-    pub(crate) fn schedule_slot(&mut self, slot: Slot, floor: Option<Mono>) {
-        let Some(lease) = self.limits.extend_lease else { return };
+    fn schedule_slot(&mut self, slot: Slot, floor: Option<Mono>) {
         let Some((key, entry)) = self.entries.at_mut(slot) else { return };
-        let Some(end) = entry.extendable() else { return };
-        let half = end - lease / 2;
-        let at = Point::from(floor.map_or(half, |floor| floor.max(half))).or_start();
-        if at >= entry.held_since.or_start() + self.limits.hold_max {
-            entry.wait = Wait::Held;
-        } else {
-            entry.wait = Wait::Extend(at.into());
-            self.extends.insert(at, Spot { slot, key });
+        let Some(wait) = self.limits.extension(entry, floor) else { return };
+        entry.wait = wait;
+        if let Wait::Extend(at) = wait {
+            self.extends.insert(at.or_start(), Spot { slot, key });
         }
+    }
+
+    /// The same for all fresh ids of an answer, of which those whose leases end together wait for the same time.
+    pub(crate) fn schedule_fresh(&mut self) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        // One that came twice in the answer may be scheduled already.
+        fresh.retain(|spot| self.entries.at(spot.slot).is_some_and(|entry| entry.wait == Wait::None));
+        let mut left = &fresh[..];
+        while let Some(first) = left.first().and_then(|spot| self.entries.at(spot.slot)) {
+            let (end, wait) = (first.lease_end, self.limits.extension(first, None));
+            let run = left.iter().take_while(|spot| {
+                let entry = self.entries.at_mut(spot.slot).filter(|(_, entry)| entry.lease_end == end);
+                entry.map(|(_, entry)| entry.wait = wait.unwrap_or_default()).is_some()
+            });
+            let (run, rest) = left.split_at(run.count());
+            if let Some(Wait::Extend(at)) = wait {
+                self.extends.insert_all(at.or_start(), run);
+            }
+            left = rest;
+        }
+        fresh.clear();
+        self.fresh = fresh;
     }
 
     /// Takes an id out of the schedule of extensions.
@@ -221,6 +239,17 @@ impl Ledger {
 /// Whether an id that is listed in the schedule is still to be extended at that time.
 pub(crate) fn waits(entries: &Entries, at: Mono, spot: Spot) -> bool {
     entries.there(spot).is_some_and(|entry| entry.wait == Wait::Extend(at.into()))
+}
+
+impl Limits {
+    /// What an id is to wait for that is to be extended: the half of its lease, and not before `floor`; or nothing, if that would hold it for
+    /// too long. `None` if it is not to be extended.
+    fn extension(&self, entry: &Entry, floor: Option<Mono>) -> Option<Wait> {
+        let half = entry.extendable()? - self.extend_lease? / 2;
+        let at = Point::from(floor.map_or(half, |floor| floor.max(half)));
+        let held = at.or_start() >= entry.held_since.or_start() + self.hold_max;
+        Some(if held { Wait::Held } else { Wait::Extend(at) })
+    }
 }
 
 impl Entry {

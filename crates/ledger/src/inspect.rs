@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::delete::DeleteBatch;
 use crate::entry::{Operation, Stage, Wait};
 use crate::ids::{CheckpointId, Handle, MessageKey, ServerMs, Ticket};
 use crate::ledger::Ledger;
@@ -98,8 +99,8 @@ impl Ledger {
         for id in self.compact.iter() {
             see(id.key, id.rank.dequeue_count, None);
         }
-        for (key, handle) in self.deleting.values().flat_map(|entries| entries.iter()) {
-            see(*key, 0, Some(handle));
+        for (key, handle) in self.deleting.values().flat_map(DeleteBatch::entries) {
+            see(key, 0, Some(handle));
         }
         for (key, (handle, rank)) in &self.extending {
             see(*key, rank.dequeue_count, Some(handle));
@@ -168,7 +169,7 @@ impl Ledger {
         out.extend(graves.concat());
         let mut calls: Vec<Vec<u8>> = Vec::with_capacity(self.deleting.len());
         for call in self.deleting.values() {
-            let mut entries: Vec<_> = call.iter().map(|(key, h)| [names.key(*key), names.handle(*key, h)]).collect();
+            let mut entries: Vec<_> = call.entries().map(|(key, h)| [names.key(key), names.handle(key, h)]).collect();
             entries.sort_unstable();
             calls.push(entries.concat());
         }

@@ -129,8 +129,7 @@ fn counters_equal_a_recount(ledger: &Ledger) -> Result<(), String> {
 }
 
 fn one_operation_per_id(ledger: &Ledger) -> Result<(), String> {
-    let mut running: Vec<_> =
-        ledger.deleting.values().flat_map(|entries| entries.iter()).map(|(key, _)| *key).collect();
+    let mut running: Vec<_> = ledger.deleting.values().flat_map(|batch| batch.keys.iter().copied()).collect();
     running.sort_unstable();
     let before = running.len();
     running.dedup();

@@ -1,10 +1,10 @@
 //! The state itself, its counters, and the one place where an entry changes its stage.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::Chain;
+use crate::delete::DeleteBatch;
 use crate::entries::{Entries, Seat, Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::graves::{Burial, Graves};
@@ -26,7 +26,7 @@ pub struct Ledger {
     // Deletes: ready now, waiting for a retry, in flight.
     pub(crate) ready: VecDeque<Slot>,
     pub(crate) retries: BTreeSet<(Mono, MessageKey)>,
-    pub(crate) deleting: BTreeMap<DeleteToken, Arc<[(MessageKey, Handle)]>>,
+    pub(crate) deleting: BTreeMap<DeleteToken, DeleteBatch>,
     pub(crate) next_token: u64,
     // Extensions: when each is due, and those in flight with the handle they use.
     pub(crate) extends: Schedule,
@@ -58,7 +58,9 @@ pub struct Ledger {
     pub(crate) forgotten: Vec<MessageKey>,
     // The newest checkpoint was aborted: what its segment says may be in no durable state.
     pub(crate) unsaved: bool,
+    // Room for what one call works on: a segment, and the fresh ids of an answer.
     pub(crate) scratch: Vec<u8>,
+    pub(crate) fresh: Vec<Spot>,
     pub(crate) chain: Chain,
     pub(crate) next_sequence: u64,
     // Since when the ledger has been full without anything leaving it.
@@ -186,6 +188,7 @@ impl Ledger {
             forgotten: Vec::new(),
             unsaved: false,
             scratch: Vec::new(),
+            fresh: Vec::new(),
             chain: Chain::default(),
             next_sequence: 0,
             full_since: None,
@@ -244,9 +247,10 @@ impl Ledger {
         let handles = self.counts.buffered + self.counts.uncommitted + self.counts.deletable;
         let waiting = self.log.waiting.capacity() * size_of::<(MessageKey, u64)>();
         let packed = self.compact.memory_bytes() + self.graves.memory_bytes();
+        let room = self.scratch.capacity() + self.fresh.capacity() * size_of::<Spot>();
         // Nodes of a tree are between half full and full.
         let schedules = self.leases.len() * size_of::<(Mono, u32)>() * 3 / 2 + self.extends.memory_bytes();
-        (self.entries.memory_bytes() + lists + packed + waiting + schedules + self.scratch.capacity()) as u64
+        (self.entries.memory_bytes() + lists + packed + waiting + schedules + room) as u64
             + self.chain.memory_bytes()
             + handles * 64
     }

@@ -52,7 +52,7 @@
 //! // … the caller stores `snapshot` durably …
 //! ledger.commit(snapshot.checkpoint).unwrap();
 //! let batch = ledger.next_deletes(t(11)).unwrap();
-//! assert_eq!(batch.entries.len(), 1);
+//! assert_eq!(batch.keys.len(), 1);
 //! ledger.delete_done(batch.token, &[DeleteOutcome::Deleted], t(12));
 //! assert_eq!(ledger.counts().deleted, 1);
 //! ```

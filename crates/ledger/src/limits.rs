@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::entry::{Entry, Stage};
+use crate::entry::{Entry, Point, Stage};
 use crate::ids::Mono;
+use crate::times::Run;
 
 /// The bounds under which a [`Ledger`](crate::Ledger) works.
 ///
@@ -221,6 +222,39 @@ impl Entry {
         let Stage::Emitted(_) = self.stage else { return None };
         let held = self.held_since.or_start() + pressure.hold_max;
         Some(self.lease_end.get().map_or(held, |end| (end - pressure.margin).min(held)))
+    }
+}
+
+/// When messages press for a checkpoint, of many that follow each other: those of one answer share it.
+#[derive(Debug)]
+pub(crate) struct Pressing {
+    pressure: Pressure,
+    /// What the last one had that tells it.
+    last: Option<(Point, Point)>,
+    run: Run<Mono>,
+}
+
+impl Pressing {
+    pub(crate) fn new(pressure: Pressure) -> Self {
+        Self { pressure, last: None, run: Run::default() }
+    }
+
+    /// Counts one that is handed out and not committed; what came before it, if that presses at another time.
+    #[inline]
+    pub(crate) fn next(&mut self, entry: &Entry) -> Option<(Mono, u32)> {
+        let Stage::Emitted(_) = entry.stage else { return None };
+        let tells = Some((entry.lease_end, entry.held_since));
+        if self.last == tells {
+            self.run.again();
+            return None;
+        }
+        let at = entry.presses_at(self.pressure)?;
+        self.last = tells;
+        self.run.next(at)
+    }
+
+    pub(crate) fn end(self) -> Option<(Mono, u32)> {
+        self.run.end()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::entries::{Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::ids::{Handle, MessageKey, Mono, ServerMs, Ticket};
 use crate::ledger::{Ledger, Reservation};
-use crate::times::Run;
+use crate::limits::Pressing;
 
 /// Leave to make one receive call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +162,7 @@ impl Ledger {
                 verdicts.push(self.screen_one(delivery, began, permitted, buried));
             }
         }
+        self.schedule_fresh();
         verdicts
     }
 
@@ -197,7 +198,7 @@ impl Ledger {
                 return Verdict::Lapse;
             }
             let slot = self.insert(delivery, rank, Stage::Buffered, began);
-            self.schedule_slot(slot, None);
+            self.fresh.push(Spot { slot, key });
             return Verdict::Fresh;
         };
         if newer {
@@ -252,8 +253,7 @@ impl Ledger {
     /// In debug builds, when an id is not buffered: the caller handed out something twice, or something it never
     /// received (G2). In release builds such an id keeps the stage it has.
     pub fn hand_out(&mut self, keys: &[MessageKey]) {
-        let pressure = self.limits.pressure();
-        let mut pressing = Run::default();
+        let mut pressing = Pressing::new(self.limits.pressure());
         for &key in keys {
             let found = self.entries.find(key).and_then(|slot| Some((slot, self.entries.at_mut(slot)?.1)));
             let buffered = found.filter(|(_, entry)| entry.stage == Stage::Buffered);
@@ -262,7 +262,7 @@ impl Ledger {
             self.counts.remove(entry);
             entry.stage = Stage::Emitted(None);
             self.counts.add(entry);
-            if let Some((at, count)) = entry.presses_at(pressure).and_then(|at| pressing.next(at)) {
+            if let Some((at, count)) = pressing.next(entry) {
                 self.leases.add(at, count);
             }
             self.open.push(slot);

@@ -45,15 +45,15 @@ impl FromIterator<Mono> for Times {
 
 /// Equal points that follow each other, to be added or removed together.
 #[derive(Debug, Default)]
-pub(crate) struct Run {
-    at: Mono,
+pub(crate) struct Run<T> {
+    at: T,
     count: u32,
 }
 
-impl Run {
+impl<T: Copy + PartialEq> Run<T> {
     /// Counts one more; what came before it, if that is another point.
     #[inline]
-    pub(crate) fn next(&mut self, at: Mono) -> Option<(Mono, u32)> {
+    pub(crate) fn next(&mut self, at: T) -> Option<(T, u32)> {
         if at == self.at {
             self.count += 1;
             return None;
@@ -62,7 +62,13 @@ impl Run {
         before.end()
     }
 
-    pub(crate) fn end(self) -> Option<(Mono, u32)> {
+    /// Counts one more at the point that the last one had.
+    #[inline]
+    pub(crate) const fn again(&mut self) {
+        self.count += 1;
+    }
+
+    pub(crate) fn end(self) -> Option<(T, u32)> {
         (self.count > 0).then_some((self.at, self.count))
     }
 }
@@ -85,10 +91,15 @@ const STALE: usize = 32;
 
 impl Schedule {
     pub(crate) fn insert(&mut self, at: Mono, spot: Spot) {
+        self.insert_all(at, &[spot]);
+    }
+
+    /// Several for one point.
+    pub(crate) fn insert_all(&mut self, at: Mono, spots: &[Spot]) {
         let bunch = self.0.entry(at).or_default();
-        bunch.live += 1;
+        bunch.live += spots.len() as u32;
         bunch.sorted = false;
-        bunch.spots.push_back(spot);
+        bunch.spots.extend(spots);
     }
 
     /// Takes out so many, which their entries say already; `waits` says whether one is still scheduled for then.
@@ -163,7 +174,7 @@ mod tests {
         let mut run = Run::default();
         assert_eq!([T(0), T(0), T(2)].map(|at| run.next(at)), [None, None, Some((T(0), 2))]);
         assert_eq!(run.end(), Some((T(2), 1)));
-        assert_eq!(Run::default().end(), None);
+        assert_eq!(Run::<Mono>::default().end(), None);
     }
 
     /// A point at which some id always waits does not collect those that do not.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use headwater_ledger::{
-    CheckpointId, DeleteOutcome, DeleteToken, Delivery, Grant, Handle, Ledger, Limits, LogLimits, MessageKey, Mono,
+    CheckpointId, DeleteBatch, DeleteOutcome, Delivery, Grant, Handle, Ledger, Limits, LogLimits, MessageKey, Mono,
     ServerMs, Snapshot, Verdict,
 };
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ struct World {
     /// The next record to hand out.
     next: usize,
     taken: Option<(Snapshot, usize, usize)>,
-    deleting: Vec<(DeleteToken, Vec<(MessageKey, Handle)>)>,
+    deleting: Vec<DeleteBatch>,
     confirmed: Vec<MessageKey>,
 }
 
@@ -170,8 +170,8 @@ impl World {
             Step::Deletes => {
                 if let Some(batch) = self.ledger.next_deletes(self.now) {
                     let logged = self.logged();
-                    assert!(batch.entries.iter().all(|(key, _)| logged.contains(key)), "G1: not in the log");
-                    self.deleting.push((batch.token, batch.entries.to_vec()));
+                    assert!(batch.keys.iter().all(|key| logged.contains(key)), "G1: not in the log");
+                    self.deleting.push(batch);
                 }
             }
             Step::Deleted(which, lost) => self.deleted(*which, *lost),
@@ -250,10 +250,10 @@ impl World {
     }
 
     fn deleted(&mut self, which: u8, lost: bool) {
-        let Some((token, entries)) = pick(&mut self.deleting, which) else { return };
+        let Some(batch) = pick(&mut self.deleting, which) else { return };
         let mut outcomes = Vec::new();
-        for (deleted, handle) in &entries {
-            let message = (0..MESSAGES).find(|message| key(*message) == *deleted).unwrap();
+        for (deleted, handle) in batch.entries() {
+            let message = (0..MESSAGES).find(|message| key(*message) == deleted).unwrap();
             let newest = self.queue[message].map(|count| format!("{message}.{count}"));
             let current = newest.as_deref() == Some(handle.as_str());
             if current {
@@ -265,8 +265,8 @@ impl World {
                 (false, false) => DeleteOutcome::Stale,
             });
         }
-        self.ledger.delete_done(token, &outcomes, self.now);
-        let gone = entries.iter().map(|(key, _)| *key).filter(|key| self.ledger.is_deleted(*key));
+        self.ledger.delete_done(batch.token, &outcomes, self.now);
+        let gone = batch.keys.iter().copied().filter(|key| self.ledger.is_deleted(*key));
         self.confirmed.extend(gone);
     }
 

@@ -52,8 +52,8 @@ fn epoch(ledger: &mut Ledger, epoch: u64, outcome: DeleteOutcome) {
     ledger.release_stored();
     let mut ended = 0;
     while let Some(batch) = ledger.next_deletes(at(ended)) {
-        ledger.delete_done(batch.token, &vec![outcome; batch.entries.len()], at(ended));
-        ended += batch.entries.len() as u64;
+        ledger.delete_done(batch.token, &vec![outcome; batch.keys.len()], at(ended));
+        ended += batch.keys.len() as u64;
     }
 }
 

@@ -53,7 +53,7 @@ fn fill(ledger: &mut Ledger, ids: u64, barriers: &mut Vec<Duration>) {
         ledger.commit(id).unwrap();
         ledger.release_stored();
         while let Some(batch) = ledger.next_deletes(START) {
-            ledger.delete_done(batch.token, &vec![DeleteOutcome::Stale; batch.entries.len()], START);
+            ledger.delete_done(batch.token, &vec![DeleteOutcome::Stale; batch.keys.len()], START);
         }
     }
 }

@@ -409,12 +409,12 @@ impl World {
 
     fn deletes(&mut self) {
         let Some(batch) = self.ledger.next_deletes(self.now) else { return };
-        assert!(!batch.entries.is_empty() && batch.entries.len() <= self.limits.delete_max as usize);
-        for (key, _) in batch.entries.iter() {
+        assert!(!batch.keys.is_empty() && batch.keys.len() <= self.limits.delete_max as usize);
+        for key in batch.keys.iter() {
             assert!(self.extending.iter().all(|other| other.key != *key), "{key:?} is deleted while it is extended");
             assert!(self.committed.contains(key), "G1: {key:?} is deleted, no committed snapshot holds it");
         }
-        self.deleting.push((batch.token, batch.entries.len()));
+        self.deleting.push((batch.token, batch.keys.len()));
     }
 
     /// A crash, and a start from some snapshot: the newest, or one before it.

@@ -35,7 +35,7 @@ fn epoch(ledger: &mut Ledger, ids: u64) -> Vec<Segment> {
     ledger.commit(id).unwrap();
     while let Some(batch) = ledger.next_deletes(START) {
         let all = [DeleteOutcome::Deleted, DeleteOutcome::Stale].into_iter().cycle();
-        ledger.delete_done(batch.token, &all.take(batch.entries.len()).collect::<Vec<_>>(), START);
+        ledger.delete_done(batch.token, &all.take(batch.keys.len()).collect::<Vec<_>>(), START);
     }
     segments
 }
@@ -170,7 +170,7 @@ fn a_restart_may_have_another_number_of_shards() {
         }
         // Something to forget for the next.
         while let Some(batch) = next.next_deletes(START) {
-            next.delete_done(batch.token, &vec![DeleteOutcome::Deleted; batch.entries.len()], START);
+            next.delete_done(batch.token, &vec![DeleteOutcome::Deleted; batch.keys.len()], START);
         }
         (0..3).for_each(|_| segments = epoch(&mut next, 40));
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use headwater_core::{Damaged, Message, SourceError, SourceErrorKind};
+use headwater_core::{Damaged, SourceError, SourceErrorKind};
 use headwater_ledger::{MessageKey, Mono};
 
 use crate::state::{Shared, known_lease};
@@ -38,9 +38,9 @@ enum TooMuch {
 
 impl Waited {
     /// These came whole. Nearly always nothing is waited for.
-    pub(crate) fn whole(&mut self, messages: &[Message]) {
+    pub(crate) fn whole(&mut self, keys: impl Iterator<Item = MessageKey>) {
         if !self.ids.is_empty() {
-            messages.iter().for_each(|message| _ = self.ids.remove(&MessageKey::of(&message.id)));
+            keys.for_each(|key| _ = self.ids.remove(&key));
         }
     }
 
@@ -104,9 +104,6 @@ impl TooMuch {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use headwater_core::Handle;
-
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(30);
@@ -123,10 +120,7 @@ mod tests {
             if how == 'x' {
                 return waited.came(key(1), 5, now, LEASE).is_err();
             }
-            waited.whole(&[
-                Message::new("m2", Handle::new("h"), Bytes::new()),
-                Message::new("m1", Handle::new("h"), Bytes::new()),
-            ]);
+            waited.whole([key(2), key(1)].into_iter());
             false
         })
     }
@@ -158,7 +152,7 @@ mod tests {
         }
         assert_eq!(waited.came(key(2 * IDS), 5, at(500), LEASE), Err(TooMuch::Ids));
         assert_eq!(waited.came(key(IDS), 5, at(500), LEASE), Ok(()), "it is one of them");
-        waited.whole(&[Message::new("m1000", Handle::new("h"), Bytes::new())]);
+        waited.whole([key(1_000)].into_iter());
         assert_eq!(waited.came(key(2 * IDS), 5, at(500), LEASE), Ok(()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_core::{Alarm, DeleteOutcome, Handle, SourceError};
+use headwater_core::{Alarm, DeleteOutcome, SourceError};
 use headwater_ledger::{DeleteBatch, DeleteToken, Mono};
 
 use crate::state::{Shared, State};
@@ -21,9 +21,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         deleter.running = Some(batch.token);
         // As pollers do: who is ready to send sends together.
         tokio::task::yield_now().await;
-        let handles: Vec<Handle> = batch.entries.iter().map(|(_, handle)| handle.clone()).collect();
         shared.meter.calls_delete.increment(1);
-        let outcomes = match shared.queue.delete(&handles).await {
+        let outcomes = match shared.queue.delete(&batch.handles).await {
             Ok(outcomes) => outcomes,
             Err(error) if error.kind.is_fatal() => {
                 // A denied delete would fill the queue for ever with what is done: the job must not go on.
@@ -36,7 +35,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             Err(error) => {
                 tracing::warn!(queue = %shared.queue_name, %error, "delete failed, trying again");
-                vec![DeleteOutcome::Failed; batch.entries.len()]
+                vec![DeleteOutcome::Failed; batch.keys.len()]
             }
         };
         deleter.running = None;
@@ -54,7 +53,7 @@ impl Drop for Deleter {
     fn drop(&mut self) {
         if let Some(token) = self.running {
             // No outcome: it may have happened.
-            let batch = DeleteBatch { token, entries: Default::default() };
+            let batch = DeleteBatch { token, handles: Default::default(), keys: Default::default() };
             settle(&self.shared, &batch, &[], false);
         }
         self.shared.lock().deleting -= 1;
@@ -94,7 +93,7 @@ fn begin(shared: &Shared, state: &mut State, now: Mono) -> Option<DeleteBatch> {
     let batch = state.ledger.next_deletes(now)?;
     state.delete_calls += 1;
     // One is woken at a time, and wakes the next if there is more, or a time to be waited for.
-    if batch.entries.len() >= state.ledger.limits().delete_max as usize || state.ledger.next_retry().is_some() {
+    if batch.keys.len() >= state.ledger.limits().delete_max as usize || state.ledger.next_retry().is_some() {
         shared.deleters.notify_one();
     }
     Some(batch)
@@ -105,8 +104,8 @@ fn note_confirmed(state: &mut State, batch: &DeleteBatch, outcomes: &[DeleteOutc
     if state.ledger.limits().log.is_none() {
         return;
     }
-    let deleted = batch.entries.iter().zip(outcomes).filter(|(_, outcome)| **outcome == DeleteOutcome::Deleted);
-    let confirmed: Vec<_> = deleted.map(|((key, _), _)| *key).filter(|key| state.ledger.is_deleted(*key)).collect();
+    let deleted = batch.keys.iter().zip(outcomes).filter(|(_, outcome)| **outcome == DeleteOutcome::Deleted);
+    let confirmed: Vec<_> = deleted.map(|(key, _)| *key).filter(|key| state.ledger.is_deleted(*key)).collect();
     state.log.confirmed.extend(confirmed);
 }
 

@@ -44,6 +44,7 @@
 //! then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
 mod ages;
+mod answer;
 mod backoff;
 mod bad;
 mod bodies;

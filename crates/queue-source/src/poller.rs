@@ -3,22 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use headwater_core::{
-    Alarm, Message, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind, WallMs,
-};
-use headwater_ledger::{Delivery, Grant, MessageKey, Mono, ServerMs, Verdict};
+use headwater_core::{Alarm, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind};
+use headwater_ledger::{Grant, Mono};
 
-use crate::config::SkippedByTime;
+use crate::answer::{Answer, Screened};
 use crate::damaged;
 use crate::gather::Tell;
 use crate::leases;
-use crate::log::Incoming;
 use crate::meter::Meter;
 use crate::pace::{Outcome, Pause};
 use crate::seats::{self, Seated};
-use crate::server_clock::sent_at;
-use crate::state::{Inbound, Shared, State, known_lease};
+use crate::state::{Shared, State, known_lease};
 
 /// A queue that answers empty sooner than this has not waited at all, whatever it was asked: services count in seconds, and
 /// some cannot wait.
@@ -193,22 +188,19 @@ fn take(
     sent: Mono,
     received: Received,
 ) -> Turn {
-    let (read, wall) = (shared.clock.now(), shared.clock.wall());
+    let read = shared.clock.now();
     let got = u32::try_from(received.messages.len() + received.damaged.len()).unwrap_or(u32::MAX);
+    let answer = Answer::of(shared, received, sent, read);
     let mut outcome = judge(request, read.since(sent), got);
     let (empty, early) = (got == 0, outcome == Outcome::EmptyEarly);
     let mut guard = shared.lock();
     let state = &mut *guard;
-    if let Some(said) = received.server_time {
-        state.server_clock.learn(read, said);
-    }
     state.totals.received += u64::from(got);
     if !empty || early {
         state.last_activity = read;
     }
-    let first_lease = state.lease.is_none().then(|| learnt_from(&received.messages)).flatten();
-    state.waited.whole(&received.messages);
-    let screened = screen(shared, state, grant, received, Times { sent, read, wall });
+    let first_lease = answer.first_lease.filter(|_| state.lease.is_none());
+    let screened = answer.screen(shared, state, grant);
     if let Some(lease) = first_lease {
         learn_lease(shared, state, lease);
     }
@@ -264,75 +256,6 @@ fn count(meter: &Meter, got: u32, early: bool, screened: &Screened) {
     }
 }
 
-/// When a receive was sent and its answer read, by the monotonic clock, and the latter by the one on the wall.
-#[derive(Clone, Copy)]
-struct Times {
-    sent: Mono,
-    read: Mono,
-    wall: WallMs,
-}
-
-/// What became of an answer's messages.
-#[derive(Default)]
-struct Screened {
-    duplicates: u64,
-    lapsed: u64,
-    /// Messages in the inbox, and their bytes.
-    inbox: usize,
-    inbox_bytes: usize,
-    /// There are some for the source's own log.
-    to_log: bool,
-}
-
-fn screen(shared: &Shared, state: &mut State, grant: Grant, received: Received, times: Times) -> Screened {
-    let Times { sent, read, wall } = times;
-    let retention = state.ledger.limits().retention;
-    let server_now = received.server_time.max(state.server_clock.likely(read));
-    let lease = Lease {
-        longest: shared.queue.capabilities().lease_range.1,
-        margin: shared.config.lease_margin,
-        otherwise: state.lease.map(|lease| sent + lease),
-        clocks: received.server_time.map(|now| (now, read)),
-    };
-    let deliver = |m: &Message| delivery(m, lease.end(m), sent_at(m.enqueued, server_now, retention));
-    let deliveries: Vec<Delivery> = received.messages.iter().map(deliver).collect();
-    let keys: Vec<_> = deliveries.iter().map(|delivery| delivery.key).collect();
-    let verdicts = state.ledger.screen(grant.ticket, deliveries);
-    let (mut screened, mut bytes) = (Screened::default(), 0);
-    let (inbox_before, log_before) = (state.inbox.len(), state.log.incoming.len());
-    let logs = shared.config.log.is_some();
-    for ((message, key), verdict) in received.messages.into_iter().zip(keys).zip(verdicts) {
-        bytes += message.body.len();
-        match verdict {
-            Verdict::Fresh if logs => {
-                screened.to_log |= to_log(shared, state, Incoming { key, message, received: wall })
-            }
-            Verdict::Fresh => {
-                let (_, meta, body) = message.into_parts(key, &shared.queue_name, wall);
-                screened.inbox_bytes += body.len();
-                state.inbox.push_back(Inbound { meta, body, place: None });
-            }
-            Verdict::Duplicate => screened.duplicates += 1,
-            _ => screened.lapsed += 1,
-        }
-    }
-    screened.inbox = state.inbox.len() - inbox_before;
-    if screened.duplicates + screened.lapsed > 0 {
-        unpin(state.inbox.range_mut(inbox_before..).map(|inbound| &mut inbound.body), bytes);
-        unpin(state.log.incoming.range_mut(log_before..).map(|incoming| &mut incoming.message.body), bytes);
-    }
-    screened
-}
-
-/// Copies the bodies of a few messages that are left of an answer of so many `bytes`. They may be slices of one buffer, and are
-/// held until they are decoded, or longer: a message must not hold much more memory than it has a permit for.
-fn unpin<'a>(bodies: impl Iterator<Item = &'a mut Bytes>, bytes: usize) {
-    let bodies: Vec<&mut Bytes> = bodies.collect();
-    if bodies.iter().map(|body| body.len()).sum::<usize>() < bytes / 2 {
-        bodies.into_iter().for_each(|body| *body = Bytes::copy_from_slice(body));
-    }
-}
-
 fn judge(request: &ReceiveRequest, waited: Duration, got: u32) -> Outcome {
     let ReceiveRequest { max, wait } = *request;
     if got > 0 {
@@ -346,79 +269,11 @@ fn judge(request: &ReceiveRequest, waited: Duration, got: u32) -> Outcome {
     }
 }
 
-/// Passes a fresh message on to the source's own log, and says so; or leaves it in the queue, if it is to be skipped that way:
-/// what is logged is deleted.
-fn to_log(shared: &Shared, state: &mut State, incoming: Incoming) -> bool {
-    let config = &shared.config;
-    let enqueued = incoming.message.enqueued;
-    let early = config.start_time.is_some_and(|start| enqueued.is_some_and(|enqueued| enqueued.0 < start));
-    if early && config.skipped_by_time == SkippedByTime::Leave {
-        shared.meter.skipped_by_time.increment(1);
-        state.ledger.leave(incoming.key);
-        return false;
-    }
-    state.log.incoming.push_back(incoming);
-    true
-}
-
-fn delivery(message: &Message, lease_end: Option<Mono>, enqueued: ServerMs) -> Delivery {
-    Delivery {
-        key: MessageKey::of(&message.id),
-        handle: message.handle.clone(),
-        dequeue_count: message.dequeue_count,
-        next_visible: message.next_visible.unwrap_or_default(),
-        enqueued,
-        lease_end,
-        // Its properties are kept with it, and a sender may make them larger than the body.
-        bytes: (message.body.len() + message.properties.iter().map(|p| p.name.len() + p.value.len()).sum::<usize>())
-            as u64,
-    }
-}
-
-/// How the ends of an answer's leases are told.
-struct Lease {
-    /// No lease is longer, whatever an answer says.
-    longest: Duration,
-    margin: Duration,
-    /// The end by the sending of the call, if the lease is known.
-    otherwise: Option<Mono>,
-    /// The queue's clock when it answered, and ours when that was read.
-    clocks: Option<(ServerMs, Mono)>,
-}
-
-impl Lease {
-    /// The end of a lease on our monotonic clock: by the queue's own two clocks where it tells them, else from the sending of
-    /// the call. A hint; nothing safe depends on it.
-    fn end(&self, message: &Message) -> Option<Mono> {
-        let end = match (message.next_visible, self.clocks) {
-            (Some(end), Some((now, read))) => read + between(now, end).min(self.longest),
-            _ => self.otherwise?,
-        };
-        Some(end - self.margin)
-    }
-}
-
-/// The lease of a queue from a first delivery, if there is one.
-fn learnt_from(messages: &[Message]) -> Option<Duration> {
-    messages.iter().find_map(learnt_lease)
-}
-
 fn learn_lease(shared: &Shared, state: &mut State, lease: Duration) {
     state.lease = Some(lease).filter(|lease| *lease <= shared.queue.capabilities().lease_range.1);
     if let Some(lease) = state.lease {
         leases::learnt(shared, state, lease);
     }
-}
-
-/// The lease as the first delivery of a message tells it, for consumers that may not read attributes.
-fn learnt_lease(message: &Message) -> Option<Duration> {
-    let (end, first) = (message.next_visible?, message.first_dequeued?);
-    (message.dequeue_count == 1).then(|| between(first, end)).filter(|lease| !lease.is_zero())
-}
-
-/// The time from one point on the queue's clock to another; zero if it is the other way round.
-fn between(from: ServerMs, to: ServerMs) -> Duration {
-    Duration::from_millis(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }
 
 /// After an answer that could not be read, one message at a time is asked for: the bad one is found, the others pass.
@@ -513,21 +368,5 @@ mod tests {
         assert_eq!(ends("x--x---x--x--x--x", second), Some(16));
         assert_eq!(ends("xx-x-x-m-x-x-x-x-", second), None, "others that can be read come in between");
         assert_eq!(ends("x-x-x-x-x-x-x-x-x", Duration::from_secs(301)), None, "too seldom to be one message");
-    }
-
-    /// Bodies of ten bytes, slices of the hundred bytes of their answer.
-    #[test]
-    fn a_few_fresh_bodies_do_not_keep_the_answer_they_came_with() {
-        for (fresh, copied) in [(4, true), (5, false)] {
-            let answer = Bytes::from(vec![b'x'; 100]);
-            let mut bodies: Vec<Bytes> = (0..fresh).map(|n| answer.slice(n * 10..n * 10 + 10)).collect();
-            unpin(bodies.iter_mut(), answer.len());
-            assert_eq!(bodies, vec![Bytes::from_static(b"xxxxxxxxxx"); fresh]);
-            drop(bodies.split_off(1));
-            // Whoever is the only one left may write where it lies.
-            drop(answer);
-            let room = bodies.remove(0).try_into_mut().map(|body| body.capacity());
-            assert_eq!(room.is_ok_and(|room| room < 100), copied, "{fresh} of 10");
-        }
     }
 }

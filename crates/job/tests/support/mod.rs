@@ -195,7 +195,7 @@ impl LedgerSource {
     fn delete_what_may_be(&mut self) {
         let now = self.queue.clock.now();
         while let Some(batch) = self.ledger.next_deletes(now) {
-            let outcomes: Vec<_> = batch.entries.iter().map(|(_, handle)| self.queue.delete(handle)).collect();
+            let outcomes: Vec<_> = batch.handles.iter().map(|handle| self.queue.delete(handle)).collect();
             self.totals.deleted += u64::from(self.ledger.delete_done(batch.token, &outcomes, now).confirmed);
         }
     }

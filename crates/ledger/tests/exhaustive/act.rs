@@ -186,7 +186,7 @@ impl World {
     fn send_delete(&mut self) -> Result<(), String> {
         let Some(batch) = self.ledger.next_deletes(self.now) else { return Ok(()) };
         let mut entries = Vec::new();
-        for (_, handle) in batch.entries.iter() {
+        for handle in batch.handles.iter() {
             let (message, handle) = parse(handle.as_str());
             if !self.may_delete(message) {
                 return Err(format!("G1: a delete is sent for message {message}, which no committed checkpoint holds"));

@@ -81,7 +81,7 @@ impl World {
             }
             Action::SendDelete => {
                 let Some(batch) = self.ledger.next_deletes(NOW) else { return Ok(()) };
-                let entries: Vec<_> = batch.entries.iter().map(|(_, handle)| parse(handle.as_str())).collect();
+                let entries: Vec<_> = batch.handles.iter().map(|handle| parse(handle.as_str())).collect();
                 if let Some((message, _)) = entries.iter().find(|(message, _)| !self.may_delete(*message)) {
                     return Err(format!("G1: a delete is sent for message {message}, which is not durable in the log"));
                 }

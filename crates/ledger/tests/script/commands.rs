@@ -259,10 +259,10 @@ impl Stage {
         let now = self.now;
         match verb {
             "deletes" => {
-                let Some(DeleteBatch { token, entries }) = self.ledger()?.next_deletes(now) else {
+                let Some(DeleteBatch { token, handles, keys }) = self.ledger()?.next_deletes(now) else {
                     return Ok(vec!["nothing".into()]);
                 };
-                for (key, _) in entries.iter() {
+                for key in keys.iter() {
                     if !self.committed.contains(key) {
                         return Err(format!(
                             "G1: {} is deleted, and no committed checkpoint holds it",
@@ -270,7 +270,7 @@ impl Stage {
                         ));
                     }
                 }
-                let handles = entries.iter().map(|(_, handle)| handle.as_str()).collect::<Vec<_>>();
+                let handles = handles.iter().map(|handle| handle.as_str()).collect::<Vec<_>>();
                 Ok(vec![format!("d{}: {}", token.0, handles.join(" "))])
             }
             "deleted" => {

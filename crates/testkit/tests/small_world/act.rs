@@ -111,7 +111,7 @@ impl World {
 
     fn send_delete(&mut self) -> Result<(), String> {
         let Some(batch) = self.ledger.next_deletes(NOW) else { return Ok(()) };
-        let entries: Vec<_> = batch.entries.iter().map(|(_, handle)| parse(handle.as_str())).collect();
+        let entries: Vec<_> = batch.handles.iter().map(|handle| parse(handle.as_str())).collect();
         entries.iter().try_for_each(|(message, _)| self.may_delete(*message))?;
         self.deletes.push(Delete { token: batch.token, entries, outcomes: None });
         Ok(())

@@ -1,0 +1,252 @@
+//! An answer on its way from a poller to the decoder or to the log: taken apart without the lock, screened under it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_core::{Message, Received, WallMs};
+use headwater_ledger::{Delivery, Grant, Handle, MessageKey, Mono, ServerMs, Verdict};
+
+use crate::config::SkippedByTime;
+use crate::log::Incoming;
+use crate::server_clock::sent_at;
+use crate::state::{Inbound, Shared, State};
+
+/// The messages of an answer: what the ledger is told of each, and what there is to decode or to log, in the same order.
+pub(crate) struct Answer {
+    deliveries: Vec<Delivery>,
+    messages: Messages,
+    sent: Mono,
+    read: Mono,
+    /// The queue's clock when it answered.
+    server_time: Option<ServerMs>,
+    /// Of all bodies.
+    bytes: usize,
+    /// The lease as the first delivery of a message tells it, for consumers that may not read attributes.
+    pub(crate) first_lease: Option<Duration>,
+}
+
+/// They move from here on as they are: a quarter of a kilobyte each.
+enum Messages {
+    ToDecode(Vec<Inbound>),
+    ToLog(Vec<Incoming>),
+}
+
+/// What became of an answer's messages.
+#[derive(Default)]
+pub(crate) struct Screened {
+    pub(crate) duplicates: u64,
+    pub(crate) lapsed: u64,
+    /// Messages in the inbox, and their bytes.
+    pub(crate) inbox: usize,
+    pub(crate) inbox_bytes: usize,
+    /// There are some for the source's own log.
+    pub(crate) to_log: bool,
+}
+
+impl Answer {
+    /// Takes apart what a call brought that was sent and read then.
+    pub(crate) fn of(shared: &Shared, received: Received, sent: Mono, read: Mono) -> Self {
+        let Received { messages, server_time, .. } = received;
+        let first_lease = messages.iter().find_map(learnt_lease);
+        let bytes = messages.iter().map(|message| message.body.len()).sum();
+        let mut deliveries = Vec::with_capacity(messages.len());
+        let wall = if messages.is_empty() { WallMs::default() } else { shared.clock.wall() };
+        let messages = if shared.config.log.is_some() {
+            let mut incoming = Vec::with_capacity(messages.len());
+            for message in messages {
+                let key = MessageKey::of(&message.id);
+                deliveries.push(Said::by(&message).delivery(key, message.handle.clone()));
+                incoming.push(Incoming { key, message, received: wall });
+            }
+            Messages::ToLog(incoming)
+        } else {
+            let mut inbound = Vec::with_capacity(messages.len());
+            for message in messages {
+                let key = MessageKey::of(&message.id);
+                let said = Said::by(&message);
+                let (handle, meta, body) = message.into_parts(key, &shared.queue_name, wall);
+                deliveries.push(said.delivery(key, handle));
+                inbound.push(Inbound { meta, body, place: None });
+            }
+            Messages::ToDecode(inbound)
+        };
+        Self { deliveries, messages, sent, read, server_time, bytes, first_lease }
+    }
+
+    /// Has the ledger say what to do with each message, and passes on what is fresh.
+    pub(crate) fn screen(mut self, shared: &Shared, state: &mut State, grant: Grant) -> Screened {
+        if let Some(said) = self.server_time {
+            state.server_clock.learn(self.read, said);
+        }
+        state.waited.whole(self.deliveries.iter().map(|delivery| delivery.key));
+        self.tell_times(shared, state);
+        let verdicts = state.ledger.screen(grant.ticket, self.deliveries);
+        let mut screened = Screened::default();
+        for verdict in &verdicts {
+            match verdict {
+                Verdict::Fresh => {}
+                Verdict::Duplicate => screened.duplicates += 1,
+                _ => screened.lapsed += 1,
+            }
+        }
+        match self.messages {
+            Messages::ToDecode(mut inbound) => {
+                keep_fresh(&mut inbound, &verdicts, self.bytes, |inbound| &mut inbound.body);
+                screened.inbox = inbound.len();
+                screened.inbox_bytes = inbound.iter().map(|inbound| inbound.body.len()).sum();
+                state.inbox.extend(inbound);
+            }
+            Messages::ToLog(mut incoming) => {
+                keep_fresh(&mut incoming, &verdicts, self.bytes, |incoming| &mut incoming.message.body);
+                for incoming in incoming {
+                    screened.to_log |= to_log(shared, state, incoming);
+                }
+            }
+        }
+        screened
+    }
+
+    /// Fills in what depends on what earlier answers said: when the messages were sent, and when their leases end.
+    fn tell_times(&mut self, shared: &Shared, state: &State) {
+        let retention = state.ledger.limits().retention;
+        let server_now = self.server_time.max(state.server_clock.likely(self.read));
+        let lease = Lease {
+            longest: shared.queue.capabilities().lease_range.1,
+            margin: shared.config.lease_margin,
+            otherwise: state.lease.map(|lease| self.sent + lease),
+            clocks: self.server_time.map(|now| (now, self.read)),
+        };
+        let mut last = None;
+        for delivery in &mut self.deliveries {
+            delivery.enqueued = sent_at(told(delivery.enqueued), server_now, retention);
+            // Messages of one answer have been leased at the same moment.
+            let visible = delivery.next_visible;
+            let end =
+                last.filter(|(same, _)| *same == visible).map_or_else(|| lease.end(told(visible)), |(_, end)| end);
+            delivery.lease_end = end;
+            last = Some((visible, end));
+        }
+    }
+}
+
+/// A time that the queue told. 0 says that it did not.
+fn told(time: ServerMs) -> Option<ServerMs> {
+    Some(time).filter(|time| time.0 != 0)
+}
+
+/// Drops what is not fresh. A verdict that is missing is none: its receive had ended before.
+fn keep_fresh<T>(messages: &mut Vec<T>, verdicts: &[Verdict], bytes: usize, body: impl Fn(&mut T) -> &mut Bytes) {
+    if verdicts.len() == messages.len() && verdicts.iter().all(|verdict| *verdict == Verdict::Fresh) {
+        return;
+    }
+    let mut verdicts = verdicts.iter();
+    messages.retain(|_| verdicts.next() == Some(&Verdict::Fresh));
+    unpin(messages.iter_mut().map(body), bytes);
+}
+
+/// Copies the bodies of a few messages that are left of an answer of so many `bytes`. They may be slices of one buffer, and are
+/// held until they are decoded, or longer: a message must not hold much more memory than it has a permit for.
+fn unpin<'a>(bodies: impl Iterator<Item = &'a mut Bytes>, bytes: usize) {
+    let bodies: Vec<&mut Bytes> = bodies.collect();
+    if bodies.iter().map(|body| body.len()).sum::<usize>() < bytes / 2 {
+        bodies.into_iter().for_each(|body| *body = Bytes::copy_from_slice(body));
+    }
+}
+
+/// Passes a fresh message on to the source's own log, and says so; or leaves it in the queue, if it is to be skipped that way:
+/// what is logged is deleted.
+fn to_log(shared: &Shared, state: &mut State, incoming: Incoming) -> bool {
+    let config = &shared.config;
+    let enqueued = incoming.message.enqueued;
+    let early = config.start_time.is_some_and(|start| enqueued.is_some_and(|enqueued| enqueued.0 < start));
+    if early && config.skipped_by_time == SkippedByTime::Leave {
+        shared.meter.skipped_by_time.increment(1);
+        state.ledger.leave(incoming.key);
+        return false;
+    }
+    state.log.incoming.push_back(incoming);
+    true
+}
+
+/// What a message says of itself that the ledger is told.
+struct Said {
+    dequeue_count: u32,
+    next_visible: ServerMs,
+    enqueued: ServerMs,
+    bytes: u64,
+}
+
+impl Said {
+    #[inline]
+    fn by(message: &Message) -> Self {
+        // Its properties are kept with it, and a sender may make them larger than the body.
+        let properties: usize = message.properties.iter().map(|p| p.name.len() + p.value.len()).sum();
+        Self {
+            dequeue_count: message.dequeue_count,
+            next_visible: message.next_visible.unwrap_or_default(),
+            enqueued: message.enqueued.unwrap_or_default(),
+            bytes: (message.body.len() + properties) as u64,
+        }
+    }
+
+    #[inline]
+    fn delivery(self, key: MessageKey, handle: Handle) -> Delivery {
+        let Self { dequeue_count, next_visible, enqueued, bytes } = self;
+        Delivery { key, handle, dequeue_count, next_visible, enqueued, lease_end: None, bytes }
+    }
+}
+
+/// How the ends of an answer's leases are told.
+struct Lease {
+    /// No lease is longer, whatever an answer says.
+    longest: Duration,
+    margin: Duration,
+    /// The end by the sending of the call, if the lease is known.
+    otherwise: Option<Mono>,
+    /// The queue's clock when it answered, and ours when that was read.
+    clocks: Option<(ServerMs, Mono)>,
+}
+
+impl Lease {
+    /// The end of a lease on our monotonic clock: by the queue's own two clocks where it tells them, else from the sending of
+    /// the call. A hint; nothing safe depends on it.
+    fn end(&self, visible: Option<ServerMs>) -> Option<Mono> {
+        let end = match (visible, self.clocks) {
+            (Some(end), Some((now, read))) => read + between(now, end).min(self.longest),
+            _ => self.otherwise?,
+        };
+        Some(end - self.margin)
+    }
+}
+
+/// The lease as the first delivery of a message tells it.
+fn learnt_lease(message: &Message) -> Option<Duration> {
+    let (end, first) = (message.next_visible?, message.first_dequeued?);
+    (message.dequeue_count == 1).then(|| between(first, end)).filter(|lease| !lease.is_zero())
+}
+
+/// The time from one point on the queue's clock to another; zero if it is the other way round.
+fn between(from: ServerMs, to: ServerMs) -> Duration {
+    Duration::from_millis(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bodies of ten bytes, slices of the hundred bytes of their answer.
+    #[test]
+    fn a_few_fresh_bodies_do_not_keep_the_answer_they_came_with() {
+        for (fresh, copied) in [(4, true), (5, false)] {
+            let answer = Bytes::from(vec![b'x'; 100]);
+            let mut bodies: Vec<Bytes> = (0..fresh).map(|n| answer.slice(n * 10..n * 10 + 10)).collect();
+            unpin(bodies.iter_mut(), answer.len());
+            assert_eq!(bodies, vec![Bytes::from_static(b"xxxxxxxxxx"); fresh]);
+            drop(bodies.split_off(1));
+            // Whoever is the only one left may write where it lies.
+            drop(answer);
+            let room = bodies.remove(0).try_into_mut().map(|body| body.capacity());
+            assert_eq!(room.is_ok_and(|room| room < 100), copied, "{fresh} of 10");
+        }
+    }
+}
