@@ -4,8 +4,8 @@
 pub(crate) trait Bucket: Clone + Default {
     type Row: Copy;
 
-    /// Makes room for so many more, and for no others.
-    fn reserve(&mut self, rows: usize);
+    /// Takes out the rows of which it is said that they go, in the order of [`rows`](Self::rows), and has room for no others then.
+    fn divide(&mut self, goes: &[bool]) -> Self;
     fn push(&mut self, hash: u64, row: Self::Row);
     fn find(&self, hash: u64, is: impl Fn(&Self::Row) -> bool) -> Option<Self::Row>;
     /// Lets go of its oldest rows as far as they have gone, which `age` says; of how many.
@@ -35,8 +35,14 @@ pub(crate) fn take<T: Copy>(rows: &mut Vec<T>, is: impl Fn(&T) -> bool) -> Optio
 impl<T: Copy> Bucket for Vec<T> {
     type Row = T;
 
-    fn reserve(&mut self, rows: usize) {
-        self.reserve_exact(rows);
+    fn divide(&mut self, goes: &[bool]) -> Self {
+        let count = goes.iter().filter(|goes| **goes).count();
+        let (mut gone, mut kept) = (Self::with_capacity(count), Self::with_capacity(self.len() - count));
+        for (row, goes) in self.iter().zip(goes) {
+            if *goes { &mut gone } else { &mut kept }.push(*row);
+        }
+        *self = kept;
+        gone
     }
 
     fn push(&mut self, _: u64, row: T) {
@@ -168,10 +174,20 @@ impl Numbers {
         (0..self.len).map(|nth| self.place(nth)).map(|at| (self.tag(at), self.number(at)))
     }
 
+    fn with_room(rows: usize) -> Self {
+        Self { words: vec![0; rows.div_ceil(LANES) * WORDS].into(), head: 0, len: 0 }
+    }
+
     fn add(&mut self, tag: u16, number: u32) {
         if self.len as usize == self.tags() * LANES {
             self.resize(self.tags() + 1);
         }
+        self.put(tag, number);
+    }
+
+    /// As [`add`](Self::add), where there is room.
+    #[inline]
+    fn put(&mut self, tag: u16, number: u32) {
         let at = self.place(self.len);
         self.set_tag(at, tag);
         self.set_number(at, number);
@@ -182,8 +198,16 @@ impl Numbers {
 impl Bucket for Numbers {
     type Row = u32;
 
-    fn reserve(&mut self, rows: usize) {
-        self.resize((self.len as usize + rows).div_ceil(LANES));
+    fn divide(&mut self, goes: &[bool]) -> Self {
+        let gone = goes.iter().filter(|goes| **goes).count();
+        let mut parts = [Self::with_room(self.len as usize - gone), Self::with_room(gone)];
+        for ((tag, number), goes) in self.all().zip(goes) {
+            // By an index and not by a branch, for which way it goes is anybody's guess.
+            parts[usize::from(*goes)].put(tag, number);
+        }
+        let [kept, gone] = parts;
+        *self = kept;
+        gone
     }
 
     fn push(&mut self, hash: u64, number: u32) {
@@ -229,9 +253,8 @@ impl Bucket for Numbers {
     fn merge(&mut self, other: &Self, age: impl Fn(&u32) -> Option<u32>) {
         let mut all: Vec<_> = self.all().chain(other.all()).collect();
         all.sort_by_key(|(_, number)| age(number));
-        *self = Self::default();
-        self.reserve(all.len());
-        all.into_iter().for_each(|(tag, number)| self.add(tag, number));
+        *self = Self::with_room(all.len());
+        all.into_iter().for_each(|(tag, number)| self.put(tag, number));
     }
 
     fn rows(&self) -> impl Iterator<Item = u32> {

@@ -162,19 +162,18 @@ impl<B: Bucket> Buckets<B> {
     #[cold]
     fn split(&mut self, age: impl Fn(&B::Row) -> Option<u32>, hash_of: impl Fn(&B::Row) -> u64) {
         let new = self.buckets;
-        self.add_bucket(B::default());
-        let mut rows = std::mem::take(self.bucket_mut(Self::parent(new)));
-        self.bytes -= rows.bytes();
-        self.len -= rows.sweep(age);
-        let (gone, stay): (Vec<_>, Vec<_>) =
-            rows.rows().map(|row| (hash_of(&row), row)).partition(|(hash, _)| self.place(*hash) == new);
-        for (place, rows) in [(Self::parent(new), stay), (new, gone)] {
-            let bucket = self.bucket_mut(place);
-            bucket.reserve(rows.len());
-            rows.into_iter().for_each(|(hash, row)| bucket.push(hash, row));
-            let bytes = bucket.bytes();
-            self.bytes += bytes;
-        }
+        let parent = self.bucket_mut(Self::parent(new));
+        let before = parent.bytes();
+        let swept = parent.sweep(age);
+        // Of all bits by which the new bucket and its parent are told, theirs differ in the highest. What the hashes are read from lies
+        // anywhere: a loop that decides nothing has all of it on its way at once.
+        let bit = 1 << new.ilog2();
+        let goes: Vec<bool> = parent.rows().map(|row| hash_of(&row) & bit != 0).collect();
+        let gone = parent.divide(&goes);
+        let after = parent.bytes() + gone.bytes();
+        self.add_bucket(gone);
+        self.bytes = self.bytes + after - before;
+        self.len -= swept;
     }
 
     fn merge(&mut self, age: impl Fn(&B::Row) -> Option<u32>) {

@@ -143,13 +143,17 @@ impl Graves {
 
     /// Puts the newest row into the last group, or into one of its own.
     fn group(&mut self, burial: Burial) {
+        if let Some(last) = self.groups.back_mut().filter(|last| last.burial == burial) {
+            last.end = self.end;
+            return;
+        }
         let share = match self.groups.front() {
             Some(oldest) if self.groups.len() >= EXACT_GROUPS => burial.at.since(oldest.since) / EXACT_GROUPS as u32,
             _ => Duration::ZERO,
         };
         let shares = |group: &Group| {
             let near = !share.is_zero() && burial.at.since(group.since) <= share;
-            group.burial == burial || (near && group.burial.checkpoint == burial.checkpoint)
+            near && group.burial.checkpoint == burial.checkpoint
         };
         match self.groups.back_mut().filter(|group| shares(group)) {
             Some(group) => (group.burial, group.end) = (burial, self.end),

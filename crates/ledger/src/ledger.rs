@@ -281,7 +281,9 @@ impl Ledger {
     /// Adds an id that is not in here.
     pub(crate) fn place(&mut self, key: MessageKey, entry: Entry) -> Slot {
         self.counts.add(&entry);
-        entry.presses_at(self.limits.pressure()).into_iter().for_each(|at| self.leases.add(at, 1));
+        if matches!(entry.stage, Stage::Emitted(_)) {
+            entry.presses_at(self.limits.pressure()).into_iter().for_each(|at| self.leases.add(at, 1));
+        }
         self.entries.insert(key, entry)
     }
 
@@ -368,7 +370,9 @@ impl Ledger {
         let Some(entry) = self.entries.at(seat.slot) else { return false };
         let (persisted, wait) = (entry.persisted, entry.wait);
         self.counts.remove(entry);
-        entry.presses_at(self.limits.pressure()).into_iter().for_each(|at| self.leases.remove(at, 1));
+        if matches!(entry.stage, Stage::Emitted(_)) {
+            entry.presses_at(self.limits.pressure()).into_iter().for_each(|at| self.leases.remove(at, 1));
+        }
         self.retracted -= u64::from(entry.retracted);
         self.entries.vacate(seat);
         if let Wait::Extend(at) = wait {
