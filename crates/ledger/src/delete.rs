@@ -68,7 +68,7 @@ pub struct Release {
 
 /// An id whose delete is confirmed.
 #[derive(Clone, Copy, Debug)]
-struct Buried {
+pub(crate) struct Buried {
     key: MessageKey,
     rank: HandleRank,
     checkpoint: CheckpointId,
@@ -89,9 +89,8 @@ impl Ledger {
             }
         }
         let max = self.limits.delete_max as usize;
-        let room = max.min(self.ready.len());
-        let (mut keys, mut handles) = (Vec::with_capacity(room), Vec::with_capacity(room));
-        while keys.len() < max
+        let mut picked = std::mem::take(&mut self.picked);
+        while picked.len() < max
             && let Some(slot) = self.ready.pop_front()
         {
             // A slot whose id has gone may be another's by now.
@@ -101,23 +100,25 @@ impl Ledger {
             // G1 is decided here and nowhere else.
             if let (Stage::Committed(_), Operation::None, Some(handle)) = (entry.stage, entry.operation, &entry.handle)
             {
-                keys.push(key);
-                handles.push(handle.clone());
+                picked.push((key, handle.clone()));
                 entry.operation = Operation::Delete;
             }
         }
-        if keys.is_empty() {
+        if picked.is_empty() {
+            self.picked = picked;
             return None;
         }
         #[cfg(feature = "traps")]
-        if self.limits.has_trap(crate::traps::Trap::ListedTwice) && keys.len() < max {
-            keys.push(keys[0]);
-            handles.push(handles[0].clone());
+        if self.limits.has_trap(crate::traps::Trap::ListedTwice) && picked.len() < max {
+            picked.push(picked[0].clone());
         }
+        let keys: Arc<[_]> = picked.iter().map(|(key, _)| *key).collect();
+        let handles = picked.drain(..).map(|(_, handle)| handle).collect();
+        self.picked = picked;
         debug_assert!(keys.iter().all(|key| self.may_delete(*key)), "G1: {keys:?} are not all committed");
         let token = DeleteToken(self.next_token);
         self.next_token += 1;
-        let batch = DeleteBatch { token, handles: handles.into(), keys: keys.into() };
+        let batch = DeleteBatch { token, handles, keys };
         self.deleting.insert(token, batch.clone());
         Some(batch)
     }
@@ -134,12 +135,14 @@ impl Ledger {
         } else {
             outcomes
         };
-        let mut confirmed = Vec::with_capacity(batch.keys.len());
+        let mut confirmed = std::mem::take(&mut self.confirmed);
         for (i, (key, used)) in batch.entries().enumerate() {
             let outcome = outcomes.get(i).copied().unwrap_or(DeleteOutcome::Unknown);
             confirmed.extend(self.settle(key, used, outcome, now, &mut report));
         }
         self.bury_all(&confirmed, now);
+        confirmed.clear();
+        self.confirmed = confirmed;
         report
     }
 

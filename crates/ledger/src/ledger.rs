@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::chain::Chain;
-use crate::delete::DeleteBatch;
+use crate::delete::{Buried, DeleteBatch};
 use crate::entries::{Entries, Seat, Slot, Spot};
 use crate::entry::{Entry, HandleRank, Operation, Stage, Wait};
 use crate::graves::{Burial, Graves};
@@ -58,9 +58,11 @@ pub struct Ledger {
     pub(crate) forgotten: Vec<MessageKey>,
     // The newest checkpoint was aborted: what its segment says may be in no durable state.
     pub(crate) unsaved: bool,
-    // Room for what one call works on: a segment, and the fresh ids of an answer.
+    // Room for what one call works on: a segment, the fresh ids of an answer, what is to be deleted, and what was.
     pub(crate) scratch: Vec<u8>,
     pub(crate) fresh: Vec<Spot>,
+    pub(crate) picked: Vec<(MessageKey, Handle)>,
+    pub(crate) confirmed: Vec<Buried>,
     pub(crate) chain: Chain,
     pub(crate) next_sequence: u64,
     // Since when the ledger has been full without anything leaving it.
@@ -189,6 +191,8 @@ impl Ledger {
             unsaved: false,
             scratch: Vec::new(),
             fresh: Vec::new(),
+            picked: Vec::new(),
+            confirmed: Vec::new(),
             chain: Chain::default(),
             next_sequence: 0,
             full_since: None,

@@ -147,23 +147,29 @@ impl Ledger {
     ///
     /// A known id gives its permit back, renews its handle if the delivery is newer, and is queued for deletion if it
     /// is committed. An unknown ticket (ended before) yields no verdict: an answer after abandonment is never read.
-    pub fn screen(&mut self, ticket: Ticket, deliveries: Vec<Delivery>) -> Vec<Verdict> {
-        let Some(reservation) = self.end_receive(ticket) else { return Vec::new() };
-        let permits = if reservation.screening { 0 } else { reservation.messages as usize };
-        let began = reservation.began;
+    pub fn screen(&mut self, ticket: Ticket, mut deliveries: Vec<Delivery>) -> Vec<Verdict> {
         let mut verdicts = Vec::with_capacity(deliveries.len());
-        let mut deliveries = deliveries.into_iter();
+        self.screen_into(ticket, &mut deliveries, &mut verdicts);
+        verdicts
+    }
+
+    /// As [`screen`](Self::screen), for a driver that keeps the memory of both lists for its next answer: takes all deliveries, and adds as
+    /// many verdicts or none.
+    pub fn screen_into(&mut self, ticket: Ticket, deliveries: &mut Vec<Delivery>, verdicts: &mut Vec<Verdict>) {
+        let Some(reservation) = self.end_receive(ticket) else { return deliveries.clear() };
+        let permits = if reservation.screening { 0 } else { reservation.messages as usize };
+        let (began, before) = (reservation.began, verdicts.len());
+        let mut deliveries = deliveries.drain(..);
         while !deliveries.as_slice().is_empty() {
             let mut buried = [false; LOOKED_UP];
             self.graves.touch(deliveries.as_slice().iter().take(LOOKED_UP).map(|delivery| delivery.key));
             self.graves.may_hold(deliveries.as_slice().iter().map(|delivery| delivery.key), &mut buried);
             for (delivery, buried) in deliveries.by_ref().take(LOOKED_UP).zip(buried) {
-                let permitted = verdicts.len() < permits;
+                let permitted = verdicts.len() - before < permits;
                 verdicts.push(self.screen_one(delivery, began, permitted, buried));
             }
         }
         self.schedule_fresh();
-        verdicts
     }
 
     /// Ends a receive whose answer will never be read: an error, a deadline, a stop.

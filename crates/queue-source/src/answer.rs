@@ -1,9 +1,10 @@
 //! An answer on its way from a poller to the decoder or to the log: taken apart without the lock, screened under it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_core::{Message, Received, WallMs};
+use headwater_core::{Message, Received};
 use headwater_ledger::{Delivery, Grant, Handle, MessageKey, Mono, ServerMs, Verdict};
 
 use crate::config::SkippedByTime;
@@ -11,10 +12,15 @@ use crate::log::Incoming;
 use crate::server_clock::sent_at;
 use crate::state::{Inbound, Shared, State};
 
-/// The messages of an answer: what the ledger is told of each, and what there is to decode or to log, in the same order.
+/// The messages of an answer: what the ledger is told of each, and what there is to decode or to log, in the same order. A poller has one,
+/// and its lists keep their memory from answer to answer.
+#[derive(Default)]
 pub(crate) struct Answer {
     deliveries: Vec<Delivery>,
-    messages: Messages,
+    verdicts: Vec<Verdict>,
+    /// One of the two is empty.
+    inbound: VecDeque<Inbound>,
+    incoming: VecDeque<Incoming>,
     sent: Mono,
     read: Mono,
     /// The queue's clock when it answered.
@@ -23,12 +29,6 @@ pub(crate) struct Answer {
     bytes: usize,
     /// The lease as the first delivery of a message tells it, for consumers that may not read attributes.
     pub(crate) first_lease: Option<Duration>,
-}
-
-/// They move from here on as they are: a quarter of a kilobyte each.
-enum Messages {
-    ToDecode(Vec<Inbound>),
-    ToLog(Vec<Incoming>),
 }
 
 /// What became of an answer's messages.
@@ -45,64 +45,50 @@ pub(crate) struct Screened {
 
 impl Answer {
     /// Takes apart what a call brought that was sent and read then.
-    pub(crate) fn of(shared: &Shared, received: Received, sent: Mono, read: Mono) -> Self {
+    pub(crate) fn take_apart(&mut self, shared: &Shared, received: Received, sent: Mono, read: Mono) {
         let Received { messages, server_time, .. } = received;
-        let first_lease = messages.iter().find_map(learnt_lease);
-        let bytes = messages.iter().map(|message| message.body.len()).sum();
-        let mut deliveries = Vec::with_capacity(messages.len());
-        let wall = if messages.is_empty() { WallMs::default() } else { shared.clock.wall() };
-        let messages = if shared.config.log.is_some() {
-            let mut incoming = Vec::with_capacity(messages.len());
-            for message in messages {
-                let key = MessageKey::of(&message.id);
-                deliveries.push(Said::by(&message).delivery(key, message.handle.clone()));
-                incoming.push(Incoming { key, message, received: wall });
-            }
-            Messages::ToLog(incoming)
-        } else {
-            let mut inbound = Vec::with_capacity(messages.len());
-            for message in messages {
-                let key = MessageKey::of(&message.id);
-                let said = Said::by(&message);
+        (self.sent, self.read, self.server_time) = (sent, read, server_time);
+        self.first_lease = messages.iter().find_map(learnt_lease);
+        self.bytes = messages.iter().map(|message| message.body.len()).sum();
+        if messages.is_empty() {
+            return;
+        }
+        let (wall, logs) = (shared.clock.wall(), shared.config.log.is_some());
+        for message in messages {
+            let (key, said) = (MessageKey::of(&message.id), Said::by(&message));
+            if logs {
+                self.deliveries.push(said.delivery(key, message.handle.clone()));
+                self.incoming.push_back(Incoming { key, message, received: wall });
+            } else {
                 let (handle, meta, body) = message.into_parts(key, &shared.queue_name, wall);
-                deliveries.push(said.delivery(key, handle));
-                inbound.push(Inbound { meta, body, place: None });
+                self.deliveries.push(said.delivery(key, handle));
+                self.inbound.push_back(Inbound { meta, body, place: None });
             }
-            Messages::ToDecode(inbound)
-        };
-        Self { deliveries, messages, sent, read, server_time, bytes, first_lease }
+        }
     }
 
-    /// Has the ledger say what to do with each message, and passes on what is fresh.
-    pub(crate) fn screen(mut self, shared: &Shared, state: &mut State, grant: Grant) -> Screened {
+    /// Has the ledger say what to do with each message, and passes on what is fresh. Nothing is left in here then.
+    pub(crate) fn screen(&mut self, shared: &Shared, state: &mut State, grant: Grant) -> Screened {
         if let Some(said) = self.server_time {
             state.server_clock.learn(self.read, said);
         }
         state.waited.whole(self.deliveries.iter().map(|delivery| delivery.key));
         self.tell_times(shared, state);
-        let verdicts = state.ledger.screen(grant.ticket, self.deliveries);
-        let mut screened = Screened::default();
-        for verdict in &verdicts {
-            match verdict {
-                Verdict::Fresh => {}
-                Verdict::Duplicate => screened.duplicates += 1,
-                _ => screened.lapsed += 1,
-            }
+        state.ledger.screen_into(grant.ticket, &mut self.deliveries, &mut self.verdicts);
+        let count =
+            |wanted: fn(&Verdict) -> bool| self.verdicts.iter().filter(|verdict| wanted(verdict)).count() as u64;
+        let duplicates = count(|verdict| *verdict == Verdict::Duplicate);
+        let lapsed = self.verdicts.len() as u64 - count(|verdict| *verdict == Verdict::Fresh) - duplicates;
+        let mut screened = Screened { duplicates, lapsed, ..Screened::default() };
+        keep_fresh(&mut self.inbound, &self.verdicts, self.bytes, |inbound| &mut inbound.body);
+        keep_fresh(&mut self.incoming, &self.verdicts, self.bytes, |incoming| &mut incoming.message.body);
+        screened.inbox = self.inbound.len();
+        screened.inbox_bytes = self.inbound.iter().map(|inbound| inbound.body.len()).sum();
+        state.inbox.append(&mut self.inbound);
+        for incoming in self.incoming.drain(..) {
+            screened.to_log |= to_log(shared, state, incoming);
         }
-        match self.messages {
-            Messages::ToDecode(mut inbound) => {
-                keep_fresh(&mut inbound, &verdicts, self.bytes, |inbound| &mut inbound.body);
-                screened.inbox = inbound.len();
-                screened.inbox_bytes = inbound.iter().map(|inbound| inbound.body.len()).sum();
-                state.inbox.extend(inbound);
-            }
-            Messages::ToLog(mut incoming) => {
-                keep_fresh(&mut incoming, &verdicts, self.bytes, |incoming| &mut incoming.message.body);
-                for incoming in incoming {
-                    screened.to_log |= to_log(shared, state, incoming);
-                }
-            }
-        }
+        self.verdicts.clear();
         screened
     }
 
@@ -135,8 +121,9 @@ fn told(time: ServerMs) -> Option<ServerMs> {
 }
 
 /// Drops what is not fresh. A verdict that is missing is none: its receive had ended before.
-fn keep_fresh<T>(messages: &mut Vec<T>, verdicts: &[Verdict], bytes: usize, body: impl Fn(&mut T) -> &mut Bytes) {
-    if verdicts.len() == messages.len() && verdicts.iter().all(|verdict| *verdict == Verdict::Fresh) {
+fn keep_fresh<T>(messages: &mut VecDeque<T>, verdicts: &[Verdict], bytes: usize, body: impl Fn(&mut T) -> &mut Bytes) {
+    let all = verdicts.len() == messages.len();
+    if messages.is_empty() || all && verdicts.iter().all(|verdict| *verdict == Verdict::Fresh) {
         return;
     }
     let mut verdicts = verdicts.iter();

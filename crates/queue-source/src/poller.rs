@@ -24,6 +24,7 @@ const NO_WAIT: Duration = Duration::from_millis(500);
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut seated = Seated::new(&shared);
     let mut careful = Careful::default();
+    let mut answer = Answer::default();
     let mut alarm = Alarm::new(Arc::clone(&shared.clock));
     let mut next = None;
     loop {
@@ -41,7 +42,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Ok(received) => {
                 careful.readable(received.messages.is_empty());
                 damaged::note(&shared, &received.damaged);
-                take(&shared, &mut seated, grant, &request, sent, received)
+                take(&shared, &mut seated, &mut answer, grant, (&request, sent), received)
             }
             Err(error) => {
                 let turn = abandon(&shared, &mut seated, grant, error.kind);
@@ -183,14 +184,14 @@ fn full_ledger(shared: &Shared) -> SourceError {
 fn take(
     shared: &Shared,
     seated: &mut Seated,
+    answer: &mut Answer,
     grant: Grant,
-    request: &ReceiveRequest,
-    sent: Mono,
+    (request, sent): (&ReceiveRequest, Mono),
     received: Received,
 ) -> Turn {
     let read = shared.clock.now();
     let got = u32::try_from(received.messages.len() + received.damaged.len()).unwrap_or(u32::MAX);
-    let answer = Answer::of(shared, received, sent, read);
+    answer.take_apart(shared, received, sent, read);
     let mut outcome = judge(request, read.since(sent), got);
     let (empty, early) = (got == 0, outcome == Outcome::EmptyEarly);
     let mut guard = shared.lock();
