@@ -150,6 +150,24 @@ pub(crate) struct Call {
     signed: Mutex<Option<Signed>>,
 }
 
+/// The bytes of a request.
+enum RequestBytes {
+    /// Shared with the calls before and after it.
+    Kept(Bytes),
+    /// With a body, of this call alone.
+    Own(Vec<u8>),
+}
+
+impl std::ops::Deref for RequestBytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Kept(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+}
+
 /// A request as it is sent, but for a body. Dates have whole seconds, so within one the same signer signs the same bytes.
 struct Signed {
     signer: Arc<Signer>,
@@ -330,7 +348,7 @@ impl MnsClient {
         read(&reply).map_err(|failure| {
             let offset_ms = offset.map(|offset| offset.offset_ms);
             let secrets = Secrets::of(signer.key(), shared.connector.proxy_authorization());
-            let shown = |text: &Option<String>| text.clone().map(|text| secrets.hide(text));
+            let shown = |text: &Option<_>| text.as_ref().map(|text| secrets.hide(ToString::to_string(text)));
             let (location, request_id) = (shown(&reply.head.location), shown(&reply.head.request_id));
             let cause = Cause::Answer { failure: secrets.hide_in(failure), location, request_id, offset_ms };
             self.call_error(call, cause)
@@ -387,21 +405,22 @@ impl Call {
         signer: &Arc<Signer>,
         second: u64,
         writer: &RequestWriter,
-    ) -> Result<Bytes, NetError> {
+    ) -> Result<RequestBytes, NetError> {
         let mut kept = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.take().filter(|known| known.second == second && Arc::ptr_eq(&known.signer, signer));
+        let known = kept.as_ref().filter(|known| known.second == second && Arc::ptr_eq(&known.signer, signer));
         let signed = match known {
             Some(known) => known,
             None => {
+                // What was signed in another second is of no use even if this fails.
+                *kept = None;
                 let head = writer.head(signer, &self.wire, second)?;
                 let bodiless = wire::request(&head, self.wire.method, None).into();
-                Signed { signer: signer.clone(), second, head, bodiless }
+                kept.insert(Signed { signer: signer.clone(), second, head, bodiless })
             }
         };
-        let signed = kept.insert(signed);
         Ok(match body {
-            None => signed.bodiless.clone(),
-            Some(body) => wire::request(&signed.head, self.wire.method, Some(body)).into(),
+            None => RequestBytes::Kept(signed.bodiless.clone()),
+            Some(body) => RequestBytes::Own(wire::request(&signed.head, self.wire.method, Some(body))),
         })
     }
 }

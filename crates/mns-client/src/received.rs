@@ -14,35 +14,42 @@ use crate::net::Body;
 /// Their ids and handles are slices of one text, their bodies of one block of bytes. That block is the answer itself, where at
 /// least half of what it takes is bodies, so that whoever keeps them keeps at most twice their size. With smaller bodies the
 /// elements around them would be the larger part: those bodies are copied, all into one block of their own size.
-pub(crate) fn messages(received: Vec<proto::Received<'_>>, answer: &Body) -> Vec<Message> {
-    let length: usize = received.iter().map(|received| received.message.id.len() + received.receipt_handle.len()).sum();
-    let mut text = String::with_capacity(length);
+pub(crate) fn messages(mut received: Vec<proto::Received<'_>>, answer: &Body) -> Vec<Message> {
+    let (mut names, mut bodies) = (0, 0);
+    for received in &received {
+        names += received.message.id.len() + received.receipt_handle.len();
+        bodies += received.message.body.len();
+    }
+    let mut text = String::with_capacity(names);
     for received in &received {
         text.push_str(&received.message.id);
         text.push_str(&received.receipt_handle);
     }
     let mut texts = Texts { text: text.into(), from: 0 };
-    let bodies = Bodies::of(&received, answer);
-    let mut from = 0;
-    let message = |received: proto::Received<'_>| {
-        let proto::Received { receipt_handle, next_visible_time, message } = received;
+    let mut bodies = Bodies::of(&received, bodies, answer);
+    let mut messages = Vec::with_capacity(received.len());
+    // Both are written where they stay: a message takes some 200 bytes, which would be copied for each step on their way.
+    for proto::Received { receipt_handle, next_visible_time, message } in &mut received {
         let (id, handle) = (texts.next(message.id.len()), texts.next(receipt_handle.len()));
-        let body = bodies.get(message.body, &mut from);
-        let mut out = Message::new(id, Handle(handle), body);
+        messages.push(Message::new(id, Handle(handle), bodies.next(&mut message.body)));
+        let Some(out) = messages.last_mut() else { continue };
         out.dequeue_count = message.dequeue_count;
         out.enqueued = server_ms(message.enqueue_time);
         out.first_dequeued = server_ms(message.first_dequeue_time);
-        out.next_visible = server_ms(next_visible_time);
+        out.next_visible = server_ms(*next_visible_time);
         out.priority = u8::try_from(message.priority).ok();
-        out.group = message.message_group_id.map(|group| Arc::from(group.as_ref()));
-        out.properties = message
-            .user_properties
-            .into_iter()
-            .map(|property| Property { name: property.name.into(), value: property.value.into() })
-            .collect();
-        out
-    };
-    received.into_iter().map(message).collect()
+        if let Some(group) = &message.message_group_id {
+            out.group = Some(Arc::from(group.as_ref()));
+        }
+        if !message.user_properties.is_empty() {
+            out.properties = message.user_properties.iter().map(property).collect();
+        }
+    }
+    messages
+}
+
+fn property(property: &proto::Property) -> Property {
+    Property { name: property.name.as_str().into(), value: property.value.as_str().into() }
 }
 
 /// `None` for 0, which stands for "never".
@@ -65,35 +72,35 @@ impl Texts {
 }
 
 /// Where the bodies of an answer lie.
-enum Bodies {
+enum Bodies<'a> {
     /// In the answer.
-    There(Bytes),
-    /// One after the other in a block of their own.
-    Copied(Bytes),
+    There(&'a Bytes),
+    /// One after the other in a block of their own, up to this place handed out already.
+    Copied(Bytes, usize),
 }
 
-impl Bodies {
-    fn of(received: &[proto::Received<'_>], answer: &Body) -> Self {
-        let length: usize = received.iter().map(|received| received.message.body.len()).sum();
+impl<'a> Bodies<'a> {
+    /// The bodies of these messages, which take `length` bytes.
+    fn of(received: &[proto::Received<'_>], length: usize, answer: &'a Body) -> Self {
         if answer.holds <= 2 * length {
-            return Self::There(answer.bytes.clone());
+            return Self::There(&answer.bytes);
         }
         let mut bytes = Vec::with_capacity(length);
         received.iter().for_each(|received| bytes.extend_from_slice(received.message.body.as_bytes()));
-        Self::Copied(bytes.into())
+        Self::Copied(bytes.into(), 0)
     }
 
-    /// The next body, which begins at `from` if it was copied.
-    fn get(&self, body: Cow<'_, str>, from: &mut usize) -> Bytes {
+    /// The next body.
+    fn next(&mut self, body: &mut Cow<'_, str>) -> Bytes {
         match (self, body) {
-            (Self::Copied(all), body) => {
+            (Self::Copied(all, from), body) => {
                 let begin = *from;
                 *from += body.len();
                 all.slice(begin..*from)
             }
             (Self::There(answer), Cow::Borrowed(body)) => slice(answer, body.as_bytes()),
             // Unescaped, and so in an allocation of its own.
-            (Self::There(_), Cow::Owned(body)) => body.into(),
+            (Self::There(_), Cow::Owned(body)) => std::mem::take(body).into(),
         }
     }
 }

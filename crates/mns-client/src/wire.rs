@@ -1,5 +1,7 @@
 //! A request as the bytes that are sent.
 
+use std::io::Write as _;
+
 use headwater_mns_proto::{Method, Signer, WireRequest};
 
 use crate::endpoint::Endpoint;
@@ -67,10 +69,8 @@ pub(crate) fn request(head: &[u8], method: Method, body: Option<&str>) -> Vec<u8
     out.extend_from_slice(head);
     // Methods that are expected to have a body say that there is none.
     if body.is_some() || matches!(method, Method::Put | Method::Post) {
-        let length = body.map_or(0, str::len).to_string();
-        for part in ["content-length: ", &length, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
+        let length = body.map_or(0, str::len);
+        write!(out, "content-length: {length}\r\n").expect("writing to a Vec does not fail");
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body.unwrap_or_default().as_bytes());

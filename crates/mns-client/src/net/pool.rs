@@ -17,7 +17,7 @@ use crate::net::{Connector, NetError, Reply};
 pub(crate) struct Pool {
     connector: Arc<Connector>,
     clock: Arc<dyn Clock>,
-    idle: Mutex<Vec<(Connection, Mono)>>,
+    idle: Mutex<Vec<(Box<Connection>, Mono)>>,
     idle_timeout: Duration,
     open: Semaphore,
 }
@@ -63,7 +63,7 @@ impl Pool {
                 Err((error, _)) => return Err(error),
             }
         }
-        let connection = self.connector.connect(deadline).await?;
+        let connection = Box::new(self.connector.connect(deadline).await?);
         let answered = self.call_on(connection, request, limit, deadline).await;
         answered.map_err(|(error, _)| error)?.ok_or_else(late)
     }
@@ -71,7 +71,7 @@ impl Pool {
     /// `None` if there is no answer by the deadline. With an error goes whether a part of the answer had arrived.
     async fn call_on(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: &[u8],
         limit: usize,
         deadline: Mono,
@@ -87,7 +87,7 @@ impl Pool {
     }
 
     /// The connection used last, if it is still good: the longer unused, the likelier closed.
-    fn take_idle(&self, now: Mono) -> Option<Connection> {
+    fn take_idle(&self, now: Mono) -> Option<Box<Connection>> {
         let mut idle = self.lock();
         idle.retain(|(_, since)| now.since(*since) < self.idle_timeout);
         while let Some((mut connection, _)) = idle.pop() {
@@ -99,14 +99,14 @@ impl Pool {
     }
 
     /// At most as many are kept as may be open, since each was open under a permit.
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, connection: Box<Connection>) {
         if connection.is_reusable() {
             let now = self.clock.now();
             self.lock().push((connection, now));
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Connection, Mono)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Box<Connection>, Mono)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

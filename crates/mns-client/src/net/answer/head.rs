@@ -3,11 +3,12 @@
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
-use headwater_mns_proto::numbers::MAX_SHOWN;
 use headwater_mns_proto::parse_date;
 use httparse::{Header, ParserConfig, Status};
 
 use crate::net::answer::AnswerError;
+use crate::net::answer::known::KnownHead;
+use crate::net::answer::shown::{Shown, is_printable};
 
 /// The most headers that are read: the service sends seven.
 pub(super) const MAX_HEADERS: usize = 100;
@@ -18,9 +19,9 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     /// The `Date` header in seconds since 1970.
     pub(crate) date: Option<u64>,
-    pub(crate) request_id: Option<String>,
+    pub(crate) request_id: Option<Shown>,
     /// The `Location` header: of a created queue, or of a redirect.
-    pub(crate) location: Option<String>,
+    pub(crate) location: Option<Shown>,
     /// Whether the connection is to be used again.
     pub(crate) keeps: bool,
 }
@@ -39,6 +40,7 @@ pub(super) enum Framing {
 }
 
 /// What stands at the beginning of some bytes.
+#[derive(Debug, PartialEq)]
 pub(super) enum Parsed {
     /// Not a whole head yet.
     Part,
@@ -48,8 +50,16 @@ pub(super) enum Parsed {
     Head(usize, Head, Framing),
 }
 
-/// Reads the head at the beginning of `bytes`.
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, AnswerError> {
+/// Reads the head at the beginning of `bytes`, where `known` is the one before it, and this one is kept.
+pub(super) fn read(bytes: &[u8], known: &mut KnownHead) -> Result<Parsed, AnswerError> {
+    match known.read(bytes) {
+        Some((length, head, framing)) => Ok(Parsed::Head(length, head, framing)),
+        None => parse(bytes, known),
+    }
+}
+
+/// As [`read`], of a head of which nothing is known.
+pub(super) fn parse(bytes: &[u8], known: &mut KnownHead) -> Result<Parsed, AnswerError> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
@@ -66,10 +76,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, AnswerError> {
         _ => {
             let fields = Fields::collect(response.headers)?;
             let (framing, keeps) = fields.framing(status, response.version == Some(1))?;
-            let Fields { date, request_id, location, .. } = fields;
-            let (request_id, location) = (request_id.and_then(shown), location.and_then(shown));
-            let date = date.and_then(printable).and_then(parse_date);
-            Ok(Parsed::Head(length, Head { status, date, request_id, location, keeps }, framing))
+            let date = fields.date.and_then(printable).and_then(parse_date);
+            let (request_id, location) = (fields.request_id.and_then(Shown::new), fields.location.and_then(Shown::new));
+            let head = Head { status, date, request_id, location, keeps };
+            known.learn(&bytes[..length], &head, framing, fields.only_length, fields.request_id);
+            Ok(Parsed::Head(length, head, framing))
         }
     }
 }
@@ -81,6 +92,8 @@ struct Fields<'a> {
     request_id: Option<&'a [u8]>,
     location: Option<&'a [u8]>,
     length: Option<u64>,
+    /// The text of the length, if there is one and no more.
+    only_length: Option<&'a [u8]>,
     /// The last one, whose last word decides.
     encoding: Option<&'a [u8]>,
     closes: bool,
@@ -99,7 +112,10 @@ impl<'a> Fields<'a> {
                     fields.closes |= words(value).any(|word| word.eq_ignore_ascii_case(b"close"));
                     fields.keeps_alive |= words(value).any(|word| word.eq_ignore_ascii_case(b"keep-alive"));
                 }
-                14 if is("content-length") => fields.length = Some(body_length(value, fields.length)?),
+                14 if is("content-length") => {
+                    fields.only_length = if fields.length.is_none() { Some(value) } else { None };
+                    fields.length = Some(body_length(value, fields.length)?);
+                }
                 16 if is("x-mns-request-id") => fields.request_id = fields.request_id.or(Some(value)),
                 17 if is("transfer-encoding") => fields.encoding = Some(value),
                 _ => {}
@@ -152,10 +168,5 @@ fn body_length(value: &[u8], have: Option<u64>) -> Result<u64, AnswerError> {
 
 /// A header's text if it is ASCII of the printable kind, so that any byte is a character.
 fn printable(value: &[u8]) -> Option<&str> {
-    let printable = |byte: &u8| (b' '..=b'~').contains(byte) || *byte == b'\t';
-    from_utf8(value).ok().filter(|_| value.iter().all(printable))
-}
-
-fn shown(value: &[u8]) -> Option<String> {
-    printable(value).map(|text| text[..text.len().min(MAX_SHOWN)].to_owned())
+    from_utf8(value).ok().filter(|_| value.iter().all(|byte| is_printable(*byte)))
 }

@@ -5,7 +5,9 @@
 
 mod chunks;
 mod head;
+mod known;
 mod rooms;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use chunks::Chunks;
 use head::{Framing, Parsed};
+use known::KnownHead;
 
 pub(crate) use head::Head;
 pub(crate) use rooms::Rooms;
@@ -77,6 +80,8 @@ pub(crate) struct AnswerReader {
     limit: usize,
     state: State,
     head: Option<Head>,
+    /// The head of the last answer.
+    known: KnownHead,
     /// Where in `bytes` that begins which is not understood yet: the head, behind it the body.
     start: usize,
     /// How much of `bytes` was looked at for a head.
@@ -213,7 +218,7 @@ impl AnswerReader {
             return self.check_head(self.bytes.len());
         }
         while self.start < self.bytes.len() {
-            match head::parse(&self.bytes[self.start..])? {
+            match head::read(&self.bytes[self.start..], &mut self.known)? {
                 Parsed::Part => break,
                 Parsed::Interim(length) => self.start += length,
                 Parsed::Head(length, head, framing) => {
