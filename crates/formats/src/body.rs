@@ -56,7 +56,7 @@ pub struct OpenedBody<'a> {
     /// Whether base64 was undone, wherever it was.
     pub form: BodyForm,
     /// What the envelope says, if there was one.
-    pub fields: Option<EnvelopeFields>,
+    pub fields: Option<Box<EnvelopeFields>>,
 }
 
 impl OpenedBody<'_> {

@@ -135,7 +135,8 @@ fn bytes<'a>(scanner: &mut Scanner<'_>) -> Result<Option<Cow<'a, [u8]>>, DecodeE
         Kind::String => {
             let text = text(scanner)?.unwrap_or_default();
             let mut out = Vec::new();
-            strict(text.as_bytes(), &mut out).map_err(|_| wrong())?;
+            let len = strict(text.as_bytes(), &mut out).map_err(|_| wrong())?.len();
+            out.truncate(len);
             Ok(Some(Cow::Owned(out)))
         }
         _ => Err(wrong()),

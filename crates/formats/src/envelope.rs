@@ -42,14 +42,14 @@ pub struct Unwrapped<'a> {
     /// Whether [`MessageEncoding`](crate::MessageEncoding) is about this message. False where the envelope itself says how
     /// its message is encoded.
     pub as_sent: bool,
-    /// What the envelope says of the message.
-    pub fields: EnvelopeFields,
+    /// What the envelope says of the message. In a box: nearly every message has none, and to be asked should cost it little.
+    pub fields: Box<EnvelopeFields>,
 }
 
 impl<'a> Unwrapped<'a> {
     /// A message and what its envelope says of it.
     pub fn new(message: Option<Cow<'a, [u8]>>, as_sent: bool, fields: EnvelopeFields) -> Self {
-        Self { message, as_sent, fields }
+        Self { message, as_sent, fields: Box::new(fields) }
     }
 }
 

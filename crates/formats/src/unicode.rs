@@ -21,7 +21,23 @@ pub(crate) const CUT_UTF32: BadEncoding = "a UTF-32 body that ends within a char
 ///
 /// The rule is Jackson's: a byte order mark decides, and without one the places of the zero bytes do, since a
 /// text begins with an ASCII character. Fewer than four bytes can only be told apart as UTF-16 by their first two.
+#[inline]
 pub(crate) fn to_utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], BadEncoding> {
+    if is_plain(body) { Ok(body) } else { converted(body, buffer) }
+}
+
+/// Whether a body is UTF-8 without a mark, without further questions, as nearly all are: at least four bytes, no zero among
+/// the first four, and the first below those that a mark begins with.
+#[inline]
+fn is_plain(body: &[u8]) -> bool {
+    body.first_chunk::<4>().is_some_and(|head| {
+        let word = u32::from_le_bytes(*head);
+        let zeros = word.wrapping_sub(0x0101_0101) & !word & 0x8080_8080;
+        zeros == 0 && head[0] < 0xEF
+    })
+}
+
+fn converted<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], BadEncoding> {
     let (encoding, mark) = detect(body)?;
     let text = &body[mark..];
     buffer.clear();
@@ -35,8 +51,7 @@ pub(crate) fn to_utf8<'a>(body: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a
 
 /// The encoding and the length of the mark.
 pub(crate) fn detect(body: &[u8]) -> Result<(Encoding, usize), BadEncoding> {
-    // Nearly every body, without further questions.
-    if body.first_chunk::<4>().is_some_and(|[a, b, c, d]| *a < 0xEF && ![*a, *b, *c, *d].contains(&0)) {
+    if is_plain(body) {
         return Ok((Encoding::Utf8, 0));
     }
     const ODD: BadEncoding = "a UTF-32 body in a byte order that is neither big- nor little-endian";
@@ -97,6 +112,16 @@ mod tests {
                 assert_eq!(to_utf8(&body, &mut buffer), Ok(TEXT.as_bytes()), "{}", body.escape_ascii());
             }
         }
+    }
+
+    #[test]
+    fn what_is_plain_has_no_zeros_and_no_mark() {
+        let bytes = [0, 1, 0x7F, 0x80, 0x81, 0xEE, 0xEF, 0xFF];
+        for places in 0..8usize.pow(4) {
+            let [a, b, c, d] = [0, 3, 6, 9].map(|shift| bytes[places >> shift & 7]);
+            assert_eq!(is_plain(&[a, b, c, d, 7]), a < 0xEF && ![a, b, c, d].contains(&0), "{a} {b} {c} {d}");
+        }
+        assert!(!is_plain(b"abc"));
     }
 
     #[test]

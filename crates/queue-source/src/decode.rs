@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use bytes::Bytes;
 use headwater_core::{BadRecord, Batch, MessageRows, OptionError, SourceError, SourceErrorKind};
-use headwater_formats::{BodyBuffers, BodyLayer, DecodeErrorKind, Decoder, OnBadRow};
+use headwater_formats::{BodyBuffers, BodyLayer, DecodeError, DecodeErrorKind, Decoder, OnBadRow};
 use headwater_ledger::MessageKey;
 
 use crate::bad;
@@ -63,7 +63,7 @@ pub(crate) struct Keep {
     pub(crate) places: bool,
 }
 
-/// What is wrong with a body: nothing, mostly; and a piece of it, where that may be shown.
+/// What is wrong with a body, and a piece of it, where that may be shown.
 struct Found {
     wrong: Vec<BadRecord>,
     excerpt: String,
@@ -123,48 +123,50 @@ impl Decoding {
         while self.decoder.rows() < rows_max
             && bytes < bytes_max
             && self.decoder.bytes() < bytes_max
-            && let Some(mut inbound) = waiting.pop_front()
+            && let Some(inbound) = waiting.front_mut()
         {
             let early = config.start_time.is_some_and(|start| inbound.meta.enqueued.is_some_and(|t| t.0 < start));
             if early {
                 meter.skipped_by_time.increment(1);
                 // What is in a log is not in the queue any more.
                 if config.skipped_by_time == SkippedByTime::Leave && inbound.place.is_none() {
-                    left.push(inbound.meta.key);
+                    left.extend(waiting.pop_front().map(|inbound| inbound.meta.key));
                     continue;
                 }
             } else if config.max_dequeue_count.is_some_and(|max| inbound.meta.dequeue_count > max) {
                 bad.push((messages.len(), Reason::DequeueCount, vec![bad::too_often(config, &inbound.meta)]));
             } else {
-                match self.body(config, meter, &mut inbound) {
-                    Ok(Found { wrong, .. }) if wrong.is_empty() => {}
-                    Ok(Found { wrong, excerpt }) if config.bad_records == BadRecords::Fail => {
+                match self.body(config, meter, inbound) {
+                    Ok(None) => {}
+                    Ok(Some(Found { wrong, excerpt })) if config.bad_records == BadRecords::Fail => {
                         failure = Some(bad::failure(config, &inbound.meta, &wrong, &excerpt));
+                        // It is not handed out, and nobody asks for it any more.
+                        waiting.pop_front();
                         break;
                     }
-                    Ok(Found { wrong, .. }) => bad.push((messages.len(), Reason::Undecodable, wrong)),
-                    Err(Full) => {
-                        waiting.push_front(inbound);
-                        break;
-                    }
+                    Ok(Some(Found { wrong, .. })) => bad.push((messages.len(), Reason::Undecodable, wrong)),
+                    Err(Full) => break,
                 }
             }
-            bytes += inbound.body.len();
+            let rows = at..self.decoder.rows();
+            at = rows.end;
+            // Only now, so that it is moved but once: it is large.
+            let Some(Inbound { meta, body, place }) = waiting.pop_front() else { break };
+            bytes += body.len();
             if keep.bodies {
-                bodies.push(inbound.body);
+                bodies.push(body);
             }
             if keep.places {
-                places.push(inbound.place);
+                places.push(place);
             }
-            let end = self.decoder.rows();
-            messages.push(MessageRows { meta: inbound.meta, rows: at..end });
-            at = end;
+            messages.push(MessageRows { meta, rows });
         }
         let batch = self.finish(messages)?;
         Ok(Decoded { batch, bodies, bad, places, left, bytes, failure })
     }
 
-    fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &mut Inbound) -> Result<Found, Full> {
+    /// Decodes a body. `None` says that nothing is wrong with it.
+    fn body(&mut self, config: &SourceConfig, meter: &Meter, inbound: &mut Inbound) -> Result<Option<Found>, Full> {
         let mode = match config.bad_records {
             BadRecords::Fail => OnBadRow::Fail,
             BadRecords::Skip | BadRecords::DeadLetter => OnBadRow::Salvage,
@@ -180,29 +182,21 @@ impl Decoding {
                 }
                 None => Ok(self.decoder.decode_absent()),
             };
-            if let Some(fields) = opened.fields {
-                inbound.meta.envelope = Some(Box::new(fields));
+            if opened.fields.is_some() {
+                inbound.meta.envelope = opened.fields;
             }
             decoded
         });
-        if let Err(error) = &result
-            && *error.kind() == DecodeErrorKind::BufferFull
-            && self.decoder.rows() > 0
-        {
-            return Err(Full);
-        }
-        meter.bodies.count(outcome);
         let bad = match result {
+            Err(error) if *error.kind() == DecodeErrorKind::BufferFull && self.decoder.rows() > 0 => return Err(Full),
             Ok(decoded) => decoded.bad,
             Err(error) => vec![error],
         };
-        if !bad.is_empty() {
-            meter.deserialization_errors.increment(1);
-            meter.bad_rows.increment(bad.len() as u64);
+        meter.bodies.count(outcome);
+        if bad.is_empty() {
+            return Ok(None);
         }
-        let excerpt = bad.first().filter(|_| config.bad_records_excerpt);
-        let excerpt = excerpt.map_or(String::new(), |e| format!(" (near `{}`)", e.excerpt(read, EXCERPT_RADIUS)));
-        Ok(Found { wrong: bad.iter().map(BadRecord::from).collect(), excerpt })
+        Ok(Some(found(config, meter, &bad, read)))
     }
 
     fn finish(&mut self, messages: Vec<MessageRows>) -> Result<Batch, SourceError> {
@@ -219,4 +213,14 @@ impl Decoding {
         };
         Ok(Batch::new(records, messages))
     }
+}
+
+/// Counts and describes what is wrong with a body of which that was read.
+#[cold]
+fn found(config: &SourceConfig, meter: &Meter, bad: &[DecodeError], read: &[u8]) -> Found {
+    meter.deserialization_errors.increment(1);
+    meter.bad_rows.increment(bad.len() as u64);
+    let excerpt = bad.first().filter(|_| config.bad_records_excerpt);
+    let excerpt = excerpt.map_or(String::new(), |e| format!(" (near `{}`)", e.excerpt(read, EXCERPT_RADIUS)));
+    Found { wrong: bad.iter().map(BadRecord::from).collect(), excerpt }
 }

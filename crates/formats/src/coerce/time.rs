@@ -45,6 +45,7 @@ pub(crate) struct Moment {
 
 impl Moment {
     /// The value in Arrow for a timestamp of that precision. Digits below the unit are cut, as Flink's binary rows do.
+    #[inline]
     pub(crate) fn to_arrow(self, precision: u8) -> Result<i64, Reason> {
         if timestamp_unit(precision) == arrow_schema::TimeUnit::Millisecond {
             let millis = self.seconds.checked_mul(1_000).and_then(|s| s.checked_add(i64::from(self.nanos / 1_000_000)));
@@ -101,6 +102,13 @@ pub(crate) fn parse_timestamp(text: &[u8], standard: TimestampStandard, ltz: boo
         (TimestampStandard::Iso8601WithOffset, _) => (iso_with_offset(&mut reader), NO_OFFSET_TIMESTAMP),
     };
     parsed.filter(|_| reader.rest.is_empty()).ok_or(reason)
+}
+
+/// What [`parse_timestamp`] reads, or without a standard [`parse_any_iso`], of a text in quotes at the start of a longer one;
+/// and its length with the quotes. `None` unless it is written as nearly all are.
+#[inline(always)]
+pub(crate) fn quoted_timestamp(text: &[u8], standard: Option<TimestampStandard>, ltz: bool) -> Option<(Moment, usize)> {
+    plain::quoted(text.first_chunk()?, standard, ltz)
 }
 
 /// An ISO-8601 timestamp with `T`, with or without seconds, fraction, and a `Z` or offset at the end; without one it

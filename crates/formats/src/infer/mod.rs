@@ -153,11 +153,12 @@ fn plain<'a>(samples: &[&'a [u8]]) -> (Vec<Cow<'a, [u8]>>, MessageEncoding) {
     let mut bodies = Vec::with_capacity(samples.len());
     for sample in samples {
         let mut buffer = Vec::new();
-        if strict(sample.trim_ascii(), &mut buffer).is_ok() && detect::is_message(&buffer) {
-            encoded += 1;
-            bodies.push(Cow::Owned(buffer));
-        } else {
-            bodies.push(Cow::Borrowed(*sample));
+        match strict(sample.trim_ascii(), &mut buffer) {
+            Ok(bytes) if detect::is_message(bytes) => {
+                encoded += 1;
+                bodies.push(Cow::Owned(bytes.to_vec()));
+            }
+            _ => bodies.push(Cow::Borrowed(*sample)),
         }
     }
     let all = encoded > 0 && encoded == samples.len();

@@ -1,6 +1,5 @@
 //! The decoder of the `json` format: one object is a row, a list of objects several.
 
-use std::mem::take;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -91,10 +90,9 @@ struct JsonDecoder {
 
 impl Decoder for JsonDecoder {
     fn decode(&mut self, body: &[u8], on_bad: OnBadRow) -> Result<Decoded, DecodeError> {
-        let mut buffer = take(&mut self.buffer);
-        let result = self.rows.begin(body.len(), on_bad).and_then(|()| self.body(body, &mut buffer));
-        self.buffer = buffer;
-        self.rows.end(result)
+        let Self { rows, buffer } = self;
+        let result = rows.begin(body.len(), on_bad).and_then(|()| read(rows, body, buffer));
+        rows.end(result)
     }
 
     fn rows(&self) -> usize {
@@ -110,67 +108,65 @@ impl Decoder for JsonDecoder {
     }
 }
 
-impl JsonDecoder {
-    fn body(&mut self, body: &[u8], buffer: &mut Vec<u8>) -> Result<(), Stop> {
-        if body.is_empty() {
-            return Ok(());
-        }
-        let bad = |what| Stop::Scan(ScanError { at: 0, what, encoding: true });
-        let text = to_utf8(body, buffer).map_err(bad)?;
-        self.text(text)
+fn read(rows: &mut RowBuilder, body: &[u8], buffer: &mut Vec<u8>) -> Result<(), Stop> {
+    if body.is_empty() {
+        return Ok(());
     }
+    let bad = |what| Stop::Scan(ScanError { at: 0, what, encoding: true });
+    read_text(rows, to_utf8(body, buffer).map_err(bad)?)
+}
 
-    /// Reads the first value of the text and nothing behind it.
-    fn text(&mut self, text: &[u8]) -> Result<(), Stop> {
-        let tree = self.rows.options().tree;
-        let mut scanner = Scanner::new(text, self.rows.limits());
-        if tree && scanner.at_end() {
-            return Ok(());
+/// Reads the first value of the text and nothing behind it.
+fn read_text(rows: &mut RowBuilder, text: &[u8]) -> Result<(), Stop> {
+    let tree = rows.options().tree;
+    let mut scanner = Scanner::new(text, rows.limits());
+    if tree && scanner.at_end() {
+        return Ok(());
+    }
+    match scanner.peek()? {
+        Kind::Object => read_row(rows, &mut scanner),
+        Kind::Array => read_list(rows, &mut scanner),
+        Kind::Null if tree => Ok(scanner.word(Kind::Null)?),
+        kind => {
+            let at = scanner.position();
+            scanner.skip()?;
+            no_row(rows, kind, at)
         }
+    }
+}
+
+fn read_list(rows: &mut RowBuilder, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+    let mut first = true;
+    scanner.enter()?;
+    while scanner.next_item(first)? {
+        first = false;
         match scanner.peek()? {
-            Kind::Object => self.row(&mut scanner),
-            Kind::Array => self.list(&mut scanner),
-            Kind::Null if tree => Ok(scanner.word(Kind::Null)?),
+            Kind::Object => read_row(rows, scanner)?,
+            // As for a whole body that is null.
+            Kind::Null if rows.options().tree => scanner.word(Kind::Null)?,
             kind => {
                 let at = scanner.position();
                 scanner.skip()?;
-                self.no_row(kind, at)
+                no_row(rows, kind, at)?;
             }
         }
     }
+    Ok(())
+}
 
-    fn list(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
-        let mut first = true;
-        scanner.enter()?;
-        while scanner.next_item(first)? {
-            first = false;
-            match scanner.peek()? {
-                Kind::Object => self.row(scanner)?,
-                // As for a whole body that is null.
-                Kind::Null if self.rows.options().tree => scanner.word(Kind::Null)?,
-                kind => {
-                    let at = scanner.position();
-                    scanner.skip()?;
-                    self.no_row(kind, at)?;
-                }
-            }
-        }
-        Ok(())
-    }
+fn read_row(rows: &mut RowBuilder, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+    rows.object(scanner)?;
+    rows.end_row()
+}
 
-    fn row(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
-        self.rows.object(scanner)?;
-        self.rows.end_row()
-    }
-
-    fn no_row(&mut self, kind: Kind, at: usize) -> Result<(), Stop> {
-        let error = DecodeError::new(DecodeErrorKind::NotARow(match kind {
-            Kind::Array | Kind::Object => "a JSON array within the list of rows, expected an object",
-            Kind::String => "a JSON string, expected an object or a list of objects",
-            Kind::Number => "a JSON number, expected an object or a list of objects",
-            Kind::True | Kind::False => "a JSON boolean, expected an object or a list of objects",
-            Kind::Null => "a JSON null, expected an object or a list of objects",
-        }));
-        self.rows.bad_row(error.at_byte(at))
-    }
+#[cold]
+fn no_row(rows: &mut RowBuilder, kind: Kind, at: usize) -> Result<(), Stop> {
+    let error = DecodeError::new(DecodeErrorKind::NotARow(match kind {
+        Kind::Array | Kind::Object => "a JSON array within the list of rows, expected an object",
+        Kind::String => "a JSON string, expected an object or a list of objects",
+        Kind::Number => "a JSON number, expected an object or a list of objects",
+        Kind::True | Kind::False => "a JSON boolean, expected an object or a list of objects",
+        Kind::Null => "a JSON null, expected an object or a list of objects",
+    }));
+    rows.bad_row(error.at_byte(at))
 }

@@ -7,7 +7,7 @@ use super::options::TimestampFormat;
 use super::read::Reader;
 use super::scan::{Scanner, WINDOW, first_mark, plain_len};
 use crate::coerce::digits::Short;
-use crate::coerce::time::{parse_any_iso, parse_date, parse_timestamp};
+use crate::coerce::time::{Moment, TimestampStandard, parse_any_iso, parse_date, parse_timestamp, quoted_timestamp};
 use crate::column::{Column, Data, Row, Texts};
 
 /// How far an object has been read.
@@ -93,15 +93,17 @@ fn leaf(timestamps: &TimestampFormat, column: &mut Column, text: &[u8], at: usiz
             values.push(parse_date(raw).ok()?);
             Some(end)
         }),
-        Data::Timestamp { precision, ltz, values } => plain(text, at).and_then(|(raw, end)| {
-            let moment = match timestamps {
-                TimestampFormat::Standard(standard) => parse_timestamp(raw, *standard, *ltz),
-                TimestampFormat::AnyIso => parse_any_iso(raw),
+        Data::Timestamp { precision, ltz, values } => {
+            let standard = match timestamps {
+                TimestampFormat::Standard(standard) => Some(*standard),
+                TimestampFormat::AnyIso => None,
                 TimestampFormat::Pattern(_) => return None,
             };
-            values.push(moment.ok()?.to_arrow(*precision).ok()?);
-            Some(end)
-        }),
+            let (moment, len) = quoted_timestamp(text.get(at..)?, standard, *ltz)
+                .or_else(|| other_timestamp(text, at, standard, *ltz))?;
+            values.push(moment.to_arrow(*precision).ok()?);
+            Some(at + len)
+        }
         _ => None,
     }
 }
@@ -112,6 +114,14 @@ fn plain(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let (b'"', rest) = text.get(at..)?.split_first()? else { return None };
     let len = plain_len(rest)?;
     Some((&rest[..len], at + len + 2))
+}
+
+/// A timestamp, and its length with the quotes.
+#[inline(never)]
+fn other_timestamp(text: &[u8], at: usize, standard: Option<TimestampStandard>, ltz: bool) -> Option<(Moment, usize)> {
+    let (raw, end) = plain(text, at)?;
+    let moment = standard.map_or_else(|| parse_any_iso(raw), |standard| parse_timestamp(raw, standard, ltz));
+    Some((moment.ok()?, end - at))
 }
 
 #[inline(always)]

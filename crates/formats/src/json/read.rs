@@ -112,11 +112,16 @@ impl Reader {
                 self.take_back(field, index, i, others);
             }
             seen.place = i + 1;
-            // What no shortcut could read after its key need not be tried again.
-            if behind_key.is_some() {
-                self.nested(scanner, field)?
-            } else {
-                self.value(scanner, field)?
+            match &mut field.data {
+                // Told apart from other values early, without a call.
+                Data::Row(inner) if scanner.next_byte() == Some(b'{') => {
+                    let index = column_len(inner);
+                    self.object(scanner, inner, index)?;
+                    field.valid();
+                }
+                // What no shortcut could read after its key need not be tried again.
+                _ if behind_key.is_some() => self.nested(scanner, field)?,
+                _ => self.value(scanner, field)?,
             }
             if self.error.is_some() {
                 self.failed.extend(self.error.take().map(|error| (i, error.within(row.names.name(i)))));

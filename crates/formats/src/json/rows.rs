@@ -80,7 +80,9 @@ impl RowBuilder {
     /// When the body is too long, or the builder must be flushed first.
     pub fn begin(&mut self, body_len: usize, on_bad: OnBadRow) -> Result<(), Stop> {
         let (rows, bytes) = (self.rows, self.bytes);
-        self.message = Message { on_bad, rows, bytes, seen: 0, bad: Vec::new(), ignored: 0 };
+        let message = &mut self.message;
+        (message.on_bad, message.rows, message.bytes, message.seen, message.ignored) = (on_bad, rows, bytes, 0, 0);
+        message.bad.clear();
         self.reader.begin();
         if bytes > Limits::MAX_DECODED_BYTES {
             return Err(Stop::Bad(DecodeError::new(DecodeErrorKind::BufferFull)));

@@ -70,7 +70,7 @@ impl Envelope for MnsEnvelope {
             EnvelopeMode::TopicJson => named_json(body),
             EnvelopeMode::Auto => match first(body) {
                 Some(b'<') => told_xml(body),
-                Some(b'{') => told_json(body),
+                Some(b'{') if Notification::resembles_json(body) => told_json(body),
                 _ => Ok(None),
             },
         }
@@ -102,6 +102,7 @@ const POINTER_HINT: &str = "fetching it is not supported; to read pointers as ro
 const BROKEN_HINT: &str = "set 'envelope' to none if it is a message like others";
 
 /// Where topics write XML: what begins with `<` is an envelope, good or bad.
+#[inline(never)]
 fn named_xml(body: &[u8]) -> Result<Option<Unwrapped<'_>>, DecodeError> {
     if first(body) != Some(b'<') {
         return Ok(None);
@@ -109,6 +110,7 @@ fn named_xml(body: &[u8]) -> Result<Option<Unwrapped<'_>>, DecodeError> {
     opened(Notification::from_xml(text(body)?), EnvelopeKind::TopicXml).map(Some)
 }
 
+#[inline(never)]
 fn named_json(body: &[u8]) -> Result<Option<Unwrapped<'_>>, DecodeError> {
     if first(body) != Some(b'{') {
         return Ok(None);
@@ -117,6 +119,7 @@ fn named_json(body: &[u8]) -> Result<Option<Unwrapped<'_>>, DecodeError> {
 }
 
 /// XML whose root element and fields are a topic's is an envelope, even a broken one.
+#[inline(never)]
 fn told_xml(body: &[u8]) -> Result<Option<Unwrapped<'_>>, DecodeError> {
     match std::str::from_utf8(body) {
         Ok(text) if Notification::resembles_xml(text) => {
@@ -126,11 +129,10 @@ fn told_xml(body: &[u8]) -> Result<Option<Unwrapped<'_>>, DecodeError> {
     }
 }
 
-/// An object with every field of a topic's is an envelope. So is what names them all and cannot be read.
+/// Of what resembles one, an object with every field of a topic's is an envelope. So is what names them all and cannot be
+/// read. Out of line as the others: what has no envelope should not pay for their room on the stack.
+#[inline(never)]
 fn told_json(body: &[u8]) -> Result<Option<Unwrapped<'_>>, DecodeError> {
-    if !Notification::resembles_json(body) {
-        return Ok(None);
-    }
     let Ok(text) = std::str::from_utf8(body) else { return Ok(None) };
     match Notification::from_json(text) {
         Ok(notification) if notification.is_complete() => opened(Ok(notification), EnvelopeKind::TopicJson).map(Some),
@@ -175,5 +177,9 @@ fn text(body: &[u8]) -> Result<&str, DecodeError> {
 
 /// The first byte that says something.
 fn first(body: &[u8]) -> Option<u8> {
+    // Nearly always the very first: no blank, and not of a byte order mark.
+    if let Some(first @ b'!'..=b'~') = body.first() {
+        return Some(*first);
+    }
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().first().copied()
 }

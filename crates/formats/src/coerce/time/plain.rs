@@ -5,6 +5,9 @@ use super::{Moment, TimestampStandard};
 use crate::coerce::calendar::{DAY_SECONDS, days_of_month};
 use crate::coerce::digits::{each, word};
 
+/// The longest that [`quoted`] reads is 26 bytes.
+pub(crate) const QUOTED_ROOM: usize = 32;
+
 /// Eight characters of which some are digits and the others known.
 struct Layout {
     /// The characters, with `0` for a digit.
@@ -39,7 +42,7 @@ const YEAR_MONTH: Layout = Layout::new(b"0000-00-");
 const CLOCK: Layout = Layout::new(b"00:00:00");
 
 /// `2024-12-31`: days since 1970-01-01.
-#[inline]
+#[inline(always)]
 pub(super) fn date(text: &[u8; 10]) -> Option<i32> {
     let pairs = YEAR_MONTH.pairs(word(text, 0)?)?;
     let (tens, ones) = (text[8].wrapping_sub(b'0'), text[9].wrapping_sub(b'0'));
@@ -55,7 +58,36 @@ pub(super) fn date(text: &[u8; 10]) -> Option<i32> {
     let (year, from_march) = if month <= 2 { (year + 399, month + 9) } else { (year + 400, month - 3) };
     let day_of_year = (153 * from_march + 2) / 5 + day - 1;
     // At most 366.
-    Some(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year as i32 - 719_468 - 146_097)
+    let century = year / 100;
+    Some(year * 365 + year / 4 - century + century / 4 + day_of_year as i32 - 719_468 - 146_097)
+}
+
+/// `"2024-12-31 12:34:56"` with no or three digits of a fraction, in quotes and with more behind it; and how long all that is.
+/// Without a standard it is ISO-8601's, and whether there is a `Z` does not matter.
+#[inline(always)]
+pub(super) fn quoted(
+    text: &[u8; QUOTED_ROOM],
+    standard: Option<TimestampStandard>,
+    ltz: bool,
+) -> Option<(Moment, usize)> {
+    let separator = match standard {
+        Some(TimestampStandard::Sql) => b' ',
+        Some(TimestampStandard::Iso8601) | None => b'T',
+        Some(TimestampStandard::Iso8601WithOffset) => return None,
+    };
+    let ([b'"', day @ .., _, _, _, _, _, _, _, _, _], _) = text.split_first_chunk::<20>()? else { return None };
+    let [hour, _, _, minute, _, _, second, _] = CLOCK.pairs(word(text, 12)?)?;
+    if text[11] != separator || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (nanos, end) = if text[20] == b'.' { (millis(text[21], text[22], text[23])? * 1_000_000, 24) } else { (0, 20) };
+    let has_z = text[end] == b'Z';
+    if standard.is_some() && has_z != ltz || text[end + usize::from(has_z)] != b'"' {
+        return None;
+    }
+    let of_day = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
+    let moment = Moment { seconds: i64::from(date(day)?) * DAY_SECONDS + of_day, nanos };
+    Some((moment, end + usize::from(has_z) + 1))
 }
 
 /// `2024-12-31 12:34:56` with up to nine digits of a fraction.
@@ -78,14 +110,17 @@ pub(super) fn timestamp(text: &[u8], standard: TimestampStandard, ltz: bool) -> 
     Some(Moment { seconds: i64::from(date(day)?) * DAY_SECONDS + of_day, nanos })
 }
 
+#[inline(always)]
+fn millis(a: u8, b: u8, c: u8) -> Option<u32> {
+    let [a, b, c] = [a, b, c].map(|digit| u32::from(digit.wrapping_sub(b'0')));
+    (a.max(b).max(c) <= 9).then_some(a * 100 + b * 10 + c)
+}
+
 #[inline]
 fn fraction(text: &[u8]) -> Option<u32> {
     match text {
         [] => Some(0),
-        [b'.', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
-            let millis = u32::from(a - b'0') * 100 + u32::from(b - b'0') * 10 + u32::from(c - b'0');
-            Some(millis * 1_000_000)
-        }
+        [b'.', a, b, c] => Some(millis(*a, *b, *c)? * 1_000_000),
         [b'.', digits @ ..] if (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
             let value = digits.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
             Some(value * 10u32.pow(9 - digits.len() as u32))
@@ -98,7 +133,7 @@ fn fraction(text: &[u8]) -> Option<u32> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{DAY_SECONDS, Reader, any_iso, iso, parse_any_iso, sql};
+    use super::super::{DAY_SECONDS, Reader, any_iso, iso, parse_any_iso, parse_timestamp, sql};
     use super::*;
     use crate::coerce::calendar::date_from_days;
 
@@ -147,6 +182,44 @@ mod tests {
                     prop_assert!(quick.is_some() || existing.is_none() || !text.is_ascii() || is_odd(&text), "{}", text);
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_in_quotes_is_what_is_read_without(
+            text in "\"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{2,4})?Z?\"[,}]",
+            change in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+            ltz: bool,
+        ) {
+            let mut bytes = text.into_bytes();
+            if let Some((at, byte)) = change {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.resize(QUOTED_ROOM, b' ');
+            let window = bytes.first_chunk().expect("32 bytes");
+            let closed = bytes[1..].iter().position(|b| *b == b'"').filter(|_| bytes[0] == b'"');
+            let inside = closed.map(|len| &bytes[1..=len]);
+            let expected = |standard| match standard {
+                Some(standard) => parse_timestamp(inside?, standard, ltz).ok(),
+                None => parse_any_iso(inside?).ok(),
+            };
+            for standard in [None, Some(TimestampStandard::Sql), Some(TimestampStandard::Iso8601)] {
+                let quick = quoted(window, standard, ltz);
+                if let Some((moment, len)) = quick {
+                    prop_assert_eq!(Some(len), inside.map(|inside| inside.len() + 2));
+                    prop_assert_eq!(Some(moment), expected(standard));
+                }
+                // It is not only right, but reads what it is for.
+                let text = std::str::from_utf8(inside.unwrap_or_default()).unwrap_or_default();
+                let usual = text.get(19..).is_some_and(|rest| matches!(rest.trim_end_matches('Z').len(), 0 | 4));
+                if let Some(moment) = expected(standard).filter(|_| usual) {
+                    let odd = !text.is_ascii() || is_odd(text);
+                    prop_assert!(quick.is_some() || odd || moment.seconds % DAY_SECONDS == 0, "{}", bytes.escape_ascii());
+                }
+            }
+            prop_assert_eq!(quoted(window, Some(TimestampStandard::Iso8601WithOffset), ltz), None);
         }
     }
 
