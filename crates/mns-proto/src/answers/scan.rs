@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 
-use crate::answers::usual::{self, Seams};
+use crate::answers::usual::{self, Lengths};
 use crate::message::{Message, Received, check_read, check_room};
 use crate::numbers::BATCH;
 
@@ -64,9 +64,9 @@ impl<'a> Scan<'a> {
 
     /// The messages of a batch, up to and with its closing tag.
     fn messages(&mut self, out: &mut Vec<Received<'a>>) -> Option<()> {
-        let mut seams = Seams::DOCUMENTED;
+        let mut last = Lengths::default();
         loop {
-            if let Some(rest) = usual::message(self.rest, &mut seams, out) {
+            if let Some(rest) = usual::message(self.rest, &mut last, out) {
                 self.rest = rest;
             } else {
                 match self.open()? {

@@ -1,8 +1,7 @@
-//! A message as the service writes it: nine elements in one order, nothing escaped, and between two texts the same tags and blanks as
-//! in the message before it.
+//! A message as the service writes it: nine elements in one order, nothing escaped.
 //!
-//! So what stands between two texts is compared as a whole, and nothing is looked up. A message that has other elements, or has
-//! them in another order, or with escapes, is none of these; the caller reads it element by element.
+//! What stands between two texts, tags and blanks, is compared as a whole, and nothing is looked up. A message that has other
+//! elements, or has them in another order, or with escapes, is none of these; the caller reads it element by element.
 
 use std::borrow::Cow;
 
@@ -12,75 +11,70 @@ use crate::message::{Message, Received};
 use crate::numbers::{MAX_MESSAGE_ID, MAX_RECEIPT_HANDLE};
 use crate::xml::plain::is_plain;
 
-/// The tags before a message's first text, between two, and behind the last.
-const TAGS: [[&str; 2]; 10] = [
-    ["<Message>", "<MessageId>"],
-    ["</MessageId>", "<ReceiptHandle>"],
-    ["</ReceiptHandle>", "<MessageBodyMD5>"],
-    ["</MessageBodyMD5>", "<MessageBody>"],
-    ["</MessageBody>", "<EnqueueTime>"],
-    ["</EnqueueTime>", "<NextVisibleTime>"],
-    ["</NextVisibleTime>", "<FirstDequeueTime>"],
-    ["</FirstDequeueTime>", "<DequeueCount>"],
-    ["</DequeueCount>", "<Priority>"],
-    ["</Priority>", "</Message>"],
-];
-
-/// The longest two tags with twelve blanks, in a number of bytes that is compared without a loop.
-const WIDEST: usize = 48;
-
-/// What stood between the texts of the last message. Before the first: the tags with the blanks that the service's documents print.
-#[derive(Clone)]
-pub(super) struct Seams([Seam; TAGS.len()]);
-
-/// Two tags with the blanks between them, as they were last seen.
-#[derive(Clone, Copy)]
-struct Seam {
-    bytes: [u8; WIDEST],
-    /// All ones where a byte counts, 0 behind the end.
-    mask: [u8; WIDEST],
-    length: usize,
-    /// How long the text before it was. Ids, handles and digests are of one length each, nearly always.
-    before: usize,
+/// The two tags before a message's first text, between two, or behind the last.
+struct Tags {
+    /// With the blanks that the service's documents print, where a message stands two from the margin, and its elements four.
+    indented: &'static str,
+    /// Without blanks.
+    dense: &'static str,
+    each: [&'static str; 2],
 }
 
-impl Seams {
-    /// Those of the documents, where a message stands two blanks from the margin, and its elements four.
-    pub(super) const DOCUMENTED: Self = {
-        let mut seams = [Seam::NONE; TAGS.len()];
-        let mut place = 0;
-        while place < TAGS.len() {
-            let [first, second] = TAGS[place];
-            let (outer, inner) = ("\n  ", "\n    ");
-            let seam = seams[place].with(if place == 0 { outer } else { "" }).with(first);
-            seams[place] = seam.with(if place == TAGS.len() - 1 { outer } else { inner }).with(second);
-            place += 1;
+macro_rules! tags {
+    ($before:literal $first:literal $between:literal $second:literal) => {
+        Tags {
+            indented: concat!($before, $first, $between, $second),
+            dense: concat!($first, $second),
+            each: [$first, $second],
         }
-        Self(seams)
     };
+}
+
+const TAGS: [Tags; 10] = [
+    tags!("\n  " "<Message>" "\n    " "<MessageId>"),
+    tags!("" "</MessageId>" "\n    " "<ReceiptHandle>"),
+    tags!("" "</ReceiptHandle>" "\n    " "<MessageBodyMD5>"),
+    tags!("" "</MessageBodyMD5>" "\n    " "<MessageBody>"),
+    tags!("" "</MessageBody>" "\n    " "<EnqueueTime>"),
+    tags!("" "</EnqueueTime>" "\n    " "<NextVisibleTime>"),
+    tags!("" "</NextVisibleTime>" "\n    " "<FirstDequeueTime>"),
+    tags!("" "</FirstDequeueTime>" "\n    " "<DequeueCount>"),
+    tags!("" "</DequeueCount>" "\n    " "<Priority>"),
+    tags!("" "</Priority>" "\n  " "</Message>"),
+];
+
+/// How long the id, the handle and the digest of the last message were: all of an answer are of one length each, nearly always.
+#[derive(Default)]
+pub(super) struct Lengths {
+    id: usize,
+    handle: usize,
+    body_md5: usize,
 }
 
 /// Reads a message from its opening tag to its closing one, blanks before it skipped. Says what is left of the text.
 ///
 /// It is written where it stays: it takes some 200 bytes, which would be copied with every return.
-pub(super) fn message<'a>(text: &'a str, seams: &mut Seams, out: &mut Vec<Received<'a>>) -> Option<&'a str> {
-    let mut at = Place { text, rest: text.as_bytes(), seams };
-    at.pass(0)?;
-    let id = at.plain(1).filter(|id| (1..=MAX_MESSAGE_ID).contains(&id.len()))?;
-    let handle = at.plain(2).filter(|handle| (1..=MAX_RECEIPT_HANDLE).contains(&handle.len()))?;
-    let body_md5 = at.plain(3)?;
+pub(super) fn message<'a>(text: &'a str, last: &mut Lengths, out: &mut Vec<Received<'a>>) -> Option<&'a str> {
+    let mut at = Place { text, rest: text.as_bytes() };
+    at.pass(&TAGS[0])?;
+    let id = at.plain(&mut last.id).filter(|id| (1..=MAX_MESSAGE_ID).contains(&id.len()))?;
+    at.pass(&TAGS[1])?;
+    let handle = at.plain(&mut last.handle).filter(|handle| (1..=MAX_RECEIPT_HANDLE).contains(&handle.len()))?;
+    at.pass(&TAGS[2])?;
+    let body_md5 = at.plain(&mut last.body_md5)?;
+    at.pass(&TAGS[3])?;
     let body = at.unescaped()?;
-    at.pass(4)?;
+    at.pass(&TAGS[4])?;
     let enqueue_time = at.time()?;
-    at.pass(5)?;
+    at.pass(&TAGS[5])?;
     let next_visible_time = at.time()?;
-    at.pass(6)?;
+    at.pass(&TAGS[6])?;
     let first_dequeue_time = at.time()?;
-    at.pass(7)?;
+    at.pass(&TAGS[7])?;
     let dequeue_count = at.count()?;
-    at.pass(8)?;
+    at.pass(&TAGS[8])?;
     let priority = at.count()?;
-    at.pass(9)?;
+    at.pass(&TAGS[9])?;
     let rest = &text[text.len() - at.rest.len()..];
     out.push(Received {
         receipt_handle: Cow::Borrowed(handle),
@@ -102,38 +96,38 @@ pub(super) fn message<'a>(text: &'a str, seams: &mut Seams, out: &mut Vec<Receiv
 }
 
 /// A place in a message. What is compared are bytes, which can be cut anywhere.
-struct Place<'a, 's> {
+///
+/// Its functions are always inlined: what they compare are constants, some words each.
+struct Place<'a> {
     text: &'a str,
     /// What is left of the text.
     rest: &'a [u8],
-    seams: &'s mut Seams,
 }
 
-impl<'a> Place<'a, '_> {
-    /// Passes what stands before a message's first text (0), between two, or behind the last (9).
+impl<'a> Place<'a> {
+    /// Passes two tags, indented as in the documents, or without blanks, or else otherwise.
     #[inline(always)]
-    fn pass(&mut self, place: usize) -> Option<()> {
-        let seam = &mut self.seams.0[place];
-        self.rest = match self.rest.first_chunk() {
-            Some(next) if seam.fits(next) => self.rest.get(seam.length..)?,
-            _ => seam.relearn(self.rest, place)?,
+    fn pass(&mut self, tags: &Tags) -> Option<()> {
+        let usual = self.rest.strip_prefix(tags.indented.as_bytes());
+        let usual = usual.or_else(|| self.rest.strip_prefix(tags.dense.as_bytes()));
+        self.rest = match usual {
+            Some(rest) => rest,
+            None => tags.with_other_blanks(self.rest)?,
         };
         Some(())
     }
 
-    /// A plain text, and what stands behind it.
+    /// A plain text up to the tag behind it, which is looked for first where the last one was.
     #[inline(always)]
-    fn plain(&mut self, place: usize) -> Option<&'a str> {
-        let (from, before) = (self.text.len() - self.rest.len(), self.seams.0[place].before);
-        let length = if self.rest.get(before) == Some(&b'<') { before } else { memchr(b'<', self.rest)? };
+    fn plain(&mut self, last: &mut usize) -> Option<&'a str> {
+        let from = self.text.len() - self.rest.len();
+        let length = if self.rest.get(*last) == Some(&b'<') { *last } else { memchr(b'<', self.rest)? };
         let (text, behind) = self.rest.split_at(length);
         // Then it holds no `<`, and this one is the first.
         if !is_plain(text) {
             return None;
         }
-        self.rest = behind;
-        self.seams.0[place].before = length;
-        self.pass(place)?;
+        (*last, self.rest) = (length, behind);
         self.text.get(from..from + length)
     }
 
@@ -172,46 +166,13 @@ impl<'a> Place<'a, '_> {
     }
 }
 
-impl Seam {
-    /// What is none yet: it must become one before it is compared, since everything fits it.
-    const NONE: Self = Self { bytes: [0; WIDEST], mask: [0; WIDEST], length: 0, before: 0 };
-
-    #[inline(always)]
-    fn fits(&self, next: &[u8; WIDEST]) -> bool {
-        let mut other = 0;
-        for ((next, byte), mask) in next.iter().zip(&self.bytes).zip(&self.mask) {
-            other |= (next ^ byte) & mask;
-        }
-        other == 0
-    }
-
-    /// What follows the tags that belong in this place, if they are there with other blanks than the last time, which are kept in mind.
-    #[cold]
-    fn relearn<'a>(&mut self, text: &'a [u8], place: usize) -> Option<&'a [u8]> {
-        let [first, second] = TAGS[place];
-        // Before a closing tag there are no blanks, unless behind a number: a text reaches to the tag.
-        let between = text.trim_ascii_start().strip_prefix(first.as_bytes())?;
-        let rest = between.trim_ascii_start().strip_prefix(second.as_bytes())?;
-        let length = text.len() - rest.len();
-        // Wider ones are looked for each time.
-        if length <= WIDEST {
-            *self = Self { before: self.before, ..Self::NONE };
-            self.bytes[..length].copy_from_slice(&text[..length]);
-            self.mask[..length].fill(0xff);
-            self.length = length;
-        }
-        Some(rest)
-    }
-
-    /// The same with this at its end.
-    const fn with(mut self, text: &str) -> Self {
-        let mut at = 0;
-        while at < text.len() {
-            self.bytes[self.length] = text.as_bytes()[at];
-            self.mask[self.length] = 0xff;
-            (self.length, at) = (self.length + 1, at + 1);
-        }
-        self
+impl Tags {
+    /// What follows the tags, if they are there.
+    #[inline(never)]
+    fn with_other_blanks<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        // Before a closing tag there are none, unless behind a number: a text reaches to the tag.
+        let [first, second] = self.each.map(str::as_bytes);
+        text.trim_ascii_start().strip_prefix(first)?.trim_ascii_start().strip_prefix(second)
     }
 }
 
@@ -265,8 +226,7 @@ mod tests {
     /// A message that is read as a usual one, and what is left behind it.
     fn usual(text: &str) -> Option<(Received<'_>, String)> {
         let mut out = Vec::new();
-        let mut seams = Seams::DOCUMENTED;
-        let rest = message(text, &mut seams, &mut out)?;
+        let rest = message(text, &mut Lengths::default(), &mut out)?;
         Some((out.pop()?, rest.to_owned()))
     }
 
@@ -479,10 +439,10 @@ mod tests {
     fn nothing_stands_for_tags_but_tags() {
         let text = written(&usual_messages(1), ("", ""));
         let message = messages(&text).next().unwrap();
-        for tags in super::TAGS.map(|tags| tags.concat()) {
+        for tags in super::TAGS.map(|tags| tags.dense.to_owned()) {
             assert!(message.contains(&tags), "{tags}");
             for character in ('\0'..='\u{ff}').chain(['\u{ffff}', char::MAX]) {
-                let filler = character.to_string().repeat(2 * WIDEST);
+                let filler = character.to_string().repeat(100);
                 for put in [filler.clone(), filler + &tags[1..]] {
                     let damaged = message.replacen(&tags, &put, 1);
                     assert_eq!(usual(&damaged), None, "{damaged}");
