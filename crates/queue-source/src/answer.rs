@@ -54,16 +54,20 @@ impl Answer {
             return;
         }
         let (wall, logs) = (shared.clock.wall(), shared.config.log.is_some());
-        for message in messages {
-            let (key, said) = (MessageKey::of(&message.id), Said::by(&message));
-            if logs {
-                self.deliveries.push(said.delivery(key, message.handle.clone()));
-                self.incoming.push_back(Incoming { key, message, received: wall });
-            } else {
+        let deliveries = &mut self.deliveries;
+        if logs {
+            self.incoming.extend(messages.into_iter().map(|message| {
+                let key = MessageKey::of(&message.id);
+                deliveries.push(Said::by(&message).delivery(key, message.handle.clone()));
+                Incoming { key, message, received: wall }
+            }));
+        } else {
+            self.inbound.extend(messages.into_iter().map(|message| {
+                let (key, said) = (MessageKey::of(&message.id), Said::by(&message));
                 let (handle, meta, body) = message.into_parts(key, &shared.queue_name, wall);
-                self.deliveries.push(said.delivery(key, handle));
-                self.inbound.push_back(Inbound { meta, body, place: None });
-            }
+                deliveries.push(said.delivery(key, handle));
+                Inbound { meta, body, place: None }
+            }));
         }
     }
 
