@@ -68,11 +68,12 @@ pub(crate) async fn release(shared: &Shared, deadline: Mono) {
         }
     });
     let mut calls = std::pin::pin!(calls.buffer_unordered(RELEASES_AT_ONCE));
+    let mut over = shared.clock.sleep_until(deadline);
     loop {
         tokio::select! {
             biased;
             done = calls.next() => if done.is_none() { return },
-            () = shared.clock.sleep_until(deadline) => return,
+            () = &mut over => return,
         }
     }
 }
