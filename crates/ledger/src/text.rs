@@ -40,6 +40,21 @@ impl SharedStr {
         Self { block: Arc::clone(&self.block), start, end: start + piece.len() as u32 }
     }
 
+    /// Takes its first `length` bytes off: a piece that shares its allocation.
+    ///
+    /// # Panics
+    /// Where they are more than it has, or end within a character.
+    #[inline]
+    #[must_use]
+    pub fn split_to(&mut self, length: usize) -> Self {
+        assert!(length <= (self.end - self.start) as usize, "{length} bytes are more than there are");
+        let at = self.start as usize + length;
+        assert!(self.block.is_char_boundary(at), "{length} bytes end within a character");
+        let piece = Self { block: Arc::clone(&self.block), start: self.start, end: at as u32 };
+        self.start = at as u32;
+        piece
+    }
+
     /// The text.
     #[inline]
     #[must_use]
@@ -145,6 +160,23 @@ mod tests {
     use std::collections::{BTreeSet, HashSet};
 
     use super::*;
+
+    #[test]
+    fn pieces_are_taken_off_until_nothing_is_left() {
+        let whole = SharedStr::from("xabc\u{e9}d");
+        let mut rest = whole.slice(1..whole.len());
+        let pieces: Vec<_> = [3, 0, 2, 1, 0].into_iter().map(|length| rest.split_to(length)).collect();
+        assert_eq!(pieces, ["abc", "", "\u{e9}", "d", ""]);
+        assert!(rest.is_empty() && pieces.iter().all(|piece| Arc::ptr_eq(&piece.block, &whole.block)));
+        for (text, length) in [("", 1), ("ab", 3), ("a\u{e9}", 2), ("ab", usize::MAX)] {
+            let refused = std::panic::catch_unwind(|| SharedStr::from(text).split_to(length));
+            assert!(refused.is_err(), "{length} of {text}");
+            let refused = std::panic::catch_unwind(|| {
+                SharedStr::from(format!("{text}more")).slice(0..text.len()).split_to(length)
+            });
+            assert!(refused.is_err(), "{length} of {text}, with more behind it");
+        }
+    }
 
     #[test]
     fn slices_share_one_allocation_and_are_their_text() {

@@ -25,12 +25,12 @@ pub(crate) fn messages(mut received: Vec<proto::Received<'_>>, answer: &Body) ->
         text.push_str(&received.message.id);
         text.push_str(&received.receipt_handle);
     }
-    let mut texts = Texts { text: text.into(), from: 0 };
+    let mut text = SharedStr::from(text);
     let mut bodies = Bodies::of(&received, bodies, answer);
     let mut messages = Vec::with_capacity(received.len());
     // Both are written where they stay: a message takes some 200 bytes, which would be copied for each step on their way.
     for proto::Received { receipt_handle, next_visible_time, message } in &mut received {
-        let (id, handle) = (texts.next(message.id.len()), texts.next(receipt_handle.len()));
+        let (id, handle) = (text.split_to(message.id.len()), text.split_to(receipt_handle.len()));
         messages.push(Message::new(id, Handle(handle), bodies.next(&mut message.body)));
         let Some(out) = messages.last_mut() else { continue };
         out.dequeue_count = message.dequeue_count;
@@ -55,20 +55,6 @@ fn property(property: &proto::Property) -> Property {
 /// `None` for 0, which stands for "never".
 pub(crate) fn server_ms(ms: u64) -> Option<ServerMs> {
     i64::try_from(ms).ok().filter(|ms| *ms > 0).map(ServerMs)
-}
-
-/// A text that is cut up from its beginning.
-struct Texts {
-    text: SharedStr,
-    from: usize,
-}
-
-impl Texts {
-    fn next(&mut self, length: usize) -> SharedStr {
-        let from = self.from;
-        self.from += length;
-        self.text.slice(from..self.from)
-    }
 }
 
 /// Where the bodies of an answer lie.

@@ -123,7 +123,7 @@ impl AnswerReader {
         match self.state {
             _ if have == 0 => {
                 let wanted = if large { self.guess.max(SMALL) } else { SMALL };
-                if capacity < wanted {
+                if capacity < wanted && !self.bytes.try_reclaim(wanted) {
                     self.bytes = self.rooms.take(wanted);
                 }
             }
@@ -203,7 +203,10 @@ impl AnswerReader {
             let holds = self.bytes.capacity();
             let mut whole = self.bytes.split_to(end);
             whole.advance(self.start);
-            self.rooms.remember(std::mem::take(&mut self.bytes), holds);
+            // A small room stays, by what is left of it: it serves again once nobody holds a part of it.
+            if holds > SMALL {
+                self.rooms.remember(std::mem::take(&mut self.bytes), holds);
+            }
             Body { bytes: whole.freeze(), holds }
         };
         self.begin(self.limit);

@@ -187,6 +187,20 @@ fn between_calls_little_is_held_and_the_next_answer_has_room_at_once() {
         assert_eq!(read_with(&mut reader, [small.as_bytes()]).unwrap().1.len(), 100);
         assert_eq!(reader.bytes.capacity(), SMALL, "kept, and no more than that");
     }
+    let medium = answer(2 * COPIED);
+    let (mut held, mut rooms) = (Vec::new(), Vec::new());
+    for hold in [false, false, true, false] {
+        reader.begin(LIMIT);
+        fill(&mut reader, medium.as_bytes());
+        let (_, body, alone) = reader.take().unwrap();
+        assert!(alone && body.bytes == "a".repeat(2 * COPIED) && body.holds == SMALL);
+        rooms.push(body.bytes.as_ptr());
+        if hold {
+            held.push(body);
+        }
+    }
+    assert!(rooms[0] == rooms[1] && rooms[1] == rooms[2], "the room serves again");
+    assert!(rooms[3] != rooms[2] && held[0].bytes == "a".repeat(2 * COPIED), "unless a part of it is held");
     let mut large = AnswerReader::default();
     large.begin(2 << 20);
     fill(&mut large, answer(1 << 20).as_bytes());
