@@ -37,7 +37,8 @@
 //! Nearly every body looks alike: keys in the order they had the last time, ASCII without escapes, numbers of a usual
 //! length, dates of four-digit years. `quick` reads just that, eight bytes at a time, straight into the buffers of the
 //! columns, and hands everything else to `read` and `leaf`, which decide. So no rule is written twice, and a shortcut
-//! that never applied would change nothing but the speed; `tests/json_differential.rs` holds it to that.
+//! that never applied would change nothing but the speed; `tests/json_differential.rs` and `tests/json_habits.rs` hold it
+//! to that.
 
 mod decode;
 mod encode;
@@ -45,6 +46,7 @@ mod leaf;
 mod options;
 mod outline;
 mod pattern;
+mod plain;
 mod quick;
 mod read;
 mod reprint;

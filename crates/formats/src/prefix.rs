@@ -6,13 +6,15 @@ const MAX_LEN: usize = 1_000;
 /// What a text may begin with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Prefix {
-    /// The first 16 bytes as two words, the first byte lowest.
-    words: [u64; 2],
-    /// Which bits of the words are there. With none of them and words that are not 0 nothing is found.
+    /// The first 16 bytes.
+    first: [u64; 2],
+    /// Which bits of them are there. With none of them and words that are not 0 nothing is found.
     masks: [u64; 2],
     len: usize,
-    /// The bytes behind the words.
-    rest: Box<[u8]>,
+    /// The last 16 bytes, if there are more than 16.
+    last: [u64; 2],
+    /// What is between the first and the last 16 bytes.
+    between: Box<[u8]>,
 }
 
 impl Prefix {
@@ -21,32 +23,46 @@ impl Prefix {
         if text.len() > MAX_LEN {
             return None;
         }
-        let (mut words, mut masks) = ([0; 2], [0; 2]);
+        let mut first = [0; 16];
+        let mut masks = [0; 16];
         for (i, byte) in text.iter().take(16).enumerate() {
-            words[i / 8] |= u64::from(*byte) << (i % 8 * 8);
-            masks[i / 8] |= 0xFF << (i % 8 * 8);
+            (first[i], masks[i]) = (*byte, 0xFF);
         }
-        Some(Self { words, masks, len: text.len(), rest: text.get(16..).unwrap_or_default().into() })
+        let last = text.last_chunk().unwrap_or(&[0; 16]);
+        let between = text.get(16..text.len().saturating_sub(16)).unwrap_or_default().into();
+        let [first, masks, last] = [&first, &masks, last].map(words);
+        Some(Self { first, masks, len: text.len(), last, between })
     }
 
     /// What no text begins with.
     pub(crate) fn never() -> Self {
-        Self { words: [1; 2], ..Self::default() }
+        Self { first: [1; 2], ..Self::default() }
     }
 
     /// Where it ends in a text that has it at that offset. `None` does not say that it is not there: it may be too near
     /// the end of the text.
     #[inline(always)]
     pub(crate) fn end_in(&self, text: &[u8], at: usize) -> Option<usize> {
-        let (head, behind) = text.get(at..)?.split_first_chunk::<16>()?;
-        let ([first, second], _) = head.as_chunks::<8>() else { return None };
-        let differ = u64::from_le_bytes(*first) & self.masks[0] ^ self.words[0]
-            | u64::from_le_bytes(*second) & self.masks[1] ^ self.words[1];
-        if differ != 0 || self.len > 16 && !behind.starts_with(&self.rest) {
+        let text = text.get(at..)?;
+        let [first, second] = words(text.first_chunk()?);
+        if first & self.masks[0] != self.first[0] || second & self.masks[1] != self.first[1] {
             return None;
+        }
+        if self.len > 16 {
+            let text = text.get(..self.len)?;
+            if words(text.last_chunk()?) != self.last || self.len > 32 && !text[16..].starts_with(&self.between) {
+                return None;
+            }
         }
         Some(at + self.len)
     }
+}
+
+/// The first byte is the lowest of the first word.
+#[inline(always)]
+fn words(bytes: &[u8; 16]) -> [u64; 2] {
+    let (words, _) = bytes.as_chunks::<8>();
+    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
 }
 
 #[cfg(test)]
@@ -69,7 +85,7 @@ mod tests {
         #[test]
         fn it_is_found_where_it_stands(
             before in "[ab]{0,3}",
-            text in "[ab]{0,40}",
+            text in "[ab]{0,60}",
             behind in "[ab]{0,20}",
             change in prop::option::of(any::<prop::sample::Index>()),
         ) {

@@ -347,7 +347,7 @@ fn row(places: impl Iterator<Item = Place>, scanner: &Scanner<'_>, rows: &mut Ro
     rows.begin_row()?;
     for (column, place) in places.enumerate() {
         match place {
-            Place::Value(at) | Place::Null(at) => rows.value(&mut scanner.again(at), column)?,
+            Place::Value(at) | Place::Null(at) => rows.value(scanner, at, column)?,
             Place::NoObject(at) => rows.misfit(column, at, "a value where the event has an object"),
             Place::Missing => rows.missing(column),
         }

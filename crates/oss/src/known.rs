@@ -10,7 +10,7 @@ use headwater_formats::json::{Outline, Spot};
 use crate::locate::Place;
 
 /// How many outlines are kept. 4: an upload, one with a callback's variables, a removal, and one to spare; what each has that
-/// others have not is compared with a body of none of them, and it takes at most some 30 KiB.
+/// others have not is compared with a body of none of them, and it takes at most some 70 KiB.
 const OUTLINES: usize = 4;
 
 /// After so many bodies in a row without a known outline, the outlines have a rest for [`REST`] bodies: comparing in vain is a

@@ -116,6 +116,22 @@ impl Short {
     }
 }
 
+/// The integer of at most seven digits that stands at an offset of a JSON text, and where it ends: without a sign, and with a
+/// comma or a closing bracket right behind it. `None` for any other, which [`Short::read`] may read.
+#[inline(always)]
+pub(crate) fn small_integer(text: &[u8], at: usize) -> Option<(i32, usize)> {
+    let word = word(text, at)?;
+    let count = leading(word);
+    if !(1..8).contains(&count) || count > 1 && word as u8 == b'0' {
+        return None;
+    }
+    if !matches!((word >> (8 * count)) as u8, b',' | b'}' | b']') {
+        return None;
+    }
+    // Below 10^7.
+    Some((value(word, count) as i32, at + count as usize))
+}
+
 /// Powers of ten that doubles hold exactly, as far as [`Short`] has digits.
 const DOUBLES: [f64; 19] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
@@ -192,6 +208,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn small_integers_are_read_as_any_other(text in "-?[0-9]{0,9}[,}\\]e. \"][0-9,]{0,9}") {
+            let short = Short::read(text.as_bytes(), 0).and_then(|(short, end)| Some((short.integer()?, end)));
+            let small = small_integer(text.as_bytes(), 0);
+            if let Some((integer, end)) = small {
+                prop_assert_eq!(Some((i64::from(integer), end)), short);
+            } else if let Some((_, end)) = short {
+                let closed = matches!(text.as_bytes()[end], b',' | b'}' | b']');
+                prop_assert!(!closed || end > 7 || text.starts_with('-'), "{}", text);
+            }
+        }
+
         #[test]
         fn short_numbers_are_exact(whole in 0u64..1_000_000_000_000_000, digits in 0u32..12, fraction: u64, negative: bool) {
             let fraction = match digits {

@@ -4,9 +4,11 @@
 //! all of that: a text without what is in its strings and without its numbers. A text that has the outline of one that was
 //! gone through before is good JSON, and has everything at the corresponding place.
 
-use super::scan::{Kind, ScanError, Scanner, plain_len};
+use super::plain::plain_len;
+use super::scan::{Kind, ScanError, Scanner};
 use crate::Limits;
 use crate::coerce::digits::Short;
+use crate::prefix::Prefix;
 
 /// The text of one JSON value without the insides of its strings and without its numbers.
 ///
@@ -33,8 +35,10 @@ pub struct Outline {
 }
 
 /// Some of the fixed text, and what comes behind it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Piece {
+    /// It, unless it is very long.
+    lead: Prefix,
     /// Where it ends in all of the fixed text; it begins where the one before ends.
     end: usize,
     then: Then,
@@ -110,13 +114,11 @@ impl Outline {
         starts.truncate(pieces);
         let mut from = pieces.checked_sub(1).map_or(0, |last| self.pieces[last].end);
         for piece in &self.pieces[pieces..] {
-            let fixed = &self.fixed[from..piece.end];
-            from = piece.end;
             starts.push(at);
-            if !text[at..].starts_with(fixed) {
+            let Some(end) = piece.lead.end_in(text, at).or_else(|| self.end_in(piece, from, text, at)) else {
                 return false;
-            }
-            at += fixed.len();
+            };
+            (from, at) = (piece.end, end);
             let len = match piece.then {
                 Then::String => plain_len(&text[at..]).or_else(|| string(text, at)),
                 Then::Number => number(text, at),
@@ -126,6 +128,13 @@ impl Outline {
             at += len;
         }
         true
+    }
+
+    /// [`Prefix::end_in`] for a piece that is too long for it, or too near the end of a text.
+    #[cold]
+    fn end_in(&self, piece: &Piece, from: usize, text: &[u8], at: usize) -> Option<usize> {
+        let fixed = &self.fixed[from..piece.end];
+        text[at..].starts_with(fixed).then_some(at + fixed.len())
     }
 
     /// The spot of an offset in the text that this was made from. It must not be within a string or a number, but may be
@@ -167,9 +176,11 @@ struct Outlining<'t> {
 impl Outlining<'_> {
     /// Ends a piece.
     fn piece(&mut self, to: usize, then: Then) -> Option<()> {
-        self.fixed.extend_from_slice(&self.text[self.from..to]);
+        let fixed = &self.text[self.from..to];
+        let lead = Prefix::new(fixed).unwrap_or_else(Prefix::never);
+        self.fixed.extend_from_slice(fixed);
         self.starts.push(self.from);
-        self.pieces.push(Piece { end: self.fixed.len(), then });
+        self.pieces.push(Piece { lead, end: self.fixed.len(), then });
         (self.fixed.len() <= Outline::MAX_FIXED && self.pieces.len() <= Outline::MAX_VALUES).then_some(())
     }
 

@@ -4,9 +4,10 @@
 //! So it decides nothing, and no error comes from here.
 
 use super::options::TimestampFormat;
+use super::plain::{WINDOW, first_mark, plain_len};
 use super::read::Reader;
-use super::scan::{Scanner, WINDOW, first_mark, plain_len};
-use crate::coerce::digits::Short;
+use super::scan::Scanner;
+use crate::coerce::digits::{Short, small_integer};
 use crate::coerce::time::{Moment, TimestampStandard, parse_any_iso, parse_date, parse_timestamp, quoted_timestamp};
 use crate::column::{Column, Data, Row, Texts};
 
@@ -69,6 +70,15 @@ pub(super) fn value(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut
     true
 }
 
+/// [`value`] for the one that stands at an offset, without a blank.
+#[inline(always)]
+pub(super) fn value_at(reader: &mut Reader, scanner: &Scanner<'_>, at: usize, column: &mut Column) -> bool {
+    let Some(end) = leaf(&reader.options.timestamps, column, scanner.rest().0, at) else { return false };
+    reader.spent += end - at;
+    column.valid();
+    true
+}
+
 /// Out of line, so that whether there is a blank is a branch that is foreseen and not a sum that is waited for.
 #[cold]
 fn spaced_leaf(timestamps: &TimestampFormat, column: &mut Column, text: &[u8], at: usize) -> Option<usize> {
@@ -80,8 +90,8 @@ fn spaced_leaf(timestamps: &TimestampFormat, column: &mut Column, text: &[u8], a
 fn leaf(timestamps: &TimestampFormat, column: &mut Column, text: &[u8], at: usize) -> Option<usize> {
     match &mut column.data {
         Data::Text(values) => string(text, at, values),
-        Data::Int(values) => number(text, at, values, |n| i32::try_from(n.integer()?).ok()),
-        Data::BigInt(values) => number(text, at, values, Short::integer),
+        Data::Int(values) => integer(text, at, values, |n| i32::try_from(n).ok()),
+        Data::BigInt(values) => integer(text, at, values, Some),
         Data::Double(values) => number(text, at, values, Short::double),
         Data::Float(values) => number(text, at, values, Short::float),
         Data::Decimal { precision, scale, values } => number(text, at, values, |n| n.decimal(*precision, *scale)),
@@ -166,6 +176,25 @@ fn longer_string(rest: &[u8], values: &mut Texts) -> Option<usize> {
 fn long_string(rest: &[u8], values: &mut Texts) -> Option<usize> {
     let len = memchr::memchr2(b'"', b'\\', rest)?;
     (rest[len] == b'"' && values.push_utf8(&rest[..len])).then_some(len)
+}
+
+#[inline(always)]
+fn integer<T: From<i32>>(
+    text: &[u8],
+    at: usize,
+    values: &mut Vec<T>,
+    fit: impl FnOnce(i64) -> Option<T>,
+) -> Option<usize> {
+    let Some((value, end)) = small_integer(text, at) else {
+        return other_integer(text, at, values, fit);
+    };
+    values.push(T::from(value));
+    Some(end)
+}
+
+#[inline(never)]
+fn other_integer<T>(text: &[u8], at: usize, values: &mut Vec<T>, fit: impl FnOnce(i64) -> Option<T>) -> Option<usize> {
+    number(text, at, values, |n| fit(n.integer()?))
 }
 
 /// A number, in quotes or not, if it fits as it is.

@@ -109,19 +109,24 @@ impl RowBuilder {
         self.reader.spend(self.row.width)
     }
 
-    /// Reads the value that comes next into a column, which must have none in this row yet.
+    /// Reads the value that stands at an offset of a scanner's text into a column, which must have none in this row yet.
     ///
     /// # Errors
     /// As [`object`](Self::object).
     ///
     /// # Panics
     /// When there is no such column.
-    pub fn value(&mut self, scanner: &mut Scanner<'_>, column: usize) -> Result<(), Stop> {
-        if quick::value(&mut self.reader, scanner, &mut self.row.fields[column]) {
+    pub fn value(&mut self, scanner: &Scanner<'_>, at: usize, column: usize) -> Result<(), Stop> {
+        if quick::value_at(&mut self.reader, scanner, at, &mut self.row.fields[column]) {
             return Ok(());
         }
+        self.any_value(&mut scanner.again(at), column)
+    }
+
+    #[inline(never)]
+    fn any_value(&mut self, scanner: &mut Scanner<'_>, column: usize) -> Result<(), Stop> {
         let before = self.reader.error.take();
-        self.reader.nested(scanner, &mut self.row.fields[column])?;
+        self.reader.value(scanner, &mut self.row.fields[column])?;
         let error = self.reader.error.take().map(|e| e.within(self.row.names.name(column)));
         self.reader.error = before.or(error);
         Ok(())

@@ -6,9 +6,9 @@
 
 use memchr::memchr2;
 
+use super::plain::plain_len;
 use super::text::{self, TextError};
 use crate::Limits;
-use crate::coerce::digits::each;
 use crate::column::Texts;
 
 /// The longest key in bytes and the most digits of a number that Flink's JSON library accepts.
@@ -434,67 +434,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How much of a string is looked at first.
-pub(super) const WINDOW: usize = crate::column::SHORT;
-
-/// Where the first quote, backslash or byte beyond ASCII is; the length of the window if there is none.
-#[inline(always)]
-pub(super) fn first_mark(window: &[u8; WINDOW]) -> usize {
-    for (i, word) in window.as_chunks::<8>().0.iter().enumerate() {
-        let marks = marks(*word);
-        if marks != 0 {
-            return i * 8 + marks.trailing_zeros() as usize / 8;
-        }
-    }
-    WINDOW
-}
-
-/// The high bits of quotes, backslashes and what is beyond ASCII. Other bits may be marked, but only above a true mark.
-#[inline(always)]
-fn marks(word: [u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(word);
-    let (quote, escape) = (word ^ each(b'"'), word ^ each(b'\\'));
-    (quote.wrapping_sub(each(1)) | escape.wrapping_sub(each(1)) | word) & each(0x80)
-}
-
-/// Up to here strings are searched eight bytes at a time, which is quicker than setting up a vectorised search.
-const SHORT: usize = 64;
-
-/// The length of the string that ends with the first quote in the text, if it is ASCII without escapes.
-#[inline(always)]
-pub(super) fn plain_len(text: &[u8]) -> Option<usize> {
-    let (words, _) = text.as_chunks::<8>();
-    let words = &words[..words.len().min(SHORT / 8)];
-    for (i, word) in words.iter().enumerate() {
-        let marks = marks(*word);
-        if marks != 0 {
-            let len = i * 8 + marks.trailing_zeros() as usize / 8;
-            return (text[len] == b'"').then_some(len);
-        }
-    }
-    long_plain_len(text, words.len() * 8)
-}
-
-/// So many bytes of a long string are gone through at once: they are still in the nearest cache when they are looked at the
-/// second time.
-const STRIDE: usize = 4 << 10;
-
-/// [`plain_len`] of a text whose first `seen` bytes are plain.
-fn long_plain_len(text: &[u8], seen: usize) -> Option<usize> {
-    let mut len = seen;
-    for part in text[seen..].chunks(STRIDE) {
-        let end = memchr2(b'"', b'\\', part);
-        if !part[..end.unwrap_or(part.len())].is_ascii() {
-            return None;
-        }
-        if let Some(end) = end {
-            return (part[end] == b'"').then_some(len + end);
-        }
-        len += part.len();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -573,24 +512,6 @@ mod tests {
         let key = |n: usize| format!("{{\"{}\":1}}", "k".repeat(n)).into_bytes();
         assert!(skip(&key(50_000)).is_ok());
         assert!(skip(&key(50_001)).is_err());
-    }
-
-    #[test]
-    fn long_strings_are_plain_only_if_all_of_them_is() {
-        let ends =
-            [SHORT - 1, SHORT, STRIDE - 1, STRIDE, STRIDE + SHORT - 1, STRIDE + SHORT, STRIDE + SHORT + 1, 3 * STRIDE];
-        for len in ends {
-            let text = [&vec![b'x'; len][..], b"\", "].concat();
-            assert_eq!(plain_len(&text), Some(len));
-            assert_eq!(plain_len(&text[..len]), None, "{len}, without an end");
-            for at in ends.into_iter().chain([0, 7]).filter(|at| *at < len) {
-                for other in [b'\\', 0x80, 0xFF] {
-                    let mut text = text.clone();
-                    text[at] = other;
-                    assert_eq!(plain_len(&text), None, "{other:x} at {at} of {len}");
-                }
-            }
-        }
     }
 
     proptest! {
