@@ -76,3 +76,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_timestamp_is_the_same_with_an_escape_that_no_shortcut_reads() {
+    let factory = Format::json().factory(&"t TIMESTAMP(3), z TIMESTAMP_LTZ(3), s STRING".parse().expect("columns"));
+    let factory = factory.expect("a good format");
+    let clocks = ["12:34:56", "23:59:59", "24:00:00", "12:34:60", "12:34", "12:34:56.", "12:34:56.7", "12:34:56.789"];
+    let more = ["12:34:56.7890", "12:34:56.789012345", "12:34:56.78a", "12:34:56.789Z5", "12:34:56Z.789", "12:34:567"];
+    for clock in clocks.into_iter().chain(more) {
+        for end in ["", "Z", "ZZ", " "] {
+            let [plain, escaped] = ["2024", "\\u0032024"].map(|year| {
+                let moment = format!("{year}-12-31 {clock}{end}");
+                let body = format!(r#"{{"t":"{moment}","z":"{moment}","s":"and what is behind them both"}}"#);
+                let mut decoder = factory.decoder();
+                let said = decoder.decode(body.as_bytes(), OnBadRow::Salvage).expect("bad rows are listed");
+                let bad: Vec<_> = said.bad.iter().map(|e| (e.path().to_owned(), e.kind().clone())).collect();
+                (bad, decoder.flush())
+            });
+            assert_eq!(plain, escaped, "{clock}{end}");
+        }
+    }
+    // Columns of their own, so that one that is right shows.
+    for (column, moment) in
+        [("TIMESTAMP(3)", "2024-12-31 12:34:56.7891"), ("TIMESTAMP_LTZ(3)", "2024-12-31 12:34:56.789Z")]
+    {
+        let factory = Format::json().factory(&format!("t {column}").parse().expect("a column")).expect("a good format");
+        let [plain, escaped] = [moment.to_owned(), moment.replacen('2', "\\u0032", 1)].map(|moment| {
+            let mut decoder = factory.decoder();
+            let body = format!(r#"{{"t":"{moment}"}}              "#);
+            let rows = decoder.decode(body.as_bytes(), OnBadRow::Fail).expect("a good row").rows;
+            (rows, decoder.flush())
+        });
+        assert_eq!(plain, escaped, "{column} {moment}");
+    }
+}

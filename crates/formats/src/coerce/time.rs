@@ -104,11 +104,15 @@ pub(crate) fn parse_timestamp(text: &[u8], standard: TimestampStandard, ltz: boo
     parsed.filter(|_| reader.rest.is_empty()).ok_or(reason)
 }
 
-/// What [`parse_timestamp`] reads, or without a standard [`parse_any_iso`], of a text in quotes at the start of a longer one;
-/// and its length with the quotes. `None` unless it is written as nearly all are.
+/// What [`parse_timestamp`] reads, or without a standard [`parse_any_iso`], of what a text begins with; and its length. That it
+/// ends there is for the caller to see. `None` unless it is written as nearly all are.
 #[inline(always)]
-pub(crate) fn quoted_timestamp(text: &[u8], standard: Option<TimestampStandard>, ltz: bool) -> Option<(Moment, usize)> {
-    plain::quoted(text.first_chunk()?, standard, ltz)
+pub(crate) fn leading_timestamp(
+    text: &[u8],
+    standard: Option<TimestampStandard>,
+    ltz: bool,
+) -> Option<(Moment, usize)> {
+    plain::leading(text.first_chunk()?, standard, ltz)
 }
 
 /// An ISO-8601 timestamp with `T`, with or without seconds, fraction, and a `Z` or offset at the end; without one it

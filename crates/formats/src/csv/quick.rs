@@ -6,7 +6,7 @@
 use super::options::CsvOptions;
 use super::scan::Scanner;
 use crate::coerce::digits::Short;
-use crate::coerce::time::{TimestampStandard, parse_date, parse_timestamp};
+use crate::coerce::time::{TimestampStandard, leading_timestamp, parse_date, parse_timestamp};
 use crate::column::{Column, Data};
 
 /// The delimiter, if the options leave fields their plain meaning: it and the quote are one byte each that no number,
@@ -100,6 +100,12 @@ fn date(text: &[u8], at: usize, delimiter: u8) -> Option<i32> {
 /// With seconds, and with or without milliseconds.
 #[inline(always)]
 fn timestamp(text: &[u8], at: usize, delimiter: u8, precision: u8, ltz: bool) -> Option<(i64, usize)> {
+    let rest = text.get(at..)?;
+    if let Some((moment, len)) = leading_timestamp(rest, Some(TimestampStandard::Sql), ltz)
+        && rest.get(len) == Some(&delimiter)
+    {
+        return Some((moment.to_arrow(precision).ok()?, at + len));
+    }
     let end =
         [23, 19].into_iter().map(|len| at + len + usize::from(ltz)).find(|end| text.get(*end) == Some(&delimiter));
     let end = end?;

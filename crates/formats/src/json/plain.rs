@@ -117,9 +117,10 @@ mod tests {
         #[test]
         fn the_first_mark_is_what_ends_a_plain_string(
             plain in "[ -!#-\\[\\]-~]{0,200}",
+            mark in prop::sample::select(vec![b'"', b'"', b'\\', 0x80, 0xFF]),
             behind in prop::collection::vec(any::<u8>(), 0..80),
         ) {
-            let text = [plain.as_bytes(), &behind].concat();
+            let text = [plain.as_bytes(), &[mark], &behind].concat();
             let mark = text.iter().position(|b| matches!(b, b'"' | b'\\' | 0x80..));
             let expected = mark.filter(|at| text[*at] == b'"');
             prop_assert_eq!(plain_len(&text), expected, "{}", text.escape_ascii());

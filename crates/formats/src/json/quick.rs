@@ -8,7 +8,7 @@ use super::plain::{WINDOW, first_mark, plain_len};
 use super::read::Reader;
 use super::scan::Scanner;
 use crate::coerce::digits::{Short, small_integer};
-use crate::coerce::time::{Moment, TimestampStandard, parse_any_iso, parse_date, parse_timestamp, quoted_timestamp};
+use crate::coerce::time::{Moment, TimestampStandard, leading_timestamp, parse_any_iso, parse_date, parse_timestamp};
 use crate::column::{Column, Data, Row, Texts};
 
 /// How far an object has been read.
@@ -109,10 +109,10 @@ fn leaf(timestamps: &TimestampFormat, column: &mut Column, text: &[u8], at: usiz
                 TimestampFormat::AnyIso => None,
                 TimestampFormat::Pattern(_) => return None,
             };
-            let (moment, len) = quoted_timestamp(text.get(at..)?, standard, *ltz)
-                .or_else(|| other_timestamp(text, at, standard, *ltz))?;
+            let (moment, end) =
+                quoted_timestamp(text, at, standard, *ltz).or_else(|| other_timestamp(text, at, standard, *ltz))?;
             values.push(moment.to_arrow(*precision).ok()?);
-            Some(at + len)
+            Some(end)
         }
         _ => None,
     }
@@ -126,12 +126,20 @@ fn plain(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
     Some((&rest[..len], at + len + 2))
 }
 
-/// A timestamp, and its length with the quotes.
+/// A timestamp as nearly all are written, and where the text goes on.
+#[inline(always)]
+fn quoted_timestamp(text: &[u8], at: usize, standard: Option<TimestampStandard>, ltz: bool) -> Option<(Moment, usize)> {
+    let (b'"', inside) = text.get(at..)?.split_first()? else { return None };
+    let (moment, len) = leading_timestamp(inside, standard, ltz)?;
+    (inside.get(len) == Some(&b'"')).then_some((moment, at + len + 2))
+}
+
+/// A timestamp, and where the text goes on.
 #[inline(never)]
 fn other_timestamp(text: &[u8], at: usize, standard: Option<TimestampStandard>, ltz: bool) -> Option<(Moment, usize)> {
     let (raw, end) = plain(text, at)?;
     let moment = standard.map_or_else(|| parse_any_iso(raw), |standard| parse_timestamp(raw, standard, ltz));
-    Some((moment.ok()?, end - at))
+    Some((moment.ok()?, end))
 }
 
 #[inline(always)]

@@ -78,6 +78,7 @@ impl RowBuilder {
     ///
     /// # Errors
     /// When the body is too long, or the builder must be flushed first.
+    #[inline]
     pub fn begin(&mut self, body_len: usize, on_bad: OnBadRow) -> Result<(), Stop> {
         let (rows, bytes) = (self.rows, self.bytes);
         let message = &mut self.message;
@@ -160,6 +161,7 @@ impl RowBuilder {
     ///
     /// # Errors
     /// The row's error, when one bad row is enough; or the limit that it reached.
+    #[inline]
     pub fn end_row(&mut self) -> Result<(), Stop> {
         // What was read without looking at the limit at once.
         self.reader.spend(0)?;
@@ -199,6 +201,7 @@ impl RowBuilder {
     ///
     /// # Errors
     /// As [`Decoder::decode`](crate::Decoder::decode).
+    #[inline]
     pub fn end(&mut self, result: Result<(), Stop>) -> Result<Decoded, DecodeError> {
         let Err(stop) = result else { return Ok(self.decoded()) };
         self.reader.error = None;

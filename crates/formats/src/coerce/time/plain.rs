@@ -5,8 +5,8 @@ use super::{Moment, TimestampStandard};
 use crate::coerce::calendar::{DAY_SECONDS, days_of_month};
 use crate::coerce::digits::{each, word};
 
-/// The longest that [`quoted`] reads is 26 bytes.
-pub(crate) const QUOTED_ROOM: usize = 32;
+/// The longest that [`leading`] looks at is 25 bytes.
+pub(super) const ROOM: usize = 25;
 
 /// Eight characters of which some are digits and the others known.
 struct Layout {
@@ -62,32 +62,27 @@ pub(super) fn date(text: &[u8; 10]) -> Option<i32> {
     Some(year * 365 + year / 4 - century + century / 4 + day_of_year as i32 - 719_468 - 146_097)
 }
 
-/// `"2024-12-31 12:34:56"` with no or three digits of a fraction, in quotes and with more behind it; and how long all that is.
-/// Without a standard it is ISO-8601's, and whether there is a `Z` does not matter.
+/// A timestamp that a text begins with, and its length: `2024-12-31 12:34:56` with no or three digits of a fraction. What
+/// follows is for the caller to look at. Without a standard it is ISO-8601's, and whether there is a `Z` does not matter.
 #[inline(always)]
-pub(super) fn quoted(
-    text: &[u8; QUOTED_ROOM],
-    standard: Option<TimestampStandard>,
-    ltz: bool,
-) -> Option<(Moment, usize)> {
+pub(super) fn leading(text: &[u8; ROOM], standard: Option<TimestampStandard>, ltz: bool) -> Option<(Moment, usize)> {
     let separator = match standard {
         Some(TimestampStandard::Sql) => b' ',
         Some(TimestampStandard::Iso8601) | None => b'T',
         Some(TimestampStandard::Iso8601WithOffset) => return None,
     };
-    let ([b'"', day @ .., _, _, _, _, _, _, _, _, _], _) = text.split_first_chunk::<20>()? else { return None };
-    let [hour, _, _, minute, _, _, second, _] = CLOCK.pairs(word(text, 12)?)?;
-    if text[11] != separator || hour > 23 || minute > 59 || second > 59 {
+    let [hour, _, _, minute, _, _, second, _] = CLOCK.pairs(word(text, 11)?)?;
+    if text[10] != separator || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let (nanos, end) = if text[20] == b'.' { (millis(text[21], text[22], text[23])? * 1_000_000, 24) } else { (0, 20) };
+    let (nanos, end) = if text[19] == b'.' { (millis(text[20], text[21], text[22])? * 1_000_000, 23) } else { (0, 19) };
     let has_z = text[end] == b'Z';
-    if standard.is_some() && has_z != ltz || text[end + usize::from(has_z)] != b'"' {
+    if standard.is_some() && has_z != ltz {
         return None;
     }
     let of_day = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
-    let moment = Moment { seconds: i64::from(date(day)?) * DAY_SECONDS + of_day, nanos };
-    Some((moment, end + usize::from(has_z) + 1))
+    let moment = Moment { seconds: i64::from(date(text.first_chunk()?)?) * DAY_SECONDS + of_day, nanos };
+    Some((moment, end + usize::from(has_z)))
 }
 
 /// `2024-12-31 12:34:56` with up to nine digits of a fraction.
@@ -187,8 +182,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_in_quotes_is_what_is_read_without(
-            text in "\"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{2,4})?Z?\"[,}]",
+        fn what_begins_a_text_is_read_as_by_itself(
+            text in "[0-2][0-9]{3}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{2,4})?Z?[,\"]",
             change in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
             ltz: bool,
         ) {
@@ -197,29 +192,30 @@ mod tests {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
             }
-            bytes.resize(QUOTED_ROOM, b' ');
-            let window = bytes.first_chunk().expect("32 bytes");
-            let closed = bytes[1..].iter().position(|b| *b == b'"').filter(|_| bytes[0] == b'"');
-            let inside = closed.map(|len| &bytes[1..=len]);
-            let expected = |standard| match standard {
-                Some(standard) => parse_timestamp(inside?, standard, ltz).ok(),
-                None => parse_any_iso(inside?).ok(),
-            };
+            bytes.resize(ROOM, b',');
+            let end = bytes.iter().position(|b| matches!(b, b',' | b'"')).unwrap_or(ROOM);
+            let text = &bytes[..end];
             for standard in [None, Some(TimestampStandard::Sql), Some(TimestampStandard::Iso8601)] {
-                let quick = quoted(window, standard, ltz);
-                if let Some((moment, len)) = quick {
-                    prop_assert_eq!(Some(len), inside.map(|inside| inside.len() + 2));
-                    prop_assert_eq!(Some(moment), expected(standard));
+                let expected = match standard {
+                    Some(standard) => parse_timestamp(text, standard, ltz).ok(),
+                    None => parse_any_iso(text).ok(),
+                };
+                let quick = leading(bytes.first_chunk().expect("enough bytes"), standard, ltz);
+                // Where a delimiter or quote follows.
+                let read = quick.filter(|(_, len)| *len == end).map(|(moment, _)| moment);
+                if read.is_some() {
+                    prop_assert_eq!(read, expected);
                 }
                 // It is not only right, but reads what it is for.
-                let text = std::str::from_utf8(inside.unwrap_or_default()).unwrap_or_default();
+                let text = std::str::from_utf8(text).unwrap_or_default();
                 let usual = text.get(19..).is_some_and(|rest| matches!(rest.trim_end_matches('Z').len(), 0 | 4));
-                if let Some(moment) = expected(standard).filter(|_| usual) {
+                if let Some(moment) = expected.filter(|_| usual) {
                     let odd = !text.is_ascii() || is_odd(text);
-                    prop_assert!(quick.is_some() || odd || moment.seconds % DAY_SECONDS == 0, "{}", bytes.escape_ascii());
+                    prop_assert!(read.is_some() || odd || moment.seconds % DAY_SECONDS == 0, "{}", text);
                 }
             }
-            prop_assert_eq!(quoted(window, Some(TimestampStandard::Iso8601WithOffset), ltz), None);
+            let offset = Some(TimestampStandard::Iso8601WithOffset);
+            prop_assert_eq!(leading(bytes.first_chunk().expect("enough bytes"), offset, ltz), None);
         }
     }
 
