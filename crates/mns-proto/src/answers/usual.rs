@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::message::{Message, Received};
 use crate::numbers::{MAX_MESSAGE_ID, MAX_RECEIPT_HANDLE};
@@ -131,15 +131,12 @@ impl<'a> Place<'a> {
         self.text.get(from..from + length)
     }
 
-    /// A text without escapes, up to the tag behind it. Two searches for one byte each take half the time of one for either.
+    /// A text up to the tag behind it, or to an escape, which no tag is.
     #[inline(always)]
     fn unescaped(&mut self) -> Option<&'a str> {
         let from = self.text.len() - self.rest.len();
-        let (text, behind) = self.rest.split_at(memchr(b'<', self.rest)?);
+        let (text, behind) = self.rest.split_at(memchr2(b'<', b'&', self.rest)?);
         self.rest = behind;
-        if memchr(b'&', text).is_some() {
-            return None;
-        }
         self.text.get(from..from + text.len())
     }
 
