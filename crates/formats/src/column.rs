@@ -390,8 +390,11 @@ fn finish_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
 /// How large the buffer that comes after this one is made in advance: what this one has, or nearly what it had room for, so
 /// that a large batch is remembered for some smaller ones. Growing a buffer copies it.
 fn room<T>(full: &Vec<T>) -> usize {
-    let had = full.capacity();
-    full.len().max(had - had / 8).min(MAX_PRESIZE)
+    room_after(full.len(), full.capacity())
+}
+
+fn room_after(len: usize, capacity: usize) -> usize {
+    len.max(capacity - capacity / 8).min(MAX_PRESIZE)
 }
 
 fn primitive<T: ArrowPrimitiveType>(

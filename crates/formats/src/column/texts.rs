@@ -11,7 +11,7 @@ use arrow_array::builder::{ArrayBuilder as _, StringBuilder};
 use arrow_buffer::NullBuffer;
 use simdutf8::basic::from_utf8;
 
-use super::{MAX_PRESIZE, SHORT, VarBytes};
+use super::{MAX_PRESIZE, SHORT, VarBytes, room_after};
 
 /// From so many bytes a value on average the next batch is built by Arrow. At 256 checking a value costs as much as what its
 /// builder does besides.
@@ -143,11 +143,11 @@ impl Texts {
 
     /// The values so far; there are none afterwards, but room for as many again. The NULLs among them are these.
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> StringArray {
-        let (count, bytes) = match &self.long {
-            None => (self.short.offsets.len() - 1, self.short.bytes.len()),
-            Some(long) => (long.len(), long.values_slice().len()),
+        let (count, bytes, had) = match &self.long {
+            None => (self.short.offsets.len() - 1, self.short.bytes.len(), 0),
+            Some(long) => (long.len(), long.values_slice().len(), long.values_capacity()),
         };
-        let room = (count.min(MAX_PRESIZE), bytes.min(MAX_PRESIZE));
+        let room = (count.min(MAX_PRESIZE), room_after(bytes, had));
         let long = (bytes > count * LONG).then(|| StringBuilder::with_capacity(room.0, room.1));
         let short = match (&long, &self.long) {
             (Some(_), _) => VarBytes::new(),
@@ -282,5 +282,18 @@ mod tests {
         assert_eq!(texts.get(0).as_ptr(), place);
         let array = texts.finish(None);
         assert_eq!((array.len(), array.null_count(), array.value(1).len()), (3, 1, 1_000));
+    }
+
+    /// A batch of 400 KB, one of 100 KB, and one of 300 KB, which is not moved while it grows.
+    #[test]
+    fn a_large_batch_is_remembered_for_some_smaller_ones() {
+        let mut texts = Texts::new();
+        for (batch, values) in [4, 400, 100, 300].into_iter().enumerate() {
+            texts.push(&[b'x'; 1_000]);
+            let first = texts.get(0).as_ptr();
+            (1..values).for_each(|_| texts.push(&[b'x'; 1_000]));
+            assert!(batch < 2 || texts.get(0).as_ptr() == first, "batch {batch}");
+            assert_eq!(texts.finish(None).len(), values);
+        }
     }
 }
