@@ -284,16 +284,14 @@ mod tests {
         assert_eq!((array.len(), array.null_count(), array.value(1).len()), (3, 1, 1_000));
     }
 
-    /// A batch of 400 KB, one of 100 KB, and one of 300 KB, which is not moved while it grows.
+    /// After a batch of 400 KB and one of 100 KB there is room for one of 300 KB.
     #[test]
     fn a_large_batch_is_remembered_for_some_smaller_ones() {
         let mut texts = Texts::new();
-        for (batch, values) in [4, 400, 100, 300].into_iter().enumerate() {
-            texts.push(&[b'x'; 1_000]);
-            let first = texts.get(0).as_ptr();
-            (1..values).for_each(|_| texts.push(&[b'x'; 1_000]));
-            assert!(batch < 2 || texts.get(0).as_ptr() == first, "batch {batch}");
+        for values in [4, 400, 100] {
+            (0..values).for_each(|_| texts.push(&[b'x'; 1_000]));
             assert_eq!(texts.finish(None).len(), values);
         }
+        assert!(texts.long.is_some_and(|long| long.values_capacity() >= 300_000));
     }
 }
