@@ -35,7 +35,8 @@ enum Step {
     DataEnd,
     /// The beginning of a line behind the last chunk: the empty one is the end.
     Line,
-    Trailer,
+    TrailerName,
+    TrailerValue,
     TrailerEnd,
     LastEnd,
     Done,
@@ -92,7 +93,7 @@ impl Chunks {
             (Step::DataReturn, b'\r') => Ok(Step::DataEnd),
             (Step::DataEnd, b'\n') => Ok(Step::Length),
             (Step::Line, b'\r') => Ok(Step::LastEnd),
-            (Step::Line | Step::Trailer, _) => self.trailer(byte),
+            (Step::Line | Step::TrailerName | Step::TrailerValue, _) => self.trailer(byte),
             (Step::TrailerEnd, b'\n') => Ok(Step::Line),
             (Step::LastEnd, b'\n') => Ok(Step::Done),
             _ => Err(AnswerError::Chunk),
@@ -115,11 +116,18 @@ impl Chunks {
         if self.trailers > MAX_SKIPPED || self.trailer_lines > MAX_HEADERS {
             return Err(AnswerError::Skipped);
         }
-        match byte {
-            b'\r' => Ok(Step::TrailerEnd),
-            // A line that ends without a return would hide what follows it.
-            b'\n' | 0 => Err(AnswerError::Chunk),
-            _ => Ok(Step::Trailer),
+        // As strict as a head: what is no field may be the first line of another answer.
+        match (self.step, byte) {
+            (Step::Line | Step::TrailerName, byte) if is_token(byte) => Ok(Step::TrailerName),
+            (Step::TrailerName, b':') => Ok(Step::TrailerValue),
+            (Step::TrailerValue, b'\r') => Ok(Step::TrailerEnd),
+            (Step::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => Ok(Step::TrailerValue),
+            _ => Err(AnswerError::Chunk),
         }
     }
+}
+
+/// Whether a field's name may have this character (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
