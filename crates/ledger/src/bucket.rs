@@ -142,22 +142,25 @@ impl Numbers {
 
     /// Into room for so many words of tags, which take all. Whole words move, the first row's to the front; it stays in its lane of that word.
     fn resize(&mut self, tags: usize) {
-        let words = vec![0; tags * WORDS].into_boxed_slice();
         let (first, lane) = (self.head as usize / LANES, self.head as usize % LANES);
-        let old = std::mem::replace(self, Self { words, head: lane as u32, len: 0 });
-        let whole = (lane + old.len as usize).div_ceil(LANES).min(old.tags()).min(tags);
+        let whole = (lane + self.len as usize).div_ceil(LANES).min(self.tags()).min(tags);
+        let ahead = whole.min(self.tags() - first);
+        // Filled by hand: many allocators have nothing at hand for who asks for zeros.
+        let mut words = Vec::with_capacity(tags * WORDS);
+        words.extend_from_slice(&self.words[first..first + ahead]);
+        words.extend_from_slice(&self.words[..whole - ahead]);
+        words.resize(tags, 0);
+        let numbers = &self.words[self.tags()..];
+        words.extend_from_slice(&numbers[2 * first..2 * (first + ahead)]);
+        words.extend_from_slice(&numbers[..2 * (whole - ahead)]);
+        words.resize(tags * WORDS, 0);
+        // A ring that is all but full has its newest rows in the word of the oldest; they are added below.
         if whole > 0 {
-            let ahead = whole.min(old.tags() - first);
-            for (to, from, count) in [(0, first, ahead), (ahead, 0, whole - ahead)] {
-                self.words[to..to + count].copy_from_slice(&old.words[from..from + count]);
-                let (to, from, count) = (tags + 2 * to, old.tags() + 2 * from, 2 * count);
-                self.words[to..to + count].copy_from_slice(&old.words[from..from + count]);
-            }
-            // A ring that is all but full has its newest rows in the word of the oldest; they are added below.
-            self.words[0] &= u64::MAX << (lane * 16);
-            self.len = old.len.min((whole * LANES - lane) as u32);
+            words[0] &= u64::MAX << (lane * 16);
         }
-        for at in (self.len..old.len).map(|nth| old.place(nth)) {
+        let len = self.len.min((whole * LANES).saturating_sub(lane) as u32);
+        let old = std::mem::replace(self, Self { words: words.into(), head: lane as u32, len });
+        for at in (len..old.len).map(|nth| old.place(nth)) {
             self.add(old.tag(at), old.number(at));
         }
     }
@@ -175,7 +178,9 @@ impl Numbers {
     }
 
     fn with_room(rows: usize) -> Self {
-        Self { words: vec![0; rows.div_ceil(LANES) * WORDS].into(), head: 0, len: 0 }
+        let mut numbers = Self::default();
+        numbers.resize(rows.div_ceil(LANES));
+        numbers
     }
 
     fn add(&mut self, tag: u16, number: u32) {
