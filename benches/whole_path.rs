@@ -6,6 +6,7 @@
 //! (five rounds, medians), so that a busy machine hurts both alike. The difference is what a message costs beyond being moved.
 //!
 //! `… -- scale` shows that a message costs the same after ten million others, and with any number of pollers.
+//! `… -- instructions`, with or without kinds behind it, counts instructions instead, which no neighbour changes; it needs valgrind.
 //!
 //! The last tables put other programs beside the connector: `headwater run` with an SQL plan (its release build must be there), and
 //! the official Python and Node SDKs, where they are installed.
@@ -20,6 +21,8 @@ mod connector;
 mod discard;
 #[path = "whole_path/external.rs"]
 mod external;
+#[path = "whole_path/instructions.rs"]
+mod instructions;
 #[path = "process.rs"]
 mod process;
 #[path = "whole_path/sample.rs"]
@@ -53,14 +56,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["--read", address, kind, pollers, messages] => scale::read(address, kind, pollers.parse()?, messages.parse()?),
         ["scale"] => scale::compare(),
+        ["instructions", ref kinds @ ..] => instructions::compare(&wanted(kinds)),
         _ => compare(&words),
     }
 }
 
+/// The kinds whose names have one of these in them, or all.
+fn wanted(words: &[&str]) -> Vec<&'static Kind> {
+    KINDS.iter().filter(|kind| words.is_empty() || words.iter().any(|part| kind.name.contains(part))).collect()
+}
+
 /// Runs every kind that was asked for, on one core and on two.
-fn compare(wanted: &[&str]) -> Result<(), Box<dyn Error>> {
-    let kinds = KINDS.iter().filter(|kind| wanted.is_empty() || wanted.iter().any(|part| kind.name.contains(part)));
-    let kinds: Vec<&Kind> = kinds.collect();
+fn compare(words: &[&str]) -> Result<(), Box<dyn Error>> {
+    let kinds = wanted(words);
     println!("CPU microseconds a message, medians of {ROUNDS} rounds, one core for the client:");
     println!("{:<18} {:>9} {:>10} {:>8} {:>7}", "", "discard", "connector", "added", "ratio");
     for kind in &kinds {
