@@ -26,11 +26,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut careful = Careful::default();
     let mut answer = Answer::default();
     let mut alarm = Alarm::new(Arc::clone(&shared.clock));
-    let mut next = None;
+    let (mut next, mut blocked) = (None, false);
     loop {
         let Some((grant, sent)) = (match next.take() {
             Some(granted) => Some(granted),
-            None => admitted(&shared, &mut seated, &mut alarm).await,
+            None => admitted(&shared, &mut seated, &mut alarm, blocked).await,
         }) else {
             return;
         };
@@ -60,7 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 turn
             }
         };
-        next = turn.next;
+        (next, blocked) = (turn.next, turn.blocked);
         if let Some(pause) = turn.pause {
             // Permits that this one leaves are for another.
             shared.pollers.notify_one();
@@ -73,6 +73,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 struct Turn {
     pause: Option<Pause>,
     next: Option<(Grant, Mono)>,
+    /// There was no leave just now.
+    blocked: bool,
 }
 
 /// Ends a receive without an answer. It may have leased messages all the same.
@@ -90,7 +92,7 @@ fn abandon(shared: &Shared, seated: &mut Seated, grant: Grant, kind: QueueErrorK
     if concerns_consumer {
         shared.consumer.notify_one();
     }
-    Turn { pause, next: None }
+    Turn { pause, next: None, blocked: false }
 }
 
 /// What a seated poller is told when it asks for leave to receive.
@@ -126,13 +128,16 @@ fn ask(shared: &Shared, state: &mut State, seated: &mut Seated, now: Mono) -> Le
     Leave::Granted(grant)
 }
 
-/// Waits for a seat, and on it for leave to receive; `None` when the source stops. With when that was.
-async fn admitted(shared: &Shared, seated: &mut Seated, alarm: &mut Alarm) -> Option<(Grant, Mono)> {
+/// Waits for a seat, and on it for leave to receive; `None` when the source stops. With when that was. `blocked`: there was none just now.
+async fn admitted(shared: &Shared, seated: &mut Seated, alarm: &mut Alarm, mut blocked: bool) -> Option<(Grant, Mono)> {
     while seated.sit().await {
         let woken = shared.pollers.notified();
         tokio::pin!(woken);
         // Whoever has to wait asks a second time, with its ear to the door; nearly always there is leave at once.
-        let mut listens = false;
+        let mut listens = std::mem::take(&mut blocked);
+        if listens {
+            woken.as_mut().enable();
+        }
         let until = loop {
             let now = shared.clock.now();
             let mut state = shared.lock();
@@ -239,12 +244,13 @@ fn take(
         (extend_sooner, &shared.extender),
     ];
     concerned.iter().filter(|(concerns, _)| *concerns).for_each(|(_, whom)| whom.notify_one());
+    let blocked = matches!(leave, Leave::Blocked);
     let next = match leave {
         Leave::Granted(grant) => Some((grant, read)),
         // Asked again, the same is said to somebody who can wait or end for it.
         _ => None,
     };
-    Turn { pause, next }
+    Turn { pause, next, blocked }
 }
 
 fn count(meter: &Meter, got: u32, early: bool, screened: &Screened) {
