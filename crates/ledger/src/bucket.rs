@@ -316,4 +316,30 @@ mod tests {
         assert!(low.rows().eq(0..50), "{:?}", odd(&low));
         assert!((0..50).all(|n| low.find(hash(n), |found| *found == n).is_some()));
     }
+
+    /// Rings of up to four words, with every head and length, into room for as many and for more.
+    #[test]
+    fn a_ring_moves_whole_from_wherever_it_begins() {
+        let hash = |n: u32| u64::from(n % 7) << 48;
+        let rings = (0..5_usize).flat_map(|words| (0..words.max(1) * LANES).map(move |head| (words, head)));
+        for (words, head) in rings {
+            for len in 0..=words * LANES {
+                for room in len.div_ceil(LANES)..words + 3 {
+                    let mut ring = Numbers { head: head as u32, ..Numbers::with_room(words * LANES) };
+                    (0..len as u32).for_each(|n| ring.put(tag(hash(n)), n));
+                    ring.resize(room);
+                    let seen = format!("{len} from {head} of {words} words into {room}");
+                    assert!(ring.tags() == room && ring.rows().eq(0..len as u32), "{seen}");
+                    let tagged = (0..room * LANES).filter(|at| ring.tag(*at) != 0).count();
+                    assert_eq!(tagged, len, "{seen}");
+                    (len as u32..len as u32 + 5).for_each(|n| ring.push(hash(n), n));
+                    let all = len as u32 + 5;
+                    assert!((0..all).all(|n| ring.find(hash(n), |found| *found == n).is_some()), "{seen}");
+                    let gone = ring.divide(&(0..all).map(|n| n % 3 == 1).collect::<Vec<_>>());
+                    assert!(gone.rows().eq((0..all).filter(|n| n % 3 == 1)), "{seen}");
+                    assert!(ring.rows().eq((0..all).filter(|n| n % 3 != 1)), "{seen}");
+                }
+            }
+        }
+    }
 }

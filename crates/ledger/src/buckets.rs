@@ -220,6 +220,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::bucket::Numbers;
 
     /// Spreads a number as a hash does.
     const fn hash(n: &u64) -> u64 {
@@ -270,6 +271,22 @@ mod tests {
             table.remove(hash(&n), |row| *row == n);
         }
         assert_eq!((table.is_empty(), table.memory_bytes()), (true, 0));
+    }
+
+    /// Half as many have gone as came: whoever looks for room in a bucket, or divides it, lets go of them.
+    #[test]
+    fn rows_that_have_gone_are_counted_for_as_long_as_they_are_kept() {
+        let mut table = Buckets::<Numbers>::default();
+        let hash_of = |n: &u32| hash(&u64::from(*n));
+        for n in 0..20_000_u32 {
+            let age = |row: &u32| row.checked_sub(n / 2);
+            table.insert(hash_of(&n), n, age, hash_of);
+            if n % 500 == 0 {
+                assert_eq!(table.len(), table.iter().count());
+                assert_eq!(table.bytes, table.blocks.iter().flatten().map(Bucket::bytes).sum::<usize>());
+                assert!((n / 2..=n).all(|row| table.find(hash_of(&row), |found| *found == row).is_some()));
+            }
+        }
     }
 
     /// At every size on the way up to some thousand rows and beyond, and on the way down.

@@ -323,3 +323,96 @@ pub(crate) fn earlier(a: Option<Mono>, b: Option<Mono>) -> Option<Mono> {
         (a, b) => a.or(b),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    fn delivery(n: u8) -> Delivery {
+        Delivery {
+            key: MessageKey(n.into()),
+            handle: Handle::new(&n.to_string()),
+            dequeue_count: 1,
+            next_visible: ServerMs(0),
+            enqueued: ServerMs(0),
+            lease_end: None,
+            bytes: 1,
+        }
+    }
+
+    /// Whatever is left in a list would be taken for a part of the next answer.
+    #[test]
+    fn a_kept_list_of_deliveries_is_always_emptied_and_one_of_verdicts_added_to() {
+        let limits = Limits { batch_max: 2, ..Limits::default() };
+        let mut ledger = Ledger::new(limits, Mono::default()).unwrap();
+        let ticket = |ledger: &mut Ledger| ledger.begin_receive(Mono::default()).unwrap().ticket;
+        let (mut deliveries, mut verdicts) = (Vec::new(), Vec::new());
+        let (first, second) = (ticket(&mut ledger), ticket(&mut ledger));
+        deliveries.extend([1, 2, 3].map(delivery));
+        ledger.screen_into(first, &mut deliveries, &mut verdicts);
+        assert_eq!(verdicts, [Verdict::Fresh, Verdict::Fresh, Verdict::Lapse], "more than was asked for");
+        for ended in [first, Ticket(9)] {
+            deliveries.extend([3, 4].map(delivery));
+            ledger.screen_into(ended, &mut deliveries, &mut verdicts);
+            assert_eq!((deliveries.len(), verdicts.len()), (0, 3), "{ended:?} has ended, or never began");
+        }
+        deliveries.extend([1, 3].map(delivery));
+        ledger.screen_into(second, &mut deliveries, &mut verdicts);
+        assert_eq!(verdicts[3..], [Verdict::Duplicate, Verdict::Fresh], "by its own leave, whatever is listed already");
+        assert_eq!((deliveries.len(), ledger.counts().buffered), (0, 3));
+        assert_eq!(ledger.check(), Ok(()));
+    }
+
+    /// Also where they share some of what tells when they press for a checkpoint, and when they are to be extended.
+    #[test]
+    fn an_answer_is_taken_as_if_its_messages_came_one_by_one() {
+        let mut random = 5_u64;
+        let mut random = move |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        for round in 0..400 {
+            let extend_lease = (round % 3 > 0).then(|| Duration::from_secs(1 + random(20)));
+            let hold_max = Duration::from_secs(10 + random(20));
+            let limits = Limits { batch_max: 40, extend_lease, hold_max, ..Limits::default() };
+            let one = Limits { batch_max: 1, ..limits.clone() };
+            let mut together = Ledger::new(limits, Mono::default()).unwrap();
+            let mut apart = Ledger::new(one, Mono::default()).unwrap();
+            for answer in 0..3 {
+                let now = Mono::from_millis(4_000 * answer);
+                let deliveries: Vec<_> = (0..random(40))
+                    .map(|_| Delivery {
+                        dequeue_count: 1 + random(3) as u32,
+                        lease_end: [None, Some(5), Some(9), Some(30)][random(4) as usize]
+                            .map(|s| Mono::from_millis(s * 1_000)),
+                        ..delivery(random(60) as u8)
+                    })
+                    .collect();
+                let ticket = together.begin_receive(now).unwrap().ticket;
+                let verdicts = together.screen(ticket, deliveries.clone());
+                let each = deliveries.into_iter().map(|delivery| {
+                    let ticket = apart.begin_receive(now).unwrap().ticket;
+                    apart.screen(ticket, vec![delivery])[0]
+                });
+                assert_eq!(verdicts, each.collect::<Vec<_>>(), "round {round}");
+                let buffered = |(key, entry): (&MessageKey, &Entry)| (entry.stage == Stage::Buffered).then_some(*key);
+                let mut keys: Vec<_> = together.entries.iter().filter_map(buffered).collect();
+                keys.sort_unstable();
+                keys.retain(|_| random(3) > 0);
+                together.hand_out(&keys);
+                keys.iter().for_each(|key| apart.hand_out(&[*key]));
+                assert_eq!((together.ids(), together.counts()), (apart.ids(), apart.counts()), "round {round}");
+                assert_eq!(
+                    (together.next_deadline(), together.check()),
+                    (apart.next_deadline(), Ok(())),
+                    "round {round}"
+                );
+            }
+            while let Some(at) = together.next_extend() {
+                assert_eq!(together.next_extends(at, 3), apart.next_extends(at, 3), "round {round}");
+            }
+            assert_eq!(apart.next_extend(), None);
+        }
+    }
+}

@@ -177,6 +177,29 @@ mod tests {
         assert_eq!(Run::<Mono>::default().end(), None);
     }
 
+    #[test]
+    fn those_of_one_point_go_in_the_order_of_their_keys_whenever_they_came() {
+        let mut entries = Entries::default();
+        let mut spot = |n: u64| {
+            let id = Unhandled {
+                key: MessageKey(n.into()),
+                rank: crate::entry::HandleRank::default(),
+                enqueued: crate::ServerMs(0),
+                checkpoint: crate::CheckpointId(0),
+                changed: false,
+            };
+            Spot { slot: entries.insert(id.key, id.entry()), key: id.key }
+        };
+        let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(&mut spot);
+        let mut schedule = Schedule::default();
+        schedule.insert_all(T(1), &[five, two, four]);
+        schedule.insert_all(T(2), &[one]);
+        assert_eq!(schedule.pop(T(1), |_, _| true), Some(two));
+        schedule.insert_all(T(1), &[three, one]);
+        let rest: Vec<_> = std::iter::from_fn(|| schedule.pop(T(1), |_, _| true)).collect();
+        assert_eq!((rest, schedule.first()), (vec![one, three, four, five], Some(T(2))));
+    }
+
     /// A point at which some id always waits does not collect those that do not.
     #[test]
     fn what_is_taken_out_is_not_kept_for_ever() {

@@ -106,15 +106,10 @@ impl Answer {
             otherwise: state.lease.map(|lease| self.sent + lease),
             clocks: self.server_time.map(|now| (now, self.read)),
         };
-        let mut last = None;
+        let mut end = lease.ends();
         for delivery in &mut self.deliveries {
             delivery.enqueued = sent_at(told(delivery.enqueued), server_now, retention);
-            // Messages of one answer have been leased at the same moment.
-            let visible = delivery.next_visible;
-            let end =
-                last.filter(|(same, _)| *same == visible).map_or_else(|| lease.end(told(visible)), |(_, end)| end);
-            delivery.lease_end = end;
-            last = Some((visible, end));
+            delivery.lease_end = end(delivery.next_visible);
         }
     }
 }
@@ -208,6 +203,16 @@ impl Lease {
         };
         Some(end - self.margin)
     }
+
+    /// The same for many that follow each other: messages of one answer have been leased at the same moment.
+    fn ends(&self) -> impl FnMut(ServerMs) -> Option<Mono> {
+        let mut last = None;
+        move |visible| {
+            let end = last.filter(|(same, _)| *same == visible).map_or_else(|| self.end(told(visible)), |(_, end)| end);
+            last = Some((visible, end));
+            end
+        }
+    }
 }
 
 /// The lease as the first delivery of a message tells it.
@@ -224,6 +229,56 @@ fn between(from: ServerMs, to: ServerMs) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lease_ends_when_its_message_says_or_else_when_the_queues_own_does() {
+        let at = Mono::from_millis;
+        let mut lease = Lease {
+            longest: Duration::from_secs(30),
+            margin: Duration::from_secs(1),
+            otherwise: Some(at(20_000)),
+            clocks: Some((ServerMs(500_000), at(5_000))),
+        };
+        // As the queue's clock says it, 0 where it says nothing; and on ours. It is 500 s there and 5 s here.
+        let table = [
+            (0, 19_000),
+            (0, 19_000),
+            (510_000, 14_000),
+            (510_000, 14_000),
+            (0, 19_000),
+            (512_000, 16_000),
+            (510_000, 14_000),
+            (499_000, 4_000),
+            (900_000, 34_000),
+        ];
+        let mut end = lease.ends();
+        for (nth, (visible, wanted)) in table.into_iter().enumerate() {
+            assert_eq!(end(ServerMs(visible)), Some(at(wanted)), "message {nth}");
+        }
+        drop(end);
+        (lease.otherwise, lease.clocks) = (None, None);
+        assert_eq!([0, 510_000].map(|visible| lease.ends()(ServerMs(visible))), [None, None]);
+    }
+
+    #[test]
+    fn what_is_not_fresh_is_dropped_and_so_is_what_has_no_verdict() {
+        let answer = Bytes::from(b"abcd".to_vec());
+        let lies_in_it = |body: &Bytes| answer.as_ptr_range().contains(&body.as_ptr());
+        // What is kept, and how much of that still lies in the answer.
+        let kept = |verdicts: &[Verdict]| {
+            let mut messages: VecDeque<Bytes> = (0..4).map(|nth| answer.slice(nth..nth + 1)).collect();
+            keep_fresh(&mut messages, verdicts, answer.len(), |body| body);
+            let there = messages.iter().filter(|body| lies_in_it(body)).count();
+            (messages.into_iter().map(|body| char::from(body[0])).collect::<String>(), there)
+        };
+        let (fresh, known, lapse) = (Verdict::Fresh, Verdict::Duplicate, Verdict::Lapse);
+        assert_eq!(kept(&[fresh; 4]), ("abcd".into(), 4));
+        assert_eq!(kept(&[known, fresh, lapse, fresh]), ("bd".into(), 2));
+        assert_eq!(kept(&[known, fresh, lapse, known]), ("b".into(), 0), "a part would hold all of it");
+        assert_eq!(kept(&[known, known, lapse, lapse]), (String::new(), 0));
+        assert_eq!(kept(&[]), (String::new(), 0), "its receive had been given up");
+        assert_eq!(kept(&[fresh, fresh]), ("ab".into(), 2));
+    }
 
     /// Bodies of ten bytes, slices of the hundred bytes of their answer.
     #[test]
