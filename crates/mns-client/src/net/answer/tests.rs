@@ -291,6 +291,8 @@ fn agrees(answer: &[u8], pieces: usize) {
         (Err(AnswerError::Length | AnswerError::TwoLengths | AnswerError::EncodingText), _)
         | (Err(AnswerError::TooLong { .. }), _)
         | (Err(_), None) => {}
+        // A line feed alone, which hyper takes for the end of a line behind the chunks.
+        (Err(AnswerError::Chunk), Some(_)) if answer.windows(2).any(|pair| pair[1] == b'\n' && pair[0] != b'\r') => {}
         (Err(error), Some(theirs)) => panic!("{shown:?}: {error} for {theirs:?}"),
     }
 }
@@ -319,6 +321,8 @@ const HEADERS: &[&str] = &[
     "transfer-encoding: identity\r\n",
     "connection: close\r\n",
     "connection: keep-alive\r\n",
+    "x-mns-request-id: A1\r\n",
+    "x-mns-request-id: B2\r\n",
     "date: x\n",
     "a:\r\n",
     "a: \x01\r\n",
@@ -364,5 +368,28 @@ proptest! {
         let end = (at + cut).min(answer.len());
         answer.splice(at..end, piece.iter().copied());
         agrees(&answer, pieces);
+    }
+
+    #[test]
+    fn an_answer_behind_others_is_read_as_if_it_were_the_first(
+        heads in vec((select(STATUS_LINES), vec(select(HEADERS), 0..3)), 1..3),
+        turns in vec(
+            (any::<Index>(), 0..3_000_usize, proptest::option::of((any::<Index>(), select(PIECES))), 1_usize..300),
+            1..8,
+        ),
+    ) {
+        let mut reader = AnswerReader::default();
+        for (head, length, change, pieces) in turns {
+            let (status, headers) = head.get(&heads);
+            let head = format!("{status}{}content-length: {length}\r\n\r\n", headers.concat());
+            let mut answer = (head + &"x".repeat(length)).into_bytes();
+            if let Some((at, piece)) = change {
+                let at = at.index(answer.len());
+                answer.splice(at..at, piece.iter().copied());
+            }
+            let outcome = |read: Outcome| read.map(|(status, body, _)| (status, body)).map_err(|error| error.to_string());
+            let behind = outcome(read_with(&mut reader, answer.chunks(pieces)));
+            prop_assert_eq!(behind, outcome(read([&answer[..]])), "{}", answer.escape_ascii());
+        }
     }
 }
