@@ -6,7 +6,7 @@
 //! (five rounds, medians), so that a busy machine hurts both alike. The difference is what a message costs beyond being moved.
 //!
 //! `… -- scale` shows that a message costs the same after ten million others, and with any number of pollers.
-//! `… -- instructions`, with or without kinds behind it, counts instructions instead, which no neighbour changes; it needs valgrind.
+//! `… -- instructions`, with or without kinds behind it, counts instructions instead, which neighbours hardly change; it needs valgrind.
 //!
 //! The last tables put other programs beside the connector: `headwater run` with an SQL plan (its release build must be there), and
 //! the official Python and Node SDKs, where they are installed.

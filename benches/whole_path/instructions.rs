@@ -1,4 +1,4 @@
-//! What a message costs in instructions, counted by valgrind: the same on a busy machine as on a quiet one.
+//! What a message costs in instructions, counted by valgrind: nearly the same on a busy machine as on a quiet one.
 
 use std::error::Error;
 use std::process::Command;
