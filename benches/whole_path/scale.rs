@@ -55,7 +55,7 @@ pub(crate) fn read(address: &str, kind: &str, pollers: usize, messages: u64) -> 
         marks.len() < wanted.len()
     }))?;
     let marks = marks.into_inner();
-    let shown = if messages > 2 * EACH { 0 } else { ends.len() - 1 };
+    let shown = if messages > 2 * EACH { 1 } else { ends.len() - 1 };
     for (end, pair) in ends.iter().zip(marks.chunks(2)).skip(shown) {
         let [(first, _), (last, peak)] = pair else { return Err("too few messages".into()) };
         println!("{end:>10} messages: {:.2} µs, resident at most {peak} MiB", last.since(first).cpu);
