@@ -128,6 +128,21 @@ async fn what_came_damaged_is_neither_read_nor_deleted_and_comes_back_whole() {
     assert_eq!(bench.life.source.status().received, bench.delivered());
 }
 
+/// A source gives up where a thousand messages are damaged at a time; not over two times 600, of which the first have come whole.
+#[tokio::test]
+async fn what_has_come_whole_is_not_waited_for_any_more() {
+    let mut bench = Bench::start(0, Faults::default(), &[("verifyBodyMd5", "true"), ("undeletedMax", "1000")]).await;
+    for before in [0, 600] {
+        bench.server.set_faults(Faults { damage_body: Dose::Count(600), ..Faults::default() });
+        let sent = (before..before + 600).map(|n| NewMessage::new(body(n)));
+        bench.server.put(QUEUE, sent).expect("the queue is there");
+        bench.work(LEASE / 2).await.expect("it goes on");
+        assert_eq!((bench.damaged.count() as usize, bench.life.open.len()), (before + 600, before));
+        bench.work(LEASE).await.expect("it goes on");
+        assert_eq!((bench.damaged.count() as usize, bench.life.open.len()), (before + 600, before + 600));
+    }
+}
+
 #[tokio::test]
 async fn without_the_option_nothing_is_compared() {
     for options in [&[][..], &[("verifyBodyMd5", "false")]] {

@@ -32,7 +32,6 @@ pub(crate) struct Answer {
 }
 
 /// What became of an answer's messages.
-#[derive(Default)]
 pub(crate) struct Screened {
     pub(crate) duplicates: u64,
     pub(crate) lapsed: u64,
@@ -79,19 +78,21 @@ impl Answer {
         state.waited.whole(self.deliveries.iter().map(|delivery| delivery.key));
         self.tell_times(shared, state);
         state.ledger.screen_into(grant.ticket, &mut self.deliveries, &mut self.verdicts);
-        let count =
-            |wanted: fn(&Verdict) -> bool| self.verdicts.iter().filter(|verdict| wanted(verdict)).count() as u64;
-        let duplicates = count(|verdict| *verdict == Verdict::Duplicate);
-        let lapsed = self.verdicts.len() as u64 - count(|verdict| *verdict == Verdict::Fresh) - duplicates;
-        let mut screened = Screened { duplicates, lapsed, ..Screened::default() };
-        keep_fresh(&mut self.inbound, &self.verdicts, self.bytes, |inbound| &mut inbound.body);
-        keep_fresh(&mut self.incoming, &self.verdicts, self.bytes, |incoming| &mut incoming.message.body);
-        screened.inbox = self.inbound.len();
-        screened.inbox_bytes = self.inbound.iter().map(|inbound| inbound.body.len()).sum();
+        let keep = Keep { verdicts: &self.verdicts, bytes: self.bytes };
+        keep.fresh(&mut self.inbound, |inbound| &mut inbound.body, |_| true);
+        let logged = |incoming: &Incoming| is_logged(shared, state, incoming);
+        keep.fresh(&mut self.incoming, |incoming| &mut incoming.message.body, logged);
+        let count = |wanted| self.verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
+        let (fresh, duplicates) = (count(Verdict::Fresh), count(Verdict::Duplicate));
+        let screened = Screened {
+            duplicates,
+            lapsed: self.verdicts.len() as u64 - fresh - duplicates,
+            inbox: self.inbound.len(),
+            inbox_bytes: self.inbound.iter().map(|inbound| inbound.body.len()).sum(),
+            to_log: !self.incoming.is_empty(),
+        };
         state.inbox.append(&mut self.inbound);
-        for incoming in self.incoming.drain(..) {
-            screened.to_log |= to_log(shared, state, incoming);
-        }
+        state.log.incoming.append(&mut self.incoming);
         self.verdicts.clear();
         screened
     }
@@ -119,15 +120,26 @@ fn told(time: ServerMs) -> Option<ServerMs> {
     Some(time).filter(|time| time.0 != 0)
 }
 
-/// Drops what is not fresh. A verdict that is missing is none: its receive had ended before.
-fn keep_fresh<T>(messages: &mut VecDeque<T>, verdicts: &[Verdict], bytes: usize, body: impl Fn(&mut T) -> &mut Bytes) {
-    let all = verdicts.len() == messages.len();
-    if messages.is_empty() || all && verdicts.iter().all(|verdict| *verdict == Verdict::Fresh) {
-        return;
+/// What is kept of an answer of so many bytes of bodies. A verdict that is missing is none: its receive had ended before.
+struct Keep<'a> {
+    verdicts: &'a [Verdict],
+    bytes: usize,
+}
+
+impl Keep<'_> {
+    /// Drops what is not fresh, and of that what does not stay.
+    fn fresh<T>(
+        &self,
+        messages: &mut VecDeque<T>,
+        body: impl Fn(&mut T) -> &mut Bytes,
+        mut stays: impl FnMut(&T) -> bool,
+    ) {
+        let (before, mut verdicts) = (messages.len(), self.verdicts.iter());
+        messages.retain(|message| verdicts.next() == Some(&Verdict::Fresh) && stays(message));
+        if messages.len() < before {
+            unpin(messages.iter_mut().map(body), self.bytes);
+        }
     }
-    let mut verdicts = verdicts.iter();
-    messages.retain(|_| verdicts.next() == Some(&Verdict::Fresh));
-    unpin(messages.iter_mut().map(body), bytes);
 }
 
 /// Copies the bodies of a few messages that are left of an answer of so many `bytes`. They may be slices of one buffer, and are
@@ -139,9 +151,8 @@ fn unpin<'a>(bodies: impl Iterator<Item = &'a mut Bytes>, bytes: usize) {
     }
 }
 
-/// Passes a fresh message on to the source's own log, and says so; or leaves it in the queue, if it is to be skipped that way:
-/// what is logged is deleted.
-fn to_log(shared: &Shared, state: &mut State, incoming: Incoming) -> bool {
+/// Whether a fresh message goes to the source's own log. If not, it is left in the queue, to be skipped that way: what is logged is deleted.
+fn is_logged(shared: &Shared, state: &mut State, incoming: &Incoming) -> bool {
     let config = &shared.config;
     let enqueued = incoming.message.enqueued;
     let early = config.start_time.is_some_and(|start| enqueued.is_some_and(|enqueued| enqueued.0 < start));
@@ -150,7 +161,6 @@ fn to_log(shared: &Shared, state: &mut State, incoming: Incoming) -> bool {
         state.ledger.leave(incoming.key);
         return false;
     }
-    state.log.incoming.push_back(incoming);
     true
 }
 
@@ -265,12 +275,13 @@ mod tests {
         let answer = Bytes::from(b"abcd".to_vec());
         let lies_in_it = |body: &Bytes| answer.as_ptr_range().contains(&body.as_ptr());
         // What is kept, and how much of that still lies in the answer.
-        let kept = |verdicts: &[Verdict]| {
+        let staying = |verdicts: &[Verdict], stays: fn(&Bytes) -> bool| {
             let mut messages: VecDeque<Bytes> = (0..4).map(|nth| answer.slice(nth..nth + 1)).collect();
-            keep_fresh(&mut messages, verdicts, answer.len(), |body| body);
+            Keep { verdicts, bytes: answer.len() }.fresh(&mut messages, |body| body, stays);
             let there = messages.iter().filter(|body| lies_in_it(body)).count();
             (messages.into_iter().map(|body| char::from(body[0])).collect::<String>(), there)
         };
+        let kept = |verdicts: &[Verdict]| staying(verdicts, |_| true);
         let (fresh, known, lapse) = (Verdict::Fresh, Verdict::Duplicate, Verdict::Lapse);
         assert_eq!(kept(&[fresh; 4]), ("abcd".into(), 4));
         assert_eq!(kept(&[known, fresh, lapse, fresh]), ("bd".into(), 2));
@@ -278,6 +289,7 @@ mod tests {
         assert_eq!(kept(&[known, known, lapse, lapse]), (String::new(), 0));
         assert_eq!(kept(&[]), (String::new(), 0), "its receive had been given up");
         assert_eq!(kept(&[fresh, fresh]), ("ab".into(), 2));
+        assert_eq!(staying(&[fresh; 4], |body| body[0] == b'd'), ("d".into(), 0), "the others were left in the queue");
     }
 
     /// Bodies of ten bytes, slices of the hundred bytes of their answer.

@@ -39,7 +39,7 @@
 //! ```
 //!
 //! # Reading order
-//! source.rs (the `Source` implementation), poller.rs, pace.rs (how many poll), seats.rs, deleter.rs, extender.rs (and leases.rs: whether leases are extended), state.rs (who wakes whom), gather.rs (how batches grow),
+//! source.rs (the `Source` implementation), poller.rs, answer.rs (from an answer to the inbox), pace.rs (how many poll), seats.rs, deleter.rs, extender.rs (and leases.rs: whether leases are extended), state.rs (who wakes whom), gather.rs (how batches grow),
 //! server_clock.rs (how far a `Date` is believed), drain.rs, decode.rs, open.rs, metadata.rs; logged.rs and log/mod.rs (`commit = log`);
 //! then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
