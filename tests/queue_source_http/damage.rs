@@ -170,7 +170,7 @@ async fn a_message_that_never_comes_whole_ends_the_source_which_says_what_to_do(
         }
     };
     assert_eq!((error.kind, bench.delivered()), (SourceErrorKind::BadData, 5));
-    let told = headwater_mns_proto::message_body_md5(&body(0));
+    let told = headwater_mns_proto::message_body_md5(body(0));
     for part in
         [QUEUE, &bench.ids[0], "damaged 5 times", &told, "delivered 5 times", "`verifyBodyMd5`", "headwater peek"]
     {

@@ -49,8 +49,9 @@ pub(crate) async fn run(args: PeekArgs) -> Result<Exit, Stop> {
 
 fn shown(message: &Message<'_>, base64: bool) -> Result<String, Failure> {
     // A body that is not what --base64 expects is shown as it is: looking must not fail.
-    let decoded = base64.then(|| STANDARD.decode(message.body.trim()).ok()).flatten();
+    let decoded = base64.then(|| STANDARD.decode(message.body.trim_ascii()).ok()).flatten();
     let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let body = String::from_utf8_lossy(&message.body);
     let properties = message.user_properties.iter().map(|p| (p.name.as_str(), p.value.as_str()));
     let shown = Shown {
         message_id: &message.id,
@@ -61,7 +62,7 @@ fn shown(message: &Message<'_>, base64: bool) -> Result<String, Failure> {
         message_group_id: message.message_group_id.as_deref(),
         user_properties: properties.collect(),
         body_md5: &message.body_md5,
-        body: decoded.as_deref().unwrap_or(&message.body),
+        body: decoded.as_deref().unwrap_or(&body),
     };
     serde_json::to_string(&shown)
         .map_err(|error| Failure::because(Exit::Failed, "a message cannot be written as JSON", &error))

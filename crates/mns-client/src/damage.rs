@@ -8,7 +8,7 @@ const SHOWN: usize = 40;
 
 /// Takes the messages out of an answer whose body is not what their MessageBodyMD5 says.
 pub(crate) fn take_out(received: &mut Vec<Received<'_>>) -> Vec<Damaged> {
-    let bodies: Vec<&str> = received.iter().map(|received| &*received.message.body).collect();
+    let bodies: Vec<&[u8]> = received.iter().map(|received| &*received.message.body).collect();
     let found = BodyMd5::of_all(&bodies);
     if received.iter().zip(&found).all(|(received, found)| found.is(&received.message.body_md5)) {
         return Vec::new();
@@ -39,7 +39,7 @@ mod tests {
         let message = Message {
             id: id.into(),
             body_md5: body_md5.into(),
-            body: Cow::Borrowed(body),
+            body: Cow::Borrowed(body.as_bytes()),
             enqueue_time: 1,
             first_dequeue_time: 1,
             dequeue_count: 3,

@@ -98,7 +98,7 @@ impl NewMessage {
 impl fmt::Debug for NewMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewMessage")
-            .field("body", &Hidden(&self.body))
+            .field("body", &Hidden(self.body.as_bytes()))
             .field("delay_seconds", &self.delay_seconds)
             .field("priority", &self.priority)
             .field("message_group_id", &self.message_group_id)
@@ -115,8 +115,9 @@ pub struct Message<'a> {
     pub id: Cow<'a, str>,
     /// Upper-case hexadecimal MD5 of the body as transmitted.
     pub body_md5: Cow<'a, str>,
-    /// The body as transmitted, unescaped, blanks kept.
-    pub body: Cow<'a, str>,
+    /// The body as transmitted, unescaped, blanks kept. It is text, but nobody has looked whether it is UTF-8: most bodies are base64,
+    /// and what the others should be is known to who decodes them.
+    pub body: Cow<'a, [u8]>,
     /// When it was sent; milliseconds since 1970, the server's clock.
     pub enqueue_time: u64,
     /// When it was first received; milliseconds since 1970, 0 for never.
@@ -196,13 +197,13 @@ impl fmt::Debug for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Property")
             .field("name", &self.name)
-            .field("value", &Hidden(&self.value))
+            .field("value", &Hidden(self.value.as_bytes()))
             .field("kind", &self.kind)
             .finish()
     }
 }
 
-struct Hidden<'a>(&'a str);
+struct Hidden<'a>(&'a [u8]);
 
 impl fmt::Debug for Hidden<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -331,7 +332,7 @@ impl<'a> Message<'a> {
         let message = Self {
             id: required("MessageId", id.filter(|id| !id.is_empty()))?,
             body_md5: required("MessageBodyMD5", body_md5)?,
-            body: required("MessageBody", body)?,
+            body: bytes(required("MessageBody", body)?),
             enqueue_time: required("EnqueueTime", enqueued)?,
             first_dequeue_time: required("FirstDequeueTime", first_dequeued)?,
             dequeue_count: required("DequeueCount", count)?,
@@ -342,6 +343,14 @@ impl<'a> Message<'a> {
         };
         check_read(&message, lease.receipt_handle.as_deref())?;
         Ok((message, lease))
+    }
+}
+
+/// The bytes of a text.
+pub(crate) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 

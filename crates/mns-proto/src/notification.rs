@@ -165,7 +165,7 @@ impl<'a> Notification<'a> {
     /// [`NotificationError::Md5`].
     pub fn check_md5(&self) -> Result<(), NotificationError> {
         match &self.message_md5 {
-            Some(md5) if !md5.trim().eq_ignore_ascii_case(&message_body_md5(&self.message)) => {
+            Some(md5) if !md5.trim().eq_ignore_ascii_case(&message_body_md5(&*self.message)) => {
                 Err(NotificationError::Md5)
             }
             _ => Ok(()),

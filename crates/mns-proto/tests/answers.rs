@@ -61,7 +61,7 @@ fn received(received: &Received<'_>) -> Value {
 
 fn message(message: &Message<'_>) -> Value {
     let mut value = json!({
-        "MessageId": message.id, "MessageBodyMD5": message.body_md5, "MessageBody": message.body,
+        "MessageId": message.id, "MessageBodyMD5": message.body_md5, "MessageBody": body_text(message),
         "EnqueueTime": message.enqueue_time.to_string(), "FirstDequeueTime": message.first_dequeue_time.to_string(),
         "DequeueCount": message.dequeue_count.to_string(), "Priority": message.priority.to_string(),
     });
@@ -209,8 +209,12 @@ const MESSAGE: &str = "<MessageId>m</MessageId><ReceiptHandle>h</ReceiptHandle><
     <MessageBody>b</MessageBody><EnqueueTime>1</EnqueueTime><NextVisibleTime>2</NextVisibleTime>\
     <FirstDequeueTime>3</FirstDequeueTime><DequeueCount>4</DequeueCount><Priority>5</Priority>";
 
+fn body_text(message: &Message<'_>) -> String {
+    String::from_utf8(message.body.to_vec()).expect("text")
+}
+
 fn body_of(xml: &str) -> Result<String, Failure> {
-    answer::received(200, xml.as_bytes()).map(|list| list[0].message.body.clone().into_owned())
+    answer::received(200, xml.as_bytes()).map(|list| body_text(&list[0].message))
 }
 
 #[test]
@@ -240,7 +244,7 @@ fn prefixes_order_entities_and_mixed_text_are_read() {
 fn a_plain_body_is_borrowed_from_the_answer() {
     let xml = format!("<Message>{MESSAGE}</Message>");
     let list = answer::received(200, xml.as_bytes()).unwrap();
-    assert!(matches!(list[0].message.body, std::borrow::Cow::Borrowed("b")));
+    assert!(matches!(list[0].message.body, std::borrow::Cow::Borrowed(b"b")));
 }
 
 #[test]
@@ -379,4 +383,17 @@ fn oversized_pointers_are_recognised() {
         let pointer = OversizedPointer::parse(text(&record, "queue_body"));
         assert_eq!(pointer.map(|pointer| (pointer.bucket, pointer.object_key)), expected);
     }
+}
+
+#[test]
+fn a_peek_shows_what_is_no_text_and_a_receive_hands_it_on() {
+    let elements = "<MessageId>m</MessageId><ReceiptHandle>h</ReceiptHandle><MessageBodyMD5>x</MessageBodyMD5><MessageBody>a?b</MessageBody>\
+        <EnqueueTime>1</EnqueueTime><NextVisibleTime>2</NextVisibleTime><FirstDequeueTime>3</FirstDequeueTime><DequeueCount>4</DequeueCount>\
+        <Priority>5</Priority>";
+    let text = format!("<Messages><Message>{elements}</Message></Messages>");
+    let bytes: Vec<u8> = text.bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+    let body = |read: Result<Vec<Message<'_>>, Failure>| read.unwrap()[0].body.to_vec();
+    assert_eq!(body(answer::peeked(200, text.as_bytes())), b"a?b");
+    assert_eq!(body(answer::peeked(200, &bytes)), "a\u{fffd}b".as_bytes());
+    assert_eq!(answer::received(200, &bytes).unwrap()[0].message.body.to_vec(), b"a\xffb");
 }

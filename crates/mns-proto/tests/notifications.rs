@@ -135,7 +135,7 @@ proptest! {
         Notification::resembles_xml(&body);
         Notification::resembles_json(body.as_bytes());
         for read in [Notification::from_xml(&body), Notification::from_json(&body)].into_iter().flatten() {
-            let fits = read.message_md5.as_deref().is_none_or(|md5| md5.trim().eq_ignore_ascii_case(&message_body_md5(&read.message)));
+            let fits = read.message_md5.as_deref().is_none_or(|md5| md5.trim().eq_ignore_ascii_case(&message_body_md5(&*read.message)));
             prop_assert_eq!(read.check_md5().is_ok(), fits);
         }
     }

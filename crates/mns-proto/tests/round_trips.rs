@@ -120,7 +120,7 @@ fn message() -> impl Strategy<Value = Message<'static>> {
         Message {
             id: Cow::Owned(id),
             body_md5: Cow::Owned(body_md5),
-            body: Cow::Owned(body),
+            body: Cow::Owned(body.into_bytes()),
             enqueue_time,
             first_dequeue_time,
             dequeue_count,

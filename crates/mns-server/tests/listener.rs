@@ -91,7 +91,8 @@ fn send(body: &str) -> Request {
 /// Bodies and handles; an empty queue is no error.
 fn received(reply: &Reply) -> Result<Vec<(String, String)>, Failure> {
     let messages = answer::received(reply.status, &reply.body)?;
-    Ok(messages.iter().map(|one| (one.message.body.to_string(), one.receipt_handle.to_string())).collect())
+    let body = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
+    Ok(messages.iter().map(|one| (body(&one.message.body), one.receipt_handle.to_string())).collect())
 }
 
 /// Polls in the background, each parked before the next begins.

@@ -229,7 +229,7 @@ pub(crate) fn received(bodies: &[&str]) -> Vec<u8> {
         message: headwater_mns_proto::Message {
             id: format!("m{at}").into(),
             body_md5: headwater_mns_proto::message_body_md5(body).into(),
-            body: (*body).to_owned().into(),
+            body: body.as_bytes().to_vec().into(),
             enqueue_time: 1_000,
             first_dequeue_time: 1_500,
             dequeue_count: 1,

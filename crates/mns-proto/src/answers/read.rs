@@ -7,6 +7,8 @@
 //! Every function takes any bytes without panicking and reads no further than [`MAX_RECEIVE_RESPONSE`] or
 //! [`MAX_SHORT_RESPONSE`].
 
+use std::borrow::Cow;
+
 use crate::answers::scan;
 use crate::answers::{ChangedVisibility, DeleteFailure, ListedQueue, QueueCreation, QueueList, SendFailure};
 use crate::attributes::{AccountAttributes, QueueAttributes, number};
@@ -19,12 +21,13 @@ use crate::xml::read::{Cursor, XmlError};
 
 /// Reads the answer to a receive, single or batch. No message is an empty list.
 ///
+/// Whether a body is UTF-8 nobody asks in an answer as the service writes it; in any other form, the whole answer has to be.
+///
 /// # Errors
 /// [`Failure`]. One damaged message makes the whole answer unreadable, since nothing tells how far the damage goes.
 pub fn received(status: u16, body: &[u8]) -> Result<Vec<Received<'_>>, Failure> {
     if body.len() <= MAX_RECEIVE_RESPONSE
-        && let Ok(text) = simdutf8::basic::from_utf8(body)
-        && let Some(messages) = scan::received(text)
+        && let Some(messages) = scan::received(body)
     {
         return Ok(messages);
     }
@@ -46,10 +49,18 @@ pub(super) fn received_by_events(status: u16, body: &[u8]) -> Result<Vec<Receive
 
 /// Reads the answer to a peek, single or batch. No message is an empty list.
 ///
+/// Who peeks wants to see: what is not UTF-8 is read as U+FFFD, so that one such body does not hide the others.
+///
 /// # Errors
 /// [`Failure`].
 pub fn peeked(status: u16, body: &[u8]) -> Result<Vec<Message<'_>>, Failure> {
-    messages(status, body, |cursor| Message::read(cursor).map(|(message, _)| message))
+    fn read(status: u16, body: &[u8]) -> Result<Vec<Message<'_>>, Failure> {
+        messages(status, body, |cursor| Message::read(cursor).map(|(message, _)| message))
+    }
+    match String::from_utf8_lossy(body) {
+        Cow::Borrowed(_) => read(status, body),
+        Cow::Owned(text) => Ok(read(status, text.as_bytes())?.into_iter().map(Message::into_owned).collect()),
+    }
 }
 
 /// Reads the answer to a send.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
+use simdutf8::basic::from_utf8;
 
 use crate::message::{Message, Received};
 use crate::numbers::{MAX_MESSAGE_ID, MAX_RECEIPT_HANDLE};
@@ -54,14 +55,19 @@ pub(super) struct Lengths {
 /// Reads a message from its opening tag to its closing one, blanks before it skipped. Says what is left of the text.
 ///
 /// It is written where it stays: it takes some 200 bytes, which would be copied with every return.
-pub(super) fn message<'a>(text: &'a str, last: &mut Lengths, out: &mut Vec<Received<'a>>) -> Option<&'a str> {
-    let mut at = Place { text, rest: text.as_bytes() };
+pub(super) fn message<'a>(text: &'a [u8], last: &mut Lengths, out: &mut Vec<Received<'a>>) -> Option<&'a [u8]> {
+    let mut at = Place { rest: text };
     at.pass(&TAGS[0])?;
+    let names = at.rest;
     let id = at.plain(&mut last.id).filter(|id| (1..=MAX_MESSAGE_ID).contains(&id.len()))?;
     at.pass(&TAGS[1])?;
+    let handle_at = names.len() - at.rest.len();
     let handle = at.plain(&mut last.handle).filter(|handle| (1..=MAX_RECEIPT_HANDLE).contains(&handle.len()))?;
     at.pass(&TAGS[2])?;
-    let body_md5 = at.plain(&mut last.body_md5)?;
+    let digest_at = names.len() - at.rest.len();
+    let digest = at.plain(&mut last.body_md5)?;
+    // All three are ASCII, and what stands between them is: one look tells what they are as text.
+    let names = from_utf8(&names[..digest_at + digest.len()]).ok()?;
     at.pass(&TAGS[3])?;
     let body = at.unescaped()?;
     at.pass(&TAGS[4])?;
@@ -75,13 +81,12 @@ pub(super) fn message<'a>(text: &'a str, last: &mut Lengths, out: &mut Vec<Recei
     at.pass(&TAGS[8])?;
     let priority = at.count()?;
     at.pass(&TAGS[9])?;
-    let rest = &text[text.len() - at.rest.len()..];
     out.push(Received {
-        receipt_handle: Cow::Borrowed(handle),
+        receipt_handle: Cow::Borrowed(names.get(handle_at..handle_at + handle.len())?),
         next_visible_time,
         message: Message {
-            id: Cow::Borrowed(id),
-            body_md5: Cow::Borrowed(body_md5),
+            id: Cow::Borrowed(names.get(..id.len())?),
+            body_md5: Cow::Borrowed(names.get(digest_at..)?),
             body: Cow::Borrowed(body),
             enqueue_time,
             first_dequeue_time,
@@ -92,15 +97,14 @@ pub(super) fn message<'a>(text: &'a str, last: &mut Lengths, out: &mut Vec<Recei
             system_properties: Vec::new(),
         },
     });
-    Some(rest)
+    Some(at.rest)
 }
 
 /// A place in a message. What is compared are bytes, which can be cut anywhere.
 ///
 /// Its functions are always inlined: what they compare are constants, some words each.
 struct Place<'a> {
-    text: &'a str,
-    /// What is left of the text.
+    /// What is left of the answer.
     rest: &'a [u8],
 }
 
@@ -119,8 +123,7 @@ impl<'a> Place<'a> {
 
     /// A plain text up to the tag behind it, which is looked for first where the last one was.
     #[inline(always)]
-    fn plain(&mut self, last: &mut usize) -> Option<&'a str> {
-        let from = self.text.len() - self.rest.len();
+    fn plain(&mut self, last: &mut usize) -> Option<&'a [u8]> {
         let length = if self.rest.get(*last) == Some(&b'<') { *last } else { memchr(b'<', self.rest)? };
         let (text, behind) = self.rest.split_at(length);
         // Then it holds no `<`, and this one is the first.
@@ -128,16 +131,15 @@ impl<'a> Place<'a> {
             return None;
         }
         (*last, self.rest) = (length, behind);
-        self.text.get(from..from + length)
+        Some(text)
     }
 
     /// A text up to the tag behind it, or to an escape, which no tag is.
     #[inline(always)]
-    fn unescaped(&mut self) -> Option<&'a str> {
-        let from = self.text.len() - self.rest.len();
+    fn unescaped(&mut self) -> Option<&'a [u8]> {
         let (text, behind) = self.rest.split_at(memchr2(b'<', b'&', self.rest)?);
         self.rest = behind;
-        self.text.get(from..from + text.len())
+        Some(text)
     }
 
     /// A time: any number of at most 19 digits, but most quickly one of 13, as milliseconds are until the year 2286.
@@ -223,15 +225,15 @@ mod tests {
     /// A message that is read as a usual one, and what is left behind it.
     fn usual(text: &str) -> Option<(Received<'_>, String)> {
         let mut out = Vec::new();
-        let rest = message(text, &mut Lengths::default(), &mut out)?;
-        Some((out.pop()?, rest.to_owned()))
+        let rest = message(text.as_bytes(), &mut Lengths::default(), &mut out)?;
+        Some((out.pop()?, text[text.len() - rest.len()..].to_owned()))
     }
 
     /// The same by the general way.
     fn generally(text: &str) -> Option<(Received<'_>, String)> {
-        let mut scan = Scan { rest: text };
+        let mut scan = Scan { rest: text.as_bytes() };
         scan.open()?.filter(|tag| *tag == "Message")?;
-        Some((scan.any_message()?, scan.rest.to_owned()))
+        Some((scan.any_message()?, text[text.len() - scan.rest.len()..].to_owned()))
     }
 
     /// The elements of a message, as in an answer of the service.
@@ -284,7 +286,7 @@ mod tests {
 
     /// What the quick ways say, the long way says too.
     fn agrees(text: &str) {
-        if let Some(quick) = received(text) {
+        if let Some(quick) = received(text.as_bytes()) {
             assert_eq!(received_by_events(200, text.as_bytes()), Ok(quick), "{text}");
         }
         for message in messages(text) {
@@ -372,7 +374,7 @@ mod tests {
         #[test]
         fn usual_answers_are_read_at_the_first_look(count in 0_u64..17, layout in select(LAYOUTS)) {
             let text = written(&usual_messages(count), layout);
-            let read = received(&text);
+            let read = received(text.as_bytes());
             prop_assert_eq!(read.as_ref().map(Vec::len), Some(count as usize));
             prop_assert_eq!(received_by_events(200, text.as_bytes()).ok(), read);
             prop_assert!(messages(&text).all(|message| usual(message).is_some()), "{}", text);
@@ -431,6 +433,43 @@ mod tests {
         }
     }
 
+    /// A body is handed on as it is; everything else is text, and no answer that has other bytes there is taken for a usual one.
+    #[test]
+    fn only_a_body_may_be_of_any_bytes() {
+        for layout in &LAYOUTS[..3] {
+            let text = written(&usual_messages(2), *layout);
+            let bodies: Vec<_> = text.match_indices("<MessageBody>").map(|(at, tag)| at + tag.len()).collect();
+            for at in 0..text.len() {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] = 0xff;
+                let body = bodies.iter().position(|body| *body == at);
+                let in_a_body =
+                    bodies.iter().any(|body| (*body..*body + text[*body..].find('<').unwrap()).contains(&at));
+                let read = received(&bytes);
+                assert_eq!(read.is_some(), in_a_body, "{}", String::from_utf8_lossy(&bytes));
+                if let Some(number) = body {
+                    assert_eq!(read.unwrap()[number].message.body[0], 0xff);
+                }
+            }
+        }
+    }
+
+    /// The same in a message that is read element by element; but what is escaped has to be text.
+    #[test]
+    fn an_unusual_message_may_have_a_body_of_any_bytes_unless_it_is_escaped() {
+        for (body, good) in [(&b"\xff\xfe"[..], true), (b"\xff&lt;", false)] {
+            let mut elements: Vec<_> = elements(1).map(|(name, text)| (name, text.into_bytes())).into();
+            elements[3].1 = body.to_vec();
+            elements.swap(0, 8);
+            let mut bytes = b"<Messages><Message>".to_vec();
+            for (name, content) in &elements {
+                bytes.extend([b"<", name.as_bytes(), b">", content, b"</", name.as_bytes(), b">"].concat());
+            }
+            bytes.extend(b"</Message></Messages>");
+            assert_eq!(received(&bytes).map(|read| read[0].message.body.to_vec()), good.then(|| body.to_vec()));
+        }
+    }
+
     /// What is not known yet is not taken for known.
     #[test]
     fn nothing_stands_for_tags_but_tags() {
@@ -453,7 +492,7 @@ mod tests {
         for layout in LAYOUTS {
             let text = written(&usual_messages(2), *layout);
             for (at, _) in text.char_indices() {
-                assert_eq!(received(&text[..at]), None, "{}", &text[..at]);
+                assert_eq!(received(&text.as_bytes()[..at]), None, "{}", &text[..at]);
             }
             let message = messages(&text).next().unwrap();
             let end = message.find("</Message>").unwrap() + "</Message>".len();

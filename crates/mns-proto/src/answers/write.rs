@@ -15,7 +15,7 @@ pub struct WireAnswer {
     /// Headers of this answer; the server adds those that every answer has (`x-mns-request-id`, `x-mns-version`,
     /// date, length).
     pub headers: Vec<(&'static str, String)>,
-    /// The body; none for 204.
+    /// The body; none for 204. Bytes of a message's body that are no UTF-8, which XML cannot carry, are written as U+FFFD.
     pub body: Option<String>,
 }
 
@@ -116,7 +116,7 @@ fn write_message(out: &mut Document, message: &Message<'_>, lease: Option<&Recei
         out.text("ReceiptHandle", &lease.receipt_handle);
     }
     out.text("MessageBodyMD5", &message.body_md5);
-    out.text("MessageBody", &message.body);
+    out.text("MessageBody", &String::from_utf8_lossy(&message.body));
     out.value("EnqueueTime", message.enqueue_time);
     out.optional("NextVisibleTime", lease.map(|lease| lease.next_visible_time));
     out.value("FirstDequeueTime", message.first_dequeue_time);

@@ -32,7 +32,7 @@ const SINES: [u32; 64] = [
 ];
 
 /// The MD5 of each text, in their order.
-pub(super) fn digests(texts: &[&str]) -> Vec<[u8; 16]> {
+pub(super) fn digests(texts: &[&[u8]]) -> Vec<[u8; 16]> {
     let mut digests = vec![[0; 16]; texts.len()];
     let mut order: Vec<usize> = (0..texts.len()).collect();
     // Neighbours are of like length, so that few wait for others.
@@ -62,8 +62,8 @@ impl<'a> Padded<'a> {
     /// A lane that is not used.
     const NONE: Self = Self { whole: &[], last: [[0; 64]; 2], blocks: 0 };
 
-    fn of(text: &'a str) -> Self {
-        let (whole, rest) = text.as_bytes().as_chunks();
+    fn of(text: &'a [u8]) -> Self {
+        let (whole, rest) = text.as_chunks();
         let mut last = [[0; 64]; 2];
         last[0][..rest.len()].copy_from_slice(rest);
         last[0][rest.len()] = 0x80;
@@ -161,7 +161,7 @@ mod tests {
 
     fn check(lengths: impl Iterator<Item = usize>) {
         let texts: Vec<String> = lengths.enumerate().map(|(salt, length)| text(length, salt)).collect();
-        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let borrowed: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
         let expected: Vec<[u8; 16]> = texts.iter().map(|text| Md5::digest(text).into()).collect();
         let lengths: Vec<usize> = texts.iter().map(String::len).collect();
         assert_eq!(digests(&borrowed), expected, "{lengths:?}");

@@ -89,9 +89,9 @@ impl Router {
         }
         self.plan.received(&poll.queue, now, deliveries.len());
         let mut received: Vec<Received<'_>> = deliveries.iter().map(leased).collect();
-        for Received { message, .. } in &mut received {
-            if let Some(body) = self.plan.damaged(&message.body) {
-                message.body = Cow::Owned(body);
+        for (Received { message, .. }, sent) in received.iter_mut().zip(&deliveries) {
+            if let Some(body) = self.plan.damaged(&sent.message.content.body) {
+                message.body = Cow::Owned(body.into_bytes());
             }
         }
         let count = received.len();
@@ -196,7 +196,7 @@ fn message(peeked: &Peeked) -> Message<'_> {
     Message {
         id: Cow::Owned(peeked.id.to_string()),
         body_md5: Cow::Borrowed(&content.body_md5),
-        body: Cow::Borrowed(&content.body),
+        body: Cow::Borrowed(content.body.as_bytes()),
         enqueue_time: peeked.enqueued,
         first_dequeue_time: peeked.first_dequeued,
         dequeue_count: peeked.dequeue_count,
