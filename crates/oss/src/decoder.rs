@@ -9,12 +9,12 @@ use headwater_formats::json::{
     JsonOptions, Kind, RowBuilder, ScanError, Scanner, Stop, TimestampFormat, TimestampStandard,
 };
 use headwater_formats::{
-    DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, MessageEncoding,
-    OnBadRow, RowType, looks_like_json,
+    BufferPool, DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits,
+    MessageEncoding, OnBadRow, RowType, looks_like_json,
 };
 
 use crate::columns::{self, COLUMNS};
-use crate::known::Known;
+use crate::known::{Known, Site};
 use crate::locate::{Found, Paths, Place};
 
 /// Which events of a notification become rows (`ossEvents`).
@@ -56,6 +56,7 @@ pub struct OssFactory {
     options: JsonOptions,
     events: OssEvents,
     limits: Limits,
+    pool: BufferPool,
 }
 
 impl OssFactory {
@@ -89,7 +90,15 @@ impl OssFactory {
         }
         let options = with_event_times(options, json_options);
         let (paths, row_type) = (Paths::of(columns.iter().copied()), row_type.clone());
-        Ok(Arc::new(Self { row_type, columns, paths, options, events, limits: Limits::default() }))
+        Ok(Arc::new(Self {
+            row_type,
+            columns,
+            paths,
+            options,
+            events,
+            limits: Limits::default(),
+            pool: BufferPool::default(),
+        }))
     }
 }
 
@@ -115,7 +124,7 @@ impl DecoderFactory for OssFactory {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(OssDecoder {
-            rows: RowBuilder::new(&self.row_type, self.options.clone(), self.limits),
+            rows: RowBuilder::pooled(&self.row_type, self.options.clone(), self.limits, &self.pool),
             reader: EventReader {
                 columns: self.columns.clone(),
                 paths: self.paths.clone(),
@@ -217,7 +226,7 @@ struct Candidate {
 impl EventReader {
     fn body(&mut self, text: &[u8], rows: &mut RowBuilder) -> Result<(), Stop> {
         if let Some(places) = self.known.places(text) {
-            return row(places, &Scanner::new(text, rows.limits()), rows);
+            return known_row(places, &Scanner::new(text, rows.limits()), rows);
         }
         if let Some(event) = self.unknown(text, rows)? {
             let places: Vec<Place> = self.columns.iter().map(|column| self.found(event).place(*column)).collect();
@@ -346,13 +355,34 @@ impl EventReader {
 fn row(places: impl Iterator<Item = Place>, scanner: &Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
     rows.begin_row()?;
     for (column, place) in places.enumerate() {
-        match place {
-            Place::Value(at) | Place::Null(at) => rows.value(scanner, at, column)?,
-            Place::NoObject(at) => rows.misfit(column, at, "a value where the event has an object"),
-            Place::Missing => rows.missing(column),
+        value(place, column, scanner, rows)?;
+    }
+    rows.end_row()
+}
+
+/// [`row`] for a body of a known outline, most of whose values are plain.
+fn known_row<'k>(
+    sites: impl Iterator<Item = Site<'k>>,
+    scanner: &Scanner<'_>,
+    rows: &mut RowBuilder,
+) -> Result<(), Stop> {
+    rows.begin_row()?;
+    for (column, site) in sites.enumerate() {
+        let plain = site.plain();
+        if !plain.is_some_and(|text| rows.plain(scanner, text, column)) {
+            value(site.place(), column, scanner, rows)?;
         }
     }
     rows.end_row()
+}
+
+fn value(place: Place, column: usize, scanner: &Scanner<'_>, rows: &mut RowBuilder) -> Result<(), Stop> {
+    match place {
+        Place::Value(at) | Place::Null(at) => rows.value(scanner, at, column)?,
+        Place::NoObject(at) => rows.misfit(column, at, "a value where the event has an object"),
+        Place::Missing => rows.missing(column),
+    }
+    Ok(())
 }
 
 const NO_NOTIFICATION: &str = "the body is no OSS notification: it has none of `events`, `data`, `eventName` and `oss`";

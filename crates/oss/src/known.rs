@@ -5,12 +5,12 @@
 //! had not decided; a body without a known outline is theirs.
 
 use headwater_formats::Limits;
-use headwater_formats::json::{Outline, Spot};
+use headwater_formats::json::{Fit, Outline, Plain, Spot};
 
 use crate::locate::Place;
 
 /// How many outlines are kept. 4: an upload, one with a callback's variables, a removal, and one to spare; what each has that
-/// others have not is compared with a body of none of them, and it takes at most some 70 KiB.
+/// others have not is compared with a body of none of them. One takes some 5 KiB, and 180 at most.
 const OUTLINES: usize = 4;
 
 /// After so many bodies in a row without a known outline, the outlines have a rest for [`REST`] bodies: comparing in vain is a
@@ -28,8 +28,8 @@ pub(crate) struct Known {
     layouts: Vec<Layout>,
     /// Their positions in `layouts`, the one that fitted last first.
     order: Vec<usize>,
-    /// Where the pieces of the body at hand begin.
-    starts: Vec<usize>,
+    /// Where everything is in the body at hand.
+    fit: Fit,
     /// Bodies in a row that none of them fitted, or that are still to be passed over.
     in_vain: u32,
     rest: u32,
@@ -58,16 +58,23 @@ enum Spotted {
     NoObject(Spot),
 }
 
+/// The place of a column in a body of a known outline.
+#[derive(Debug)]
+pub(crate) struct Site<'k> {
+    place: Spotted,
+    fit: &'k Fit,
+}
+
 impl Default for Known {
     fn default() -> Self {
-        let (layouts, order, starts) = (Vec::new(), Vec::new(), Vec::new());
-        Self { layouts, order, starts, in_vain: 0, rest: 0, wait: 0, next_wait: 1 }
+        let (layouts, order, fit) = (Vec::new(), Vec::new(), Fit::default());
+        Self { layouts, order, fit, in_vain: 0, rest: 0, wait: 0, next_wait: 1 }
     }
 }
 
 impl Known {
     /// The places of the columns in a body of a known outline.
-    pub(crate) fn places(&mut self, text: &[u8]) -> Option<impl Iterator<Item = Place>> {
+    pub(crate) fn places(&mut self, text: &[u8]) -> Option<impl Iterator<Item = Site<'_>>> {
         if self.rest > 0 {
             self.rest -= 1;
             return None;
@@ -85,17 +92,17 @@ impl Known {
         if std::mem::take(&mut layout.fresh) {
             (self.wait, self.next_wait) = (0, 1);
         }
-        Some(layout.places.iter().map(|place| place.in_text(&self.starts)))
+        Some(layout.places.iter().map(|place| Site { place: *place, fit: &self.fit }))
     }
 
     /// Which of the outlines in their order fits a body.
     fn fitting(&mut self, text: &[u8]) -> Option<usize> {
         let mut before = None;
-        self.starts.clear();
+        self.fit.clear();
         self.order.iter().position(|at| {
-            let Layout { outline, common, .. } = &self.layouts[*at];
+            let Layout { outline, common, .. } = &mut self.layouts[*at];
             let common = before.replace(*at).map_or(0, |before: usize| common[before]);
-            outline.fits_too(common, text, &mut self.starts)
+            outline.fits_too(common, text, &mut self.fit)
         })
     }
 
@@ -133,14 +140,24 @@ impl Spotted {
             Place::NoObject(at) => Self::NoObject(outline.spot(at)),
         }
     }
+}
 
+impl Site<'_> {
+    /// It, if it is a string without escapes that need not be looked at again.
     #[inline]
-    fn in_text(self, starts: &[usize]) -> Place {
-        match self {
-            Self::Missing => Place::Missing,
-            Self::Null(spot) => Place::Null(spot.in_text(starts)),
-            Self::Value(spot) => Place::Value(spot.in_text(starts)),
-            Self::NoObject(spot) => Place::NoObject(spot.in_text(starts)),
+    pub(crate) fn plain(&self) -> Option<Plain> {
+        let Spotted::Value(spot) = self.place else { return None };
+        self.fit.plain(spot)
+    }
+
+    /// It in the body.
+    #[inline]
+    pub(crate) fn place(&self) -> Place {
+        match self.place {
+            Spotted::Missing => Place::Missing,
+            Spotted::Null(spot) => Place::Null(self.fit.offset(spot)),
+            Spotted::Value(spot) => Place::Value(self.fit.offset(spot)),
+            Spotted::NoObject(spot) => Place::NoObject(self.fit.offset(spot)),
         }
     }
 }
@@ -159,7 +176,8 @@ mod tests {
     /// Whether the body was known; if not, it is offered to be learnt.
     fn meet(known: &mut Known, key: &str, value: usize) -> bool {
         let (text, place) = body(key, value);
-        let found: Option<Vec<Place>> = known.places(text.as_bytes()).map(Iterator::collect);
+        let found: Option<Vec<Place>> =
+            known.places(text.as_bytes()).map(|sites| sites.map(|site| site.place()).collect());
         match found {
             Some(places) => assert_eq!(places, [place, Place::Missing], "{text}"),
             None => {
