@@ -5,7 +5,9 @@
 //! before. That is what makes a message atomic at no cost for the good ones. `finish` hands the buffers to Arrow
 //! without copying. Columns of long texts are the exception: see [`Texts`].
 
+mod pool;
 mod texts;
+mod var_bytes;
 
 use std::sync::Arc;
 
@@ -17,13 +19,16 @@ use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, MapArray, PrimitiveArray, RecordBatch,
     RecordBatchOptions, StructArray,
 };
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType as ArrowType, Fields, SchemaRef, TimeUnit};
 
 use crate::names::NameIndex;
 use crate::types::timestamp_unit;
 use crate::{LogicalType, RowType};
+pub use pool::BufferPool;
 pub(crate) use texts::Texts;
+pub(crate) use var_bytes::{SHORT, VarBytes};
+use var_bytes::{cut, offset, room};
 
 /// One column, or one part of a nested column, under construction.
 #[derive(Debug)]
@@ -63,13 +68,6 @@ pub(crate) enum Data {
     Row(Row),
 }
 
-/// Byte strings of any length, end to end.
-#[derive(Debug)]
-pub(crate) struct VarBytes {
-    offsets: Vec<i32>,
-    pub(crate) bytes: Vec<u8>,
-}
-
 /// Which values are NULL. Only those are written down: what is present is counted, and filled in when the next NULL, or
 /// the end, comes.
 #[derive(Debug)]
@@ -88,16 +86,10 @@ pub(crate) struct Row {
     pub(crate) width: usize,
 }
 
-/// The most that a buffer is made large in advance, in items.
-const MAX_PRESIZE: usize = 1 << 22;
-
-/// How long a value is at most that is copied with a fixed length.
-pub(crate) const SHORT: usize = 32;
-
 impl Column {
-    pub(crate) fn new(logical: &LogicalType) -> Self {
+    fn new(logical: &LogicalType, pool: &BufferPool) -> Self {
         let arrow_type = logical.to_arrow();
-        let (data, width) = Data::new(logical);
+        let (data, width) = Data::new(logical, pool);
         let time_unit = match logical {
             LogicalType::Time(precision) => 10i32.pow(3 - u32::from(*precision).min(3)),
             _ => 1,
@@ -236,7 +228,7 @@ impl Nulls {
 }
 
 impl Data {
-    fn new(logical: &LogicalType) -> (Self, usize) {
+    fn new(logical: &LogicalType, pool: &BufferPool) -> (Self, usize) {
         let of = |width: usize, data: Self| (data, width);
         match logical {
             LogicalType::Boolean => of(1, Self::Boolean(BooleanBufferBuilder::new(0))),
@@ -249,32 +241,43 @@ impl Data {
             LogicalType::Decimal { precision, scale } => {
                 of(16, Self::Decimal { precision: *precision, scale: *scale, values: Vec::new() })
             }
-            LogicalType::Char(_) | LogicalType::VarChar(_) | LogicalType::String => of(4, Self::Text(Texts::new())),
+            LogicalType::Char(_) | LogicalType::VarChar(_) | LogicalType::String => of(4, Self::Text(Texts::new(pool))),
             LogicalType::Binary(_) | LogicalType::VarBinary(_) | LogicalType::Bytes => {
-                of(4, Self::Bytes(VarBytes::new()))
+                of(4, Self::Bytes(VarBytes::new(pool)))
             }
             LogicalType::Date => of(4, Self::Date(Vec::new())),
             LogicalType::Time(_) => of(4, Self::Time(Vec::new())),
             LogicalType::Timestamp(p) => of(8, Self::Timestamp { precision: *p, ltz: false, values: Vec::new() }),
             LogicalType::TimestampLtz(p) => of(8, Self::Timestamp { precision: *p, ltz: true, values: Vec::new() }),
-            LogicalType::Array(t) => of(4, Self::Array { offsets: vec![0], items: Box::new(Column::new(&t.logical)) }),
-            LogicalType::Map(k, v) => of(4, Self::map(&k.logical, &v.logical)),
-            LogicalType::Multiset(t) => of(4, Self::map(&t.logical, &LogicalType::Int)),
+            LogicalType::Array(t) => {
+                of(4, Self::Array { offsets: vec![0], items: Box::new(Column::new(&t.logical, pool)) })
+            }
+            LogicalType::Map(k, v) => of(4, Self::map(&k.logical, &v.logical, pool)),
+            LogicalType::Multiset(t) => of(4, Self::map(&t.logical, &LogicalType::Int, pool)),
             LogicalType::Row(row) => {
-                let row = Row::new(row);
+                let row = Row::pooled(row, pool);
                 of(row.width.max(1), Self::Row(row))
             }
         }
     }
 
-    fn map(key: &LogicalType, value: &LogicalType) -> Self {
-        Self::Map { offsets: vec![0], keys: Box::new(Column::new(key)), values: Box::new(Column::new(value)) }
+    fn map(key: &LogicalType, value: &LogicalType, pool: &BufferPool) -> Self {
+        Self::Map {
+            offsets: vec![0],
+            keys: Box::new(Column::new(key, pool)),
+            values: Box::new(Column::new(value, pool)),
+        }
     }
 }
 
 impl Row {
     pub(crate) fn new(row: &RowType) -> Self {
-        let fields: Vec<Column> = row.fields().iter().map(|f| Column::new(&f.data_type.logical)).collect();
+        Self::pooled(row, &BufferPool::default())
+    }
+
+    /// Columns whose large buffers come from a pool.
+    pub(crate) fn pooled(row: &RowType, pool: &BufferPool) -> Self {
+        let fields: Vec<Column> = row.fields().iter().map(|f| Column::new(&f.data_type.logical, pool)).collect();
         let width = fields.iter().map(|f| f.width).sum();
         Self { names: NameIndex::new(row.fields().iter().map(|f| f.name.as_str())), fields, width }
     }
@@ -299,102 +302,10 @@ impl Row {
     }
 }
 
-impl VarBytes {
-    fn new() -> Self {
-        Self::with_capacity(0, 0)
-    }
-
-    fn with_capacity(values: usize, bytes: usize) -> Self {
-        let mut offsets = Vec::with_capacity(values + 1);
-        offsets.push(0);
-        Self { offsets, bytes: Vec::with_capacity(bytes) }
-    }
-
-    /// An empty one with room for as much.
-    fn successor(&self) -> Self {
-        Self::with_capacity(room(&self.offsets), room(&self.bytes))
-    }
-
-    /// Ends the value that was written to `bytes`.
-    #[inline]
-    pub(crate) fn close(&mut self) {
-        self.offsets.push(offset(self.bytes.len()));
-    }
-
-    /// Appends the value of that length that stands at an offset of a text.
-    #[inline(always)]
-    pub(crate) fn push_part(&mut self, text: &[u8], at: usize, len: usize) {
-        match text.get(at..).and_then(|rest| rest.first_chunk::<SHORT>()) {
-            Some(chunk) if len <= SHORT => self.push_short(chunk, len),
-            _ => {
-                self.bytes.extend_from_slice(&text[at..at + len]);
-                self.close();
-            }
-        }
-    }
-
-    /// Appends as many bytes of a chunk.
-    #[inline(always)]
-    pub(crate) fn push_short(&mut self, chunk: &[u8; SHORT], len: usize) {
-        // More than the value, and the rest cut off again: a copy of fixed length needs no call.
-        let end = self.bytes.len() + len;
-        self.bytes.extend_from_slice(chunk);
-        self.bytes.truncate(end);
-        self.close();
-    }
-
-    /// Appends a whole value.
-    pub(crate) fn push(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(value);
-        self.close();
-    }
-
-    /// The closed value with this index.
-    pub(crate) fn get(&self, index: usize) -> &[u8] {
-        // Offsets are never negative.
-        &self.bytes[self.offsets[index] as usize..self.offsets[index + 1] as usize]
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.bytes.truncate(cut(&mut self.offsets, len));
-    }
-
-    fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let fresh = self.successor();
-        std::mem::replace(self, fresh).into_parts()
-    }
-
-    fn into_parts(self) -> (OffsetBuffer<i32>, Buffer) {
-        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), Buffer::from_vec(self.bytes))
-    }
-}
-
-/// Shortens offsets to `len` values and returns where the last one ends.
-fn cut(offsets: &mut Vec<i32>, len: usize) -> usize {
-    offsets.truncate(len + 1);
-    // There is always a first offset, and none is negative.
-    offsets.last().map_or(0, |end| *end as usize)
-}
-
-#[inline]
-fn offset(len: usize) -> i32 {
-    i32::try_from(len).expect("Limits::MAX_DECODED_BYTES keeps every buffer within 32 bits")
-}
-
 fn finish_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
     let mut fresh = Vec::with_capacity(room(offsets).max(1));
     fresh.push(0);
     OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, fresh)))
-}
-
-/// How large the buffer that comes after this one is made in advance: what this one has, or nearly what it had room for, so
-/// that a large batch is remembered for some smaller ones. Growing a buffer copies it.
-fn room<T>(full: &Vec<T>) -> usize {
-    room_after(full.len(), full.capacity())
-}
-
-fn room_after(len: usize, capacity: usize) -> usize {
-    len.max(capacity - capacity / 8).min(MAX_PRESIZE)
 }
 
 fn primitive<T: ArrowPrimitiveType>(
@@ -428,7 +339,7 @@ mod tests {
 
     fn column(t: &str) -> Column {
         let t: crate::DataType = t.parse().expect("a type");
-        Column::new(&t.logical)
+        Column::new(&t.logical, &BufferPool::default())
     }
 
     fn push_text(column: &mut Column, text: &str) {

@@ -11,7 +11,8 @@ use crate::{DecodeError, RowType};
 ///
 /// # Obligations
 /// - Everything that can be wrong with options or schema was found before: `decoder` cannot fail.
-/// - Decoders of one factory share nothing that changes, so each poller may own one.
+/// - Decoders of one factory share nothing that decides what comes out, so each poller may own one. (They may share a
+///   [`BufferPool`](crate::BufferPool).)
 pub trait DecoderFactory: Send + Sync + Debug {
     /// The columns of the batches.
     fn row_type(&self) -> &RowType;

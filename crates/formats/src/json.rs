@@ -42,6 +42,7 @@
 
 mod decode;
 mod encode;
+mod fit;
 mod leaf;
 mod options;
 mod outline;
@@ -52,12 +53,14 @@ mod read;
 mod reprint;
 mod rows;
 mod scan;
+mod steady;
 mod text;
 
 pub(crate) use decode::JsonFactory;
 pub use encode::{EncodeError, JsonEncoder, JsonRows};
+pub use fit::{Fit, Plain, Spot};
 pub use options::{JsonOptions, OPTIONS, TimestampFormat};
-pub use outline::{Outline, Spot};
+pub use outline::Outline;
 pub use pattern::TimestampPattern;
 pub use read::Stop;
 #[cfg(feature = "avro")]

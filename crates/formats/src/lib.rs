@@ -59,6 +59,7 @@ mod utf16;
 
 pub use body::{BodyBuffers, BodyLayer, OpenedBody};
 pub use cloud_event::CloudEvents;
+pub use column::BufferPool;
 pub use decoder::{Decoded, Decoder, DecoderFactory, OnBadRow};
 pub use encoding::{BodyForm, MESSAGE_ENCODINGS, MessageEncoding, looks_like_json};
 pub use envelope::{Envelope, EnvelopeFields, EnvelopeKind, Unwrapped};

@@ -13,7 +13,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use charset::Charset;
 
-use crate::column::{Data, Row};
+use crate::column::{BufferPool, Data, Row};
 use crate::options::{OptionKind, OptionReader, OptionSpec};
 use crate::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, OnBadRow,
@@ -44,6 +44,7 @@ pub(crate) struct RawFactory {
     charset: Charset,
     little_endian: bool,
     limits: Limits,
+    pool: BufferPool,
 }
 
 impl RawFactory {
@@ -61,7 +62,13 @@ impl RawFactory {
         let mut errors = reader.errors;
         errors.extend(unsupported(row_type));
         if errors.is_empty() {
-            Ok(Arc::new(Self { row_type: row_type.clone(), charset, little_endian, limits }))
+            Ok(Arc::new(Self {
+                row_type: row_type.clone(),
+                charset,
+                little_endian,
+                limits,
+                pool: BufferPool::default(),
+            }))
         } else {
             Err(FormatErrors(errors))
         }
@@ -105,7 +112,7 @@ impl DecoderFactory for RawFactory {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(RawDecoder {
-            row: Row::new(&self.row_type),
+            row: Row::pooled(&self.row_type, &self.pool),
             schema: self.row_type.to_arrow(),
             charset: self.charset,
             little_endian: self.little_endian,

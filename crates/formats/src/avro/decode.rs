@@ -18,7 +18,7 @@ use super::read::{Compiled, Reader};
 use super::schema::Schema;
 use super::source::{Outcome, Source as _};
 use super::text::Json;
-use crate::column::Row;
+use crate::column::{BufferPool, Row};
 use crate::unicode::to_utf8;
 use crate::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, OnBadRow,
@@ -37,6 +37,7 @@ pub(crate) struct AvroFactory {
     framing: Framing,
     fingerprints: Arc<[[u8; 8]]>,
     limits: Limits,
+    pool: BufferPool,
 }
 
 impl AvroFactory {
@@ -52,7 +53,7 @@ impl AvroFactory {
                 let text = given.get("avro.schema").filter(|_| framing == Framing::SingleObject);
                 let fingerprints = fingerprints(&table.schema, text.map(String::as_str)).into();
                 let (row_type, table) = (row_type.clone(), Arc::new(table));
-                Ok(Arc::new(Self { row_type, table, json, framing, fingerprints, limits }))
+                Ok(Arc::new(Self { row_type, table, json, framing, fingerprints, limits, pool: BufferPool::default() }))
             }
             Ok(_) => Err(FormatErrors(errors)),
             Err(more) => {
@@ -101,7 +102,7 @@ impl DecoderFactory for AvroFactory {
             framing: self.framing,
             fingerprints: self.fingerprints.clone(),
             row_type: self.row_type.clone(),
-            row: Row::new(&self.row_type),
+            row: Row::pooled(&self.row_type, &self.pool),
             schema: self.row_type.to_arrow(),
             reader: Reader::new(self.limits),
             rows: 0,

@@ -11,7 +11,8 @@ use arrow_array::builder::{ArrayBuilder as _, StringBuilder};
 use arrow_buffer::NullBuffer;
 use simdutf8::basic::from_utf8;
 
-use super::{MAX_PRESIZE, SHORT, VarBytes, room_after};
+use super::var_bytes::{MAX_PRESIZE, bytes_after};
+use super::{BufferPool, SHORT, VarBytes};
 
 /// From so many bytes a value on average the next batch is built by Arrow. At 256 checking a value costs as much as what its
 /// builder does besides.
@@ -23,13 +24,15 @@ pub(crate) struct Texts {
     /// The values, if there is no `long`.
     short: VarBytes,
     long: Option<StringBuilder>,
+    /// The room that was asked for `long`: there may be more.
+    room: usize,
     /// A value of `long` in the making.
     value: Vec<u8>,
 }
 
 impl Texts {
-    pub(super) fn new() -> Self {
-        Self { short: VarBytes::new(), long: None, value: Vec::new() }
+    pub(super) fn new(pool: &BufferPool) -> Self {
+        Self { short: VarBytes::new(pool), long: None, room: 0, value: Vec::new() }
     }
 
     /// Whether the values are long, so that whether one is UTF-8 is best left to [`Self::push_utf8`].
@@ -145,13 +148,15 @@ impl Texts {
     pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> StringArray {
         let (count, bytes, had) = match &self.long {
             None => (self.short.offsets.len() - 1, self.short.bytes.len(), 0),
-            Some(long) => (long.len(), long.values_slice().len(), long.values_capacity()),
+            Some(long) => (long.len(), long.values_slice().len(), self.room),
         };
-        let room = (count.min(MAX_PRESIZE), room_after(bytes, had));
-        let long = (bytes > count * LONG).then(|| StringBuilder::with_capacity(room.0, room.1));
+        let room = (count.min(MAX_PRESIZE), bytes_after(bytes, had));
+        self.room = room.1;
+        let pool = &self.short.pool;
+        let long = (bytes > count * LONG).then(|| pool.texts(room.0, room.1));
         let short = match (&long, &self.long) {
-            (Some(_), _) => VarBytes::new(),
-            (None, Some(_)) => VarBytes::with_capacity(room.0, room.1),
+            (Some(_), _) => VarBytes::new(pool),
+            (None, Some(_)) => VarBytes::with_capacity(room.0, room.1, pool),
             (None, None) => self.short.successor(),
         };
         let short = std::mem::replace(&mut self.short, short);
@@ -161,7 +166,12 @@ impl Texts {
                 StringArray::try_new(offsets, bytes, nulls).expect("text columns take nothing but UTF-8")
             }
             // It has noted the NULLs as well.
-            Some(mut long) => long.finish(),
+            Some(mut long) => {
+                let capacity = long.values_capacity();
+                let array = long.finish();
+                self.short.pool.remember_texts(&array, capacity);
+                array
+            }
         }
     }
 }
@@ -210,7 +220,7 @@ mod tests {
 
         #[test]
         fn long_and_short_texts_are_the_same_to_everybody(steps in prop::collection::vec(step(), 0..40)) {
-            let mut texts = Texts::new();
+            let mut texts = Texts::new(&BufferPool::default());
             let mut expected: Vec<Option<String>> = Vec::new();
             for step in steps {
                 match step {
@@ -271,7 +281,7 @@ mod tests {
 
     #[test]
     fn taking_back_long_texts_copies_nothing() {
-        let mut texts = Texts::new();
+        let mut texts = Texts::new(&BufferPool::default());
         texts.push(&[b'x'; 10_000]);
         texts.finish(None);
         assert!(texts.are_long());
@@ -287,7 +297,7 @@ mod tests {
     /// After a batch of 400 KB and one of 100 KB there is room for one of 300 KB.
     #[test]
     fn a_large_batch_is_remembered_for_some_smaller_ones() {
-        let mut texts = Texts::new();
+        let mut texts = Texts::new(&BufferPool::default());
         for values in [4, 400, 100] {
             (0..values).for_each(|_| texts.push(&[b'x'; 1_000]));
             assert_eq!(texts.finish(None).len(), values);

@@ -13,7 +13,7 @@ use super::scan::{Broken, Scanner, SyntaxError};
 use super::text::{self, Text};
 use super::{hint, quick};
 use crate::coerce::{Reason, java_trim};
-use crate::column::{Column, Data, Row};
+use crate::column::{BufferPool, Column, Data, Row};
 use crate::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, LogicalType,
     OnBadRow, RowType,
@@ -29,6 +29,7 @@ const MAX_UNCLOSED: usize = 16;
 pub(crate) struct CsvFactory {
     row_type: RowType,
     shared: Arc<Shared>,
+    pool: BufferPool,
 }
 
 /// What all decoders of a table have in common.
@@ -53,6 +54,7 @@ impl CsvFactory {
         errors.extend(unsupported(row_type));
         if errors.is_empty() {
             Ok(Arc::new(Self {
+                pool: BufferPool::default(),
                 row_type: row_type.clone(),
                 shared: Arc::new(Shared { quick: quick::delimiter(&options), options, limits }),
             }))
@@ -96,7 +98,8 @@ impl DecoderFactory for CsvFactory {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        let rows = Rows { row: Row::new(&self.row_type), rows: 0, bytes: 0, spent: 0, scratch: Vec::new() };
+        let rows =
+            Rows { row: Row::pooled(&self.row_type, &self.pool), rows: 0, bytes: 0, spent: 0, scratch: Vec::new() };
         let schema = self.row_type.to_arrow();
         Box::new(CsvDecoder { shared: self.shared.clone(), rows, schema, buffer: Vec::new() })
     }

@@ -8,6 +8,7 @@ use super::options::JsonOptions;
 use super::read::Stop;
 use super::rows::RowBuilder;
 use super::scan::{Kind, ScanError, Scanner};
+use crate::column::BufferPool;
 use crate::unicode::to_utf8;
 use crate::{
     DecodeError, DecodeErrorKind, Decoded, Decoder, DecoderFactory, FormatError, FormatErrors, Limits, LogicalType,
@@ -20,13 +21,14 @@ pub(crate) struct JsonFactory {
     row_type: RowType,
     options: JsonOptions,
     limits: Limits,
+    pool: BufferPool,
 }
 
 impl JsonFactory {
     pub(crate) fn create(row_type: &RowType, options: JsonOptions, limits: Limits) -> Result<Arc<Self>, FormatErrors> {
         let errors = unsupported(row_type);
         if errors.is_empty() {
-            Ok(Arc::new(Self { row_type: row_type.clone(), options, limits }))
+            Ok(Arc::new(Self { row_type: row_type.clone(), options, limits, pool: BufferPool::default() }))
         } else {
             Err(FormatErrors(errors))
         }
@@ -43,7 +45,7 @@ impl DecoderFactory for JsonFactory {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        let rows = RowBuilder::new(&self.row_type, self.options.clone(), self.limits);
+        let rows = RowBuilder::pooled(&self.row_type, self.options.clone(), self.limits, &self.pool);
         Box::new(JsonDecoder { rows, buffer: Vec::new() })
     }
 }

@@ -3,6 +3,7 @@
 //! A shortcut either reads what comes next exactly as the long way would, or leaves everything as it was and says so.
 //! So it decides nothing, and no error comes from here.
 
+use super::fit::Plain;
 use super::options::TimestampFormat;
 use super::plain::{WINDOW, first_mark, plain_len};
 use super::read::Reader;
@@ -75,6 +76,17 @@ pub(super) fn value(reader: &mut Reader, scanner: &mut Scanner<'_>, column: &mut
 pub(super) fn value_at(reader: &mut Reader, scanner: &Scanner<'_>, at: usize, column: &mut Column) -> bool {
     let Some(end) = leaf(&reader.options.timestamps, column, scanner.rest().0, at) else { return false };
     reader.spent += end - at;
+    column.valid();
+    true
+}
+
+/// [`value_at`] for a string that is known to be plain, and a column that takes it as it is.
+#[inline(always)]
+pub(super) fn plain_text(reader: &mut Reader, scanner: &Scanner<'_>, text: Plain, column: &mut Column) -> bool {
+    let Data::Text(values) = &mut column.data else { return false };
+    values.push_part(scanner.rest().0, text.at, text.len);
+    // With its quotes, as elsewhere.
+    reader.spent += text.len + 2;
     column.valid();
     true
 }

@@ -5,11 +5,12 @@ use std::mem::take;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use super::fit::Plain;
 use super::options::JsonOptions;
 use super::quick;
 use super::read::{Reader, Stop};
 use super::scan::Scanner;
-use crate::column::Row;
+use crate::column::{BufferPool, Row};
 use crate::{DecodeError, DecodeErrorKind, Decoded, Limits, OnBadRow, RowType};
 
 /// Rows under construction from JSON values, by Flink's coercions.
@@ -41,10 +42,15 @@ struct Message {
 }
 
 impl RowBuilder {
-    /// A builder for these columns, which must have passed the checks of the `json` format.
+    /// A builder for these columns, which must have passed the checks of the `json` format. It has a [`BufferPool`] of its own.
     pub fn new(row_type: &RowType, options: JsonOptions, limits: Limits) -> Self {
+        Self::pooled(row_type, options, limits, &BufferPool::default())
+    }
+
+    /// The same, with large buffers from a pool that other builders share.
+    pub fn pooled(row_type: &RowType, options: JsonOptions, limits: Limits, pool: &BufferPool) -> Self {
         let message = Message { on_bad: OnBadRow::Fail, rows: 0, bytes: 0, seen: 0, bad: Vec::new(), ignored: 0 };
-        let (row, schema) = (Row::new(row_type), row_type.to_arrow());
+        let (row, schema) = (Row::pooled(row_type, pool), row_type.to_arrow());
         Self { reader: Reader::new(options, limits), row, schema, rows: 0, bytes: 0, message }
     }
 
@@ -122,6 +128,17 @@ impl RowBuilder {
             return Ok(());
         }
         self.any_value(&mut scanner.again(at), column)
+    }
+
+    /// [`Self::value`] for a string that is known to be plain in that text, if the column takes it without looking at it: one of
+    /// text. Otherwise nothing is done.
+    ///
+    /// # Panics
+    /// When there is no such column, or no such text; at the latest in [`flush`](Self::flush) when it is not plain.
+    #[inline]
+    #[must_use]
+    pub fn plain(&mut self, scanner: &Scanner<'_>, text: Plain, column: usize) -> bool {
+        quick::plain_text(&mut self.reader, scanner, text, &mut self.row.fields[column])
     }
 
     #[inline(never)]

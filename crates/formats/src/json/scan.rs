@@ -239,6 +239,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The text, and where in it what is read next begins.
+    #[inline]
     pub(super) fn rest(&self) -> (&'a [u8], usize) {
         (self.text, self.at)
     }
