@@ -1,5 +1,7 @@
 //! What the conformance suite does not ask of every source: bad data, metadata, start time, idleness, pacing.
 
+#[path = "queue_source/ahead.rs"]
+mod ahead;
 #[path = "queue_source/batches.rs"]
 mod batches;
 #[path = "queue_source/commit_log.rs"]
@@ -30,6 +32,10 @@ mod polls;
 mod screening;
 #[path = "queue_source/stress.rs"]
 mod stress;
+#[path = "queue_source/threads.rs"]
+mod threads;
+#[path = "queue_source/watched.rs"]
+mod watched;
 #[path = "queue_source/world.rs"]
 mod world;
 

@@ -1,8 +1,8 @@
 //! What ends a batch: rows, bytes, or that nothing more is waiting.
 
-use headwater_core::Event;
+use headwater_core::{Event, Source};
 use headwater_queue_source::{Objective, QueueSource};
-use headwater_testkit::{MemoryQueueOptions, Operation};
+use headwater_testkit::{MemoryQueueOptions, Operation, settle};
 
 use crate::hooked::Act;
 use crate::world::{SECOND, World};
@@ -46,6 +46,34 @@ async fn a_batch_ends_with_the_message_that_reaches_a_mebibyte() {
     (0..16).for_each(|_| _ = world.queue.send("blow\n".repeat(100)));
     assert_eq!(batch(&world, &mut source).await, (1_100, 11));
     assert_eq!(batch(&world, &mut source).await, (500, 5));
+}
+
+/// Bodies that nobody asks for would only take memory, and their leases run.
+#[tokio::test]
+async fn with_two_batches_waiting_nothing_more_is_received() {
+    // What fits, and one answer for each poller: they ask once more before they see that it is full.
+    for (pollers, bytes, most) in [(1, 1_000, 32), (1, 8_000, 32 + 16 * 8), (4, 1_000, 16 * 8)] {
+        let world = World::new();
+        let mut config = World::config();
+        (config.pollers, config.batch_bytes, config.decode_ahead) = (pollers, bytes, Some(0));
+        let mut source = world.source(config).await;
+        world.queue.send("first");
+        assert_eq!(batch(&world, &mut source).await, (1, 1));
+        (0..400).for_each(|_| _ = world.queue.send("x".repeat(100)));
+        for _ in 0..100 {
+            world.clock.advance(SECOND / 100);
+            settle().await;
+        }
+        let received = source.status().received - 1;
+        assert!(received * 100 >= 2 * bytes as u64 && received <= most, "{received} of {bytes} bytes a batch");
+        // Whoever asks has the pollers go on, and gets all the others at once.
+        let mut left = 400 - batch(&world, &mut source).await.0;
+        settle().await;
+        assert!(source.status().received - 1 > received, "{received}");
+        while left > 0 {
+            left -= batch(&world, &mut source).await.0;
+        }
+    }
 }
 
 #[tokio::test]

@@ -518,6 +518,23 @@ async fn the_guarantee_says_where_messages_live() {
     }
 }
 
+/// A consumer that is late does not keep messages from the log: they are to be deleted before anything else happens.
+#[tokio::test]
+async fn what_waits_for_the_consumer_is_logged_all_the_same() {
+    let disk = Disk::new();
+    let mut config = disk.config();
+    config.batch_bytes = 100;
+    let mut source = disk.open(config).await.expect("a source");
+    disk.world.queue.send("first");
+    assert_eq!(batch(&disk, &mut source).await.messages().len(), 1);
+    (0..200).for_each(|_| _ = disk.world.queue.send("x".repeat(100)));
+    for _ in 0..100 {
+        disk.world.clock.advance(SECOND / 100);
+        settle().await;
+    }
+    assert_eq!(disk.world.queue.deleted().len(), 201);
+}
+
 /// A small batch with every message in memory, a checkpoint is not due for their sake, and permits are free again.
 #[tokio::test]
 async fn uncommitted_messages_do_not_hold_permits() {
@@ -531,6 +548,40 @@ async fn uncommitted_messages_do_not_hold_permits() {
     disk.deliver(&mut source, &bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert_eq!((source.status().uncommitted, disk.world.queue.remaining().len()), (50, 0));
     assert!(source.check().is_ok());
+}
+
+/// What was taken to be decoded and had no room in a batch is handed out after it, or by the next run.
+#[tokio::test]
+async fn a_drain_that_is_dropped_passes_nothing_over() {
+    for polls in 0..6 {
+        let disk = Disk::new();
+        let mut config = disk.config();
+        config.batch_rows = 2;
+        let mut source = disk.open(config).await.expect("a source");
+        let sent: Vec<String> = (0..9).map(|n| n.to_string()).collect();
+        sent[..6].iter().for_each(|body| _ = disk.world.queue.send(body.clone()));
+        let mut rows = lines_of(&batch(&disk, &mut source).await);
+        sent[6..].iter().for_each(|body| _ = disk.world.queue.send(body.clone()));
+        settle().await;
+        source.stop().await;
+        pass(&disk.world.clock, SECOND * 11).await;
+        {
+            let mut drain = std::pin::pin!(source.drain(SECOND * 40));
+            for _ in 0..polls {
+                if futures::FutureExt::now_or_never(drain.as_mut()).is_some() {
+                    break;
+                }
+                settle().await;
+            }
+        }
+        rows.extend(disk.rest(&mut source).await);
+        let state = source.checkpoint(CheckpointId(1)).await.expect("a checkpoint");
+        source.commit(CheckpointId(1)).await.expect("a commit");
+        disk.kill(source).await;
+        let mut source = disk.restored(disk.config(), 1, &state).await;
+        rows.extend(disk.rest(&mut source).await);
+        assert_eq!(rows, sent, "dropped after {polls} polls");
+    }
 }
 
 fn segment_path(name: &str) -> std::path::PathBuf {

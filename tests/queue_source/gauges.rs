@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headwater_core::{QueueErrorKind, Source};
-use headwater_queue_source::Objective;
+use headwater_queue_source::{Objective, QueueSource};
 use headwater_testkit::{Operation, pass};
 use metrics::{Counter, Gauge, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
@@ -82,8 +82,8 @@ async fn an_idle_source_is_billed_for_one_receive_in_each_wait() {
     }
 }
 
-#[tokio::test]
-async fn gauges_and_counters_follow_a_message_to_its_end() {
+/// Two messages five seconds old, of which the second does not fit beside the first: one is handed out.
+async fn one_of_two_handed_out() -> (Readings, World, QueueSource) {
     let readings = Readings::default();
     let world = World::new();
     let mut config = World::config();
@@ -95,6 +95,12 @@ async fn gauges_and_counters_follow_a_message_to_its_end() {
     ["ab", "cd"].into_iter().for_each(|body| _ = world.queue.send(body));
     world.clock.advance(SECOND * 5);
     world.lines(&mut source).await;
+    (readings, world, source)
+}
+
+#[tokio::test]
+async fn gauges_and_counters_follow_a_message_to_its_end() {
+    let (readings, world, mut source) = one_of_two_handed_out().await;
     assert_eq!(readings.held(), [1.0, 1.0, 0.0, 2.0, 4.0], "the second does not fit beside the first");
     assert_eq!((readings.counter("emitted_bytes"), readings.counter("bodies raw")), (2, 1), "and is not counted yet");
     assert_eq!(readings.gauge("lag_seconds"), 5.0);
@@ -120,6 +126,14 @@ async fn gauges_and_counters_follow_a_message_to_its_end() {
     world.drain(&mut source).await.expect("a drain");
     assert_eq!(readings.counter("billed_calls extend"), 1);
     assert_eq!(source.status().uncommitted, 1, "released, and still not committed");
+}
+
+#[tokio::test]
+async fn a_source_with_something_left_to_hand_out_has_not_caught_up() {
+    let (readings, world, _source) = one_of_two_handed_out().await;
+    pass(&world.clock, SECOND * 11).await;
+    assert!(readings.counter("empty_polls") > 0);
+    assert_eq!(readings.gauge("lag_seconds"), 5.0, "the second did not fit beside the first");
 }
 
 #[tokio::test]

@@ -1,5 +1,10 @@
 //! How many receives and deletes run side by side, by what the queue brings.
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use headwater_core::{CheckpointId, Clock, Event, QueueErrorKind, Source};
@@ -147,6 +152,49 @@ async fn what_one_poller_can_take_wakes_one() {
     assert!(receives >= 256, "every permit is used again: {receives} receives");
     let each = (world.spin.readings() - before) / receives;
     assert!(each <= 24, "{each} looks at the clock for one delete and one receive");
+}
+
+/// A consumer that waits in another thread is woken by a system call.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// More is remembered than may be, so that each delete has something forgotten.
+#[tokio::test]
+async fn deletes_forget_by_themselves_and_leave_the_consumer_alone() {
+    let world = World::new();
+    let mut config = World::config();
+    (config.limits.undeleted_max, config.limits.checkpoint_max_messages) = (64, 64);
+    (config.limits.grace_max_ids, config.delete_workers) = (1, 1);
+    let mut source = world.source(config).await;
+    (0..64).for_each(|n| _ = world.queue.send(format!("{n}")));
+    while source.status().rows < 64 {
+        assert!(world.next(&mut source, SECOND).await.is_some());
+    }
+    world.hooks.make(Operation::Delete, Act::Late(ROUND_TRIP));
+    // What a receive that is on its way may bring is not forgotten.
+    world.hooks.make(Operation::Receive, Act::Fail(QueueErrorKind::Transient));
+    world.checkpoint(&mut source, 1).await;
+    let wakes = Arc::new(Wakes::default());
+    let waker = Arc::clone(&wakes).into();
+    let mut cx = Context::from_waker(&waker);
+    {
+        let mut next = pin!(source.next());
+        assert!(next.as_mut().poll(&mut cx).is_pending());
+        for _ in 0..64 / 16 {
+            world.clock.advance(ROUND_TRIP);
+            settle().await;
+            assert!(next.as_mut().poll(&mut cx).is_pending());
+        }
+    }
+    assert_eq!(source.status().deleted, 64);
+    // The first one has it look when that is to be saved.
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
 }
 
 /// There is one permit, and two pollers for it. A receive that kept it would be the last one.

@@ -1,6 +1,7 @@
 //! An answer on its way from a poller to the decoder or to the log: taken apart without the lock, screened under it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,12 +15,14 @@ use crate::state::{Inbound, Shared, State};
 
 /// The messages of an answer: what the ledger is told of each, and what there is to decode or to log, in the same order. A poller has one,
 /// and its lists keep their memory from answer to answer.
-#[derive(Default)]
 pub(crate) struct Answer {
+    /// The queue's name, for this poller's messages alone: who counts how often one name is held, for the messages of all pollers, has
+    /// the cores wait for each other with every message.
+    queue_name: Arc<str>,
     deliveries: Vec<Delivery>,
     verdicts: Vec<Verdict>,
     /// One of the two is empty.
-    inbound: VecDeque<Inbound>,
+    pub(crate) inbound: VecDeque<Inbound>,
     incoming: VecDeque<Incoming>,
     sent: Mono,
     read: Mono,
@@ -35,14 +38,29 @@ pub(crate) struct Answer {
 pub(crate) struct Screened {
     pub(crate) duplicates: u64,
     pub(crate) lapsed: u64,
-    /// Messages in the inbox, and their bytes.
-    pub(crate) inbox: usize,
-    pub(crate) inbox_bytes: usize,
+    /// Messages to be decoded, and their bytes.
+    pub(crate) inbound: usize,
+    pub(crate) inbound_bytes: usize,
     /// There are some for the source's own log.
     pub(crate) to_log: bool,
 }
 
 impl Answer {
+    pub(crate) fn new(queue_name: &str) -> Self {
+        Self {
+            queue_name: queue_name.into(),
+            deliveries: Vec::new(),
+            verdicts: Vec::new(),
+            inbound: VecDeque::new(),
+            incoming: VecDeque::new(),
+            sent: Mono::default(),
+            read: Mono::default(),
+            server_time: None,
+            bytes: 0,
+            first_lease: None,
+        }
+    }
+
     /// Takes apart what a call brought that was sent and read then.
     pub(crate) fn take_apart(&mut self, shared: &Shared, received: Received, sent: Mono, read: Mono) {
         let Received { messages, server_time, .. } = received;
@@ -53,7 +71,7 @@ impl Answer {
             return;
         }
         let (wall, logs) = (shared.clock.wall(), shared.config.log.is_some());
-        let deliveries = &mut self.deliveries;
+        let (deliveries, queue_name) = (&mut self.deliveries, &self.queue_name);
         if logs {
             self.incoming.extend(messages.into_iter().map(|message| {
                 let key = MessageKey::of(&message.id);
@@ -63,14 +81,14 @@ impl Answer {
         } else {
             self.inbound.extend(messages.into_iter().map(|message| {
                 let (key, said) = (MessageKey::of(&message.id), Said::by(&message));
-                let (handle, meta, body) = message.into_parts(key, &shared.queue_name, wall);
+                let (handle, meta, body) = message.into_parts(key, queue_name, wall);
                 deliveries.push(said.delivery(key, handle));
                 Inbound { meta, body, place: None }
             }));
         }
     }
 
-    /// Has the ledger say what to do with each message, and passes on what is fresh. Nothing is left in here then.
+    /// Has the ledger say what to do with each message. What is fresh is left in `inbound`, or goes to the log.
     pub(crate) fn screen(&mut self, shared: &Shared, state: &mut State, grant: Grant) -> Screened {
         if let Some(said) = self.server_time {
             state.server_clock.learn(self.read, said);
@@ -78,20 +96,19 @@ impl Answer {
         state.waited.whole(self.deliveries.iter().map(|delivery| delivery.key));
         self.tell_times(shared, state);
         state.ledger.screen_into(grant.ticket, &mut self.deliveries, &mut self.verdicts);
-        let keep = Keep { verdicts: &self.verdicts, bytes: self.bytes };
-        keep.fresh(&mut self.inbound, |inbound| &mut inbound.body, |_| true);
+        let sieve = Sieve { verdicts: &self.verdicts, bytes: self.bytes };
+        sieve.fresh(&mut self.inbound, |inbound| &mut inbound.body, |_| true);
         let logged = |incoming: &Incoming| is_logged(shared, state, incoming);
-        keep.fresh(&mut self.incoming, |incoming| &mut incoming.message.body, logged);
+        sieve.fresh(&mut self.incoming, |incoming| &mut incoming.message.body, logged);
         let count = |wanted| self.verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
         let (fresh, duplicates) = (count(Verdict::Fresh), count(Verdict::Duplicate));
         let screened = Screened {
             duplicates,
             lapsed: self.verdicts.len() as u64 - fresh - duplicates,
-            inbox: self.inbound.len(),
-            inbox_bytes: self.inbound.iter().map(|inbound| inbound.body.len()).sum(),
+            inbound: self.inbound.len(),
+            inbound_bytes: self.inbound.iter().map(|inbound| inbound.body.len()).sum(),
             to_log: !self.incoming.is_empty(),
         };
-        state.inbox.append(&mut self.inbound);
         state.log.incoming.append(&mut self.incoming);
         self.verdicts.clear();
         screened
@@ -121,12 +138,12 @@ fn told(time: ServerMs) -> Option<ServerMs> {
 }
 
 /// What is kept of an answer of so many bytes of bodies. A verdict that is missing is none: its receive had ended before.
-struct Keep<'a> {
+struct Sieve<'a> {
     verdicts: &'a [Verdict],
     bytes: usize,
 }
 
-impl Keep<'_> {
+impl Sieve<'_> {
     /// Drops what is not fresh, and of that what does not stay.
     fn fresh<T>(
         &self,
@@ -277,7 +294,7 @@ mod tests {
         // What is kept, and how much of that still lies in the answer.
         let staying = |verdicts: &[Verdict], stays: fn(&Bytes) -> bool| {
             let mut messages: VecDeque<Bytes> = (0..4).map(|nth| answer.slice(nth..nth + 1)).collect();
-            Keep { verdicts, bytes: answer.len() }.fresh(&mut messages, |body| body, stays);
+            Sieve { verdicts, bytes: answer.len() }.fresh(&mut messages, |body| body, stays);
             let there = messages.iter().filter(|body| lies_in_it(body)).count();
             (messages.into_iter().map(|body| char::from(body[0])).collect::<String>(), there)
         };

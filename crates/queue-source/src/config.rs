@@ -6,6 +6,7 @@ use std::time::Duration;
 use headwater_core::{EarlierRun, LineageMarker, MetadataColumn};
 use headwater_formats::{DecoderFactory, Envelope, MessageEncoding};
 use headwater_ledger::Limits;
+use tokio::runtime::Handle;
 
 use crate::leases::LeasePolicy;
 use crate::log::LogConfig;
@@ -124,6 +125,10 @@ pub struct SourceConfig {
     pub batch_rows: usize,
     /// Bytes of bodies, or of the rows made of them, at which a batch is handed out. 1 MiB: larger ones fall out of the processor's cache.
     pub batch_bytes: usize,
+    /// Batches that pollers decode for the consumer at most: a message is decoded where it was just read, and by several cores.
+    /// `None`: twice as many as the runtime has worker threads, at most 8, so that each can fill one while another waits; with a
+    /// single thread, where nothing is gained, none. 0: the consumer decodes everything.
+    pub decode_ahead: Option<usize>,
     /// The first pause after a failed or too-early-empty receive, doubled up to `backoff_max`. 100 ms.
     pub backoff_min: Duration,
     /// The longest such pause. 10 s, so that a recovered service is noticed soon.
@@ -190,6 +195,7 @@ impl SourceConfig {
             extends_at_once: 16,
             batch_rows: 8_192,
             batch_bytes: 1 << 20,
+            decode_ahead: None,
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
             unreadable_max: 5,
@@ -206,6 +212,16 @@ impl SourceConfig {
     /// Delete calls that run side by side at most.
     pub(crate) fn deleters(&self) -> usize {
         if self.delete_workers > 0 { self.delete_workers } else { self.pollers.max(2) }
+    }
+
+    /// Batches that pollers decode at most. What goes to a log first is decoded when it has been written.
+    pub(crate) fn ahead(&self) -> usize {
+        let workers = || Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        match self.decode_ahead {
+            _ if self.log.is_some() => 0,
+            Some(batches) => batches,
+            None => Some(workers()).filter(|workers| *workers > 1).map_or(0, |workers| (2 * workers).min(8)),
+        }
     }
 
     /// Writes messages durably to a log first, and deletes them at once (`commit = log`). Until their checkpoint is committed

@@ -22,13 +22,33 @@ use crate::state::Inbound;
 /// Bytes shown to each side of what is wrong, where bodies may be shown.
 const EXCERPT_RADIUS: usize = 40;
 
-/// Turns waiting messages into one batch.
+/// Turns messages into batches, one after the other.
 pub(crate) struct Decoding {
     decoder: Box<dyn Decoder>,
     metadata: Vec<MetadataField>,
     schema: SchemaRef,
     layer: BodyLayer,
     buffers: BodyBuffers,
+    keep: Keep,
+    batch: Begun,
+    /// Messages of the batch before: as many are likely to come.
+    last: usize,
+}
+
+/// What goes with the rows that the decoder has.
+#[derive(Default)]
+struct Begun {
+    messages: Vec<MessageRows>,
+    bodies: Vec<Bytes>,
+    bad: Vec<(usize, Reason, Vec<BadRecord>)>,
+    places: Vec<Option<Place>>,
+    left: Vec<MessageKey>,
+    bytes: usize,
+    /// Rows of those messages.
+    rows: usize,
+    failure: Option<SourceError>,
+    /// The next message does not fit.
+    full: bool,
 }
 
 impl std::fmt::Debug for Decoding {
@@ -86,7 +106,7 @@ fn keep_freed_memory() {
 }
 
 impl Decoding {
-    pub(crate) fn new(config: &SourceConfig) -> Result<Self, Vec<OptionError>> {
+    pub(crate) fn new(config: &SourceConfig, keep: Keep) -> Result<Self, Vec<OptionError>> {
         let metadata = resolve(&config.metadata)?;
         keep_freed_memory();
         let mut fields: Vec<_> = config.decoder.row_type().to_arrow_fields().iter().cloned().collect();
@@ -99,6 +119,9 @@ impl Decoding {
             schema: Arc::new(Schema::new(fields)),
             layer: BodyLayer::new(config.encoding, config.envelope.clone()),
             buffers: BodyBuffers::default(),
+            keep,
+            batch: Begun::default(),
+            last: 0,
         })
     }
 
@@ -106,62 +129,73 @@ impl Decoding {
         &self.schema
     }
 
-    /// Decodes messages in order until the batch is full or they run out; takes what it used from `waiting`.
-    ///
-    /// Bytes are counted before and after decoding: a body of a few bytes can describe many rows.
-    pub(crate) fn run(
-        &mut self,
-        config: &SourceConfig,
-        meter: &Meter,
-        waiting: &mut VecDeque<Inbound>,
-        keep: Keep,
-    ) -> Result<Decoded, SourceError> {
-        let mut messages = Vec::with_capacity(waiting.len());
-        let (mut bodies, mut bad, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut left, mut failure, mut bytes, mut at) = (Vec::new(), None, 0, 0);
+    /// Whether the batch can take another message. Bytes are counted before and after decoding: a body of a few bytes can
+    /// describe many rows.
+    pub(crate) fn has_room(&self, config: &SourceConfig) -> bool {
         let (rows_max, bytes_max) = (config.batch_rows.max(1), config.batch_bytes.max(1));
-        while self.decoder.rows() < rows_max
+        let Begun { bytes, full, ref failure, .. } = self.batch;
+        !full
+            && failure.is_none()
+            && self.decoder.rows() < rows_max
             && bytes < bytes_max
             && self.decoder.bytes() < bytes_max
+    }
+
+    /// Decodes messages in order until the batch is full or they run out; takes what it used from `waiting`.
+    pub(crate) fn take(&mut self, config: &SourceConfig, meter: &Meter, waiting: &mut VecDeque<Inbound>) {
+        if self.batch.messages.capacity() == 0 {
+            self.batch.messages.reserve(waiting.len().max(self.last));
+        }
+        while self.has_room(config)
             && let Some(inbound) = waiting.front_mut()
         {
             let early = config.start_time.is_some_and(|start| inbound.meta.enqueued.is_some_and(|t| t.0 < start));
+            let nth = self.batch.messages.len();
             if early {
                 meter.skipped_by_time.increment(1);
                 // What is in a log is not in the queue any more.
                 if config.skipped_by_time == SkippedByTime::Leave && inbound.place.is_none() {
-                    left.extend(waiting.pop_front().map(|inbound| inbound.meta.key));
+                    self.batch.left.extend(waiting.pop_front().map(|inbound| inbound.meta.key));
                     continue;
                 }
             } else if config.max_dequeue_count.is_some_and(|max| inbound.meta.dequeue_count > max) {
-                bad.push((messages.len(), Reason::DequeueCount, vec![bad::too_often(config, &inbound.meta)]));
+                self.batch.bad.push((nth, Reason::DequeueCount, vec![bad::too_often(config, &inbound.meta)]));
             } else {
                 match self.body(config, meter, inbound) {
                     Ok(None) => {}
                     Ok(Some(Found { wrong, excerpt })) if config.bad_records == BadRecords::Fail => {
-                        failure = Some(bad::failure(config, &inbound.meta, &wrong, &excerpt));
+                        self.batch.failure = Some(bad::failure(config, &inbound.meta, &wrong, &excerpt));
                         // It is not handed out, and nobody asks for it any more.
                         waiting.pop_front();
                         break;
                     }
-                    Ok(Some(Found { wrong, .. })) => bad.push((messages.len(), Reason::Undecodable, wrong)),
-                    Err(Full) => break,
+                    Ok(Some(Found { wrong, .. })) => self.batch.bad.push((nth, Reason::Undecodable, wrong)),
+                    Err(Full) => {
+                        self.batch.full = true;
+                        break;
+                    }
                 }
             }
-            let rows = at..self.decoder.rows();
-            at = rows.end;
+            let rows = self.batch.rows..self.decoder.rows();
             // Only now, so that it is moved but once: it is large.
             let Some(Inbound { meta, body, place }) = waiting.pop_front() else { break };
-            bytes += body.len();
-            if keep.bodies {
-                bodies.push(body);
+            self.batch.rows = rows.end;
+            self.batch.bytes += body.len();
+            if self.keep.bodies {
+                self.batch.bodies.push(body);
             }
-            if keep.places {
-                places.push(place);
+            if self.keep.places {
+                self.batch.places.push(place);
             }
-            messages.push(MessageRows { meta, rows });
+            self.batch.messages.push(MessageRows { meta, rows });
         }
-        let batch = self.finish(messages)?;
+    }
+
+    /// The batch, as far as it has come; the next one begins empty.
+    pub(crate) fn finish(&mut self) -> Result<Decoded, SourceError> {
+        let Begun { messages, bodies, bad, places, left, bytes, failure, .. } = std::mem::take(&mut self.batch);
+        self.last = messages.len();
+        let batch = self.rows(messages)?;
         Ok(Decoded { batch, bodies, bad, places, left, bytes, failure })
     }
 
@@ -199,7 +233,7 @@ impl Decoding {
         Ok(Some(found(config, meter, &bad, read)))
     }
 
-    fn finish(&mut self, messages: Vec<MessageRows>) -> Result<Batch, SourceError> {
+    fn rows(&mut self, messages: Vec<MessageRows>) -> Result<Batch, SourceError> {
         let records = self.decoder.flush();
         let records = if self.metadata.is_empty() {
             records

@@ -87,7 +87,7 @@ async fn ready(shared: &Shared, alarm: &mut Alarm) -> DeleteBatch {
 /// Takes what is ready, if something is.
 fn begin(shared: &Shared, state: &mut State, now: Mono) -> Option<DeleteBatch> {
     #[cfg(feature = "traps")]
-    if shared.config.limits.has_trap(headwater_ledger::Trap::DeletesAfterRows) && !state.inbox.is_empty() {
+    if shared.config.limits.has_trap(headwater_ledger::Trap::DeletesAfterRows) && state.has_waiting() {
         return None;
     }
     let batch = state.ledger.next_deletes(now)?;
@@ -121,6 +121,8 @@ fn settle(shared: &Shared, batch: &DeleteBatch, outcomes: &[DeleteOutcome], goes
         state.last_activity = now;
     }
     note_confirmed(state, batch, outcomes);
+    // Here, or the consumer would be woken for it: once for every delete where more is remembered than may be.
+    state.tick(now);
     let next = if goes_on { begin(shared, state, now) } else { None };
     if state.delete_calls > 0 {
         shared.meter.gauges_soon(state, now);

@@ -1,11 +1,12 @@
 //! The end of a run: polls run out, deletes are finished, everything else is made visible again.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::StreamExt;
 use headwater_ledger::Mono;
 
-use crate::state::Shared;
+use crate::state::{Inbound, Shared};
 
 /// Releases running side by side. 8: a queue of 4,000 messages is released in seconds, and the service's budget for single
 /// calls is not spent at once.
@@ -43,12 +44,15 @@ pub(crate) async fn deletes_end(shared: &Shared, deadline: Mono) {
 }
 
 /// Makes visible again what is not committed, as far as the deadline allows. Polling has ended. May be dropped and called
-/// again: what was not answered stays listed.
-pub(crate) async fn release(shared: &Shared, deadline: Mono) {
+/// again: what was not answered stays listed. `taken` is what the consumer took from the inbox and has not handed out.
+pub(crate) async fn release(shared: &Shared, taken: &mut VecDeque<Inbound>, deadline: Mono) {
     let waiting: Vec<_> = {
         let mut state = shared.lock();
-        // What waits to be decoded is about to be somebody else's.
+        // What waits is about to be somebody else's: all of it in one step, or a drain that was dropped would leave a gap in what is
+        // handed out after it, which a position in a log says nothing of.
+        taken.clear();
         state.inbox.clear();
+        state.ahead.clear();
         let new = state.ledger.release_all();
         state.releasing.extend(new.into_iter().map(|release| (release.key, release.handle)));
         state.releasing.iter().map(|(key, handle)| (*key, handle.clone())).collect()

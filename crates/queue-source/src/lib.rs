@@ -5,14 +5,14 @@
 //! implements [`Source`](headwater_core::Source):
 //!
 //! ```text
-//!  poller ×N ── begin_receive ► queue.receive ► screen ─┬─ fresh ► inbox ── next(): decode, hand_out ► Batch
+//!  poller ×N ── begin_receive ► queue.receive ► screen ─┬─ fresh ► decode ── next(): hand_out ► Batch
 //!     ▲ permits                                          └─ known ► newer handle        │ barrier / commit
 //!     └────────────── delete_done ◄ queue.delete ◄ next_deletes ◄─ deleter ×M ◄─────────┘
 //!                     extend_done ◄ queue.extend ◄ next_extends ◄─ extender
 //! ```
-//! It is thin: every decision is the ledger's. Bodies are decoded inside [`next`](headwater_core::Source::next), in one step
-//! with the hand-out and with no await between, so a dropped future loses nothing, and batches grow by themselves when the
-//! consumer is slower than the queue.
+//! It is thin: every decision is the ledger's. Bodies are decoded by the pollers that brought them, or inside
+//! [`next`](headwater_core::Source::next); the hand-out is a step of `next` with no await in it, so a dropped future loses nothing, and
+//! batches grow by themselves when the consumer is slower than the queue.
 //!
 //! # What it deliberately does not know
 //! MNS, or any other queue beyond the trait; SQL; where checkpoints are stored.
@@ -39,11 +39,12 @@
 //! ```
 //!
 //! # Reading order
-//! source.rs (the `Source` implementation), poller.rs, answer.rs (from an answer to the inbox), pace.rs (how many poll), seats.rs, deleter.rs, extender.rs (and leases.rs: whether leases are extended), state.rs (who wakes whom), gather.rs (how batches grow),
+//! source.rs (the `Source` implementation), poller.rs, answer.rs (from an answer to the decoder), ahead.rs (who decodes), inbox.rs, pace.rs (how many poll), seats.rs, deleter.rs, extender.rs (and leases.rs: whether leases are extended), state.rs (who wakes whom), gather.rs (how batches grow),
 //! server_clock.rs (how far a `Date` is believed), drain.rs, decode.rs, open.rs, metadata.rs; logged.rs and log/mod.rs (`commit = log`);
 //! then what happens to bad data: bad.rs (what is counted, the budget), letters.rs (dead letters), refuse.rs, returns.rs.
 
 mod ages;
+mod ahead;
 mod answer;
 mod backoff;
 mod bad;
@@ -59,6 +60,7 @@ mod epochs;
 mod extender;
 mod gather;
 mod guarantee;
+mod inbox;
 mod leases;
 mod letter_rows;
 mod letter_state;
@@ -78,7 +80,6 @@ mod source;
 mod state;
 #[cfg(feature = "traps")]
 mod traps;
-mod waiting;
 mod watch;
 
 pub use bound::Footprint;

@@ -59,7 +59,7 @@ impl QueueSource {
         };
         {
             let state = self.shared.lock();
-            if state.stopping || !state.inbox.is_empty() {
+            if state.stopping || state.has_waiting() || !self.inbox.is_empty() {
                 return Ok(());
             }
         }
@@ -74,7 +74,7 @@ impl QueueSource {
         let weighed: Vec<_> = found.iter().map(|inbound| (inbound.meta.key, inbound.log_bytes())).collect();
         let mut state = self.shared.lock();
         state.ledger.log_replayed(&weighed);
-        state.inbox.extend(found);
+        state.inbox.append(&mut found.into());
         drop(state);
         if last {
             // What is received from here on comes behind it.

@@ -11,7 +11,7 @@ use headwater_ledger::{Ledger, LogLimits};
 use crate::backoff::Backoff;
 use crate::bad;
 use crate::config::SourceConfig;
-use crate::decode::Decoding;
+use crate::decode::{Decoding, Keep};
 use crate::leases::{self, Leases};
 use crate::poller;
 use crate::state::Shared;
@@ -23,6 +23,7 @@ pub(crate) async fn open(
     mut config: SourceConfig,
     target: bool,
 ) -> Result<(Shared, Decoding), SourceError> {
+    let keep = Keep { bodies: target, places: config.log.is_some() };
     let description = describe(&*queue, &*clock, &config).await?;
     let capabilities = queue.capabilities();
     let limits = &mut config.limits;
@@ -56,7 +57,7 @@ pub(crate) async fn open(
     if config.delete_workers > 64 {
         errors.push(OptionError::new("deleteWorkers", format!("is {}: use 1 to 64, or 0", config.delete_workers)));
     }
-    let decoding = Decoding::new(&config).map_err(|found| errors.extend(found)).ok();
+    let decoding = Decoding::new(&config, keep).map_err(|found| errors.extend(found)).ok();
     let ledger = Ledger::new(config.limits.clone(), clock.now())
         .map_err(|found| errors.extend(found.into_iter().map(|e| OptionError::new(e.option, e.problem))))
         .ok();
@@ -68,7 +69,7 @@ pub(crate) async fn open(
         // What `auto` is there to decide; where absorbing does not do either, the start is refused.
         tracing::info!(queue = %queue.identity(), "leases are not extended: {why}");
     }
-    let shared = Shared::new(queue, clock, config, ledger, lease, leases);
+    let shared = Shared::new(queue, clock, config, ledger, lease, leases, keep);
     if shared.config.earlier_run == EarlierRun::Unclean {
         let now = shared.clock.now();
         shared.lock().maybe_leased(now);

@@ -1,4 +1,4 @@
-//! One poller: ask for leave, receive, screen, pass fresh messages on. Thin: the ledger decides, and how many poll, the pace.
+//! One poller: ask for leave, receive, screen, decode what is fresh or pass it on. Thin: the ledger decides, and how many poll, the pace.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use headwater_core::{Alarm, QueueError, QueueErrorKind, ReceiveRequest, Received, SourceError, SourceErrorKind};
 use headwater_ledger::{Grant, Mono};
 
+use crate::ahead;
 use crate::answer::{Answer, Screened};
 use crate::damaged;
 use crate::gather::Tell;
@@ -24,7 +25,7 @@ const NO_WAIT: Duration = Duration::from_millis(500);
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut seated = Seated::new(&shared);
     let mut careful = Careful::default();
-    let mut answer = Answer::default();
+    let mut answer = Answer::new(&shared.queue_name);
     let mut alarm = Alarm::new(Arc::clone(&shared.clock));
     let (mut next, mut blocked) = (None, false);
     loop {
@@ -117,6 +118,9 @@ fn ask(shared: &Shared, state: &mut State, seated: &mut Seated, now: Mono) -> Le
     }
     // What is held comes before what may be: no new message while leases wait for their extension.
     if state.extends_overdue(now) {
+        return Leave::Blocked;
+    }
+    if state.inbox.is_full() {
         return Leave::Blocked;
     }
     let Ok(grant) = state.ledger.begin_receive(now) else { return Leave::Blocked };
@@ -219,12 +223,12 @@ fn take(
     }
     let pause = seated.ended(outcome, state);
     state.tick(read);
-    let tell = state.gather(&shared.config, screened.inbox, screened.inbox_bytes);
-    let caught_up = empty && !early && state.inbox.is_empty();
+    let (decoding, tell) = ahead::place(shared, state, answer, &screened);
+    let caught_up = empty && !early && state.has_caught_up();
     let extend_sooner = state.extends_sooner();
     let leave = if pause.is_some() { Leave::Blocked } else { ask(shared, state, seated, read) };
     let tell_consumer = tell == Tell::Consumer || state.concerns_consumer();
-    if state.holds_back() {
+    if state.holds_back() || decoding.is_some() {
         // Whoever ends that sees to the gauges.
         shared.meter.gauges_soon(state, read);
     } else {
@@ -244,6 +248,9 @@ fn take(
         (extend_sooner, &shared.extender),
     ];
     concerned.iter().filter(|(concerns, _)| *concerns).for_each(|(_, whom)| whom.notify_one());
+    if let Some(decoding) = decoding {
+        ahead::decode(shared, answer, decoding, &screened, read);
+    }
     let blocked = matches!(leave, Leave::Blocked);
     let next = match leave {
         Leave::Granted(grant) => Some((grant, read)),

@@ -16,15 +16,15 @@ use headwater_ledger::Trap;
 use headwater_ledger::{MessageKey, Mono, Violation};
 use tokio::task::JoinSet;
 
+use crate::ahead::{Blame, Taken};
 use crate::bad::Bad;
 use crate::bound::Footprint;
 use crate::config::{Rewind, SourceConfig};
-use crate::decode::{Decoded, Decoding, Keep};
+use crate::decode::{Decoded, Decoding};
 use crate::letters::{DeadLetterTarget, Letters};
 use crate::log::{self, LogSide};
 use crate::returns::{self, Returns};
 use crate::state::{Inbound, Shared};
-use crate::waiting::Waiting;
 use crate::{deleter, drain, durable, epochs, extender, gather, open, poller};
 
 /// Any queue as an exactly-once source. See the crate's page.
@@ -52,8 +52,9 @@ pub struct QueueSource {
     drained: Option<DrainReport>,
     /// For the waits of `next`.
     alarm: Alarm,
-    /// Room for messages and keys, used again for every batch.
-    inbox: VecDeque<Inbound>,
+    /// Messages that are taken from the shared inbox and had no room in the batch before: older than all that waits there.
+    pub(crate) inbox: VecDeque<Inbound>,
+    /// Room for keys, used again for every batch.
     keys: Vec<MessageKey>,
 }
 
@@ -178,31 +179,41 @@ impl QueueSource {
         if let Some(reason) = state.ledger.announce_checkpoint(now) {
             return Ok(Some(Step::Event(Event::CheckpointDue(reason))));
         }
-        if state.inbox.is_empty() || state.holds_back() {
+        let waits = !self.inbox.is_empty() || state.ahead.has_full();
+        if !waits && (!state.has_waiting() || state.holds_back()) {
             let ended = state.stopping && state.polling == 0 && state.log.idle();
             let deadline = state.ledger.next_deadline_besides_deletes();
             state.consumer_looks = deadline.unwrap_or(Mono(Duration::MAX));
             self.shared.meter.gauges_if_stale(&mut state, &*self.shared.clock);
             return Ok(Some(if ended { Step::End } else { Step::Wait(deadline) }));
         }
-        // Decoded without the lock, so that screening never waits for it, and handed out before this poll returns: no
-        // await lies between, so a dropped `next` cannot lose what it took.
-        let messages = std::mem::replace(&mut state.inbox, std::mem::take(&mut self.inbox));
-        drop(state);
-        let shared = Arc::clone(&self.shared);
-        let mut waiting = Waiting { shared: &shared, messages };
-        let keep = Keep { bodies: self.letters.is_some(), places: self.log.is_some() };
-        match self.decoding.run(&shared.config, &shared.meter, &mut waiting.messages, keep) {
-            Ok(decoded) => Ok(self.hand_out(decoded, waiting)),
-            Err(error) => {
-                drop(waiting);
-                self.shared.fail(error.clone());
-                Err(error)
-            }
+        // Made without the lock, so that screening never waits for it, and handed out before this poll returns: no await lies
+        // between, so a dropped `next` cannot lose what it took.
+        let taken = if self.inbox.is_empty() { state.ahead.take() } else { None };
+        if taken.is_none() && self.inbox.is_empty() && state.inbox.take(&mut self.inbox) {
+            self.shared.pollers.notify_one();
         }
+        drop(state);
+        let mut idle = None;
+        let blame = Blame(&self.shared);
+        let decoded = match taken {
+            Some(Taken::Full(decoded)) => Ok(decoded),
+            Some(Taken::Begun(mut decoding)) => {
+                let decoded = decoding.finish();
+                idle = Some(decoding);
+                decoded
+            }
+            None => {
+                self.decoding.take(&self.shared.config, &self.shared.meter, &mut self.inbox);
+                self.decoding.finish()
+            }
+        };
+        drop(blame);
+        let decoded = decoded.inspect_err(|error| self.shared.fail(error.clone()))?;
+        Ok(self.hand_out(decoded, idle))
     }
 
-    fn hand_out(&mut self, decoded: Decoded, mut waiting: Waiting<'_>) -> Option<Step> {
+    fn hand_out(&mut self, decoded: Decoded, idle: Option<Decoding>) -> Option<Step> {
         let now = self.shared.clock.now();
         let exceeded = self.note(&decoded, now);
         let rows = decoded.batch.records().num_rows();
@@ -210,7 +221,9 @@ impl QueueSource {
         keys.extend(decoded.batch.messages().iter().map(|m| m.meta.key));
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        waiting.give_back(&mut state);
+        if let Some(decoding) = idle {
+            state.ahead.rest(decoding);
+        }
         Self::hand_out_keys(self.log.is_some(), &mut state, &keys);
         #[cfg(feature = "traps")]
         crate::traps::delete_skipped(&self.shared, &state.ledger, decoded.batch.messages(), &mut self.deleters);
@@ -231,8 +244,7 @@ impl QueueSource {
         self.shared.meter.gauges(&mut state, now);
         drop(state);
         keys.clear();
-        (self.keys, self.inbox) = (keys, std::mem::take(&mut waiting.messages));
-        drop(waiting);
+        self.keys = keys;
         self.note_handed_out(&decoded);
         if let Some(error) = exceeded.or(decoded.failure) {
             self.shared.fail(error);
@@ -435,7 +447,7 @@ impl Source for QueueSource {
         returns::end(&self.shared, drain::polls_until(now, deadline.since(now))).await;
         self.returner.shutdown().await;
         returns::give_up(&self.shared);
-        join(drain::deletes_end(&self.shared, deadline), drain::release(&self.shared, deadline)).await;
+        join(drain::deletes_end(&self.shared, deadline), drain::release(&self.shared, &mut self.inbox, deadline)).await;
         self.deleters.shutdown().await;
         if let Some(letters) = &mut self.letters
             && let Err(error) = letters.close().await

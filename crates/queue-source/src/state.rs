@@ -1,7 +1,7 @@
 //! What pollers, deleters and the consumer share: the ledger, the messages waiting to be decoded, and who wakes whom.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,16 +10,27 @@ use headwater_ledger::{Ledger, Mono};
 use tokio::sync::Notify;
 
 use crate::ages::Ages;
+use crate::ahead::Ahead;
 use crate::config::SourceConfig;
 use crate::damaged::Waited;
+use crate::decode::Keep;
 use crate::extender::Extends;
 use crate::gather::Gathering;
+use crate::inbox::Inbox;
 use crate::leases::Leases;
 use crate::log::{LogState, Place};
 use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::returns::Return;
 use crate::server_clock::ServerClock;
+
+/// How often whoever finds the state locked looks again before the kernel has it wait. Screening an answer or settling a delete of
+/// sixteen messages takes one or two microseconds, and a wait in the kernel more than that on both sides; this is some four, or seven
+/// with processors that pause for longer.
+const LOOKS: usize = 32;
+
+/// The pauses between two looks.
+const PAUSES: usize = 5;
 
 /// A fresh message on its way from a receive to the decoder: the ledger holds it as buffered.
 #[derive(Debug)]
@@ -73,7 +84,10 @@ pub(crate) struct State {
     /// Committed parts of the ledger's state need not be held.
     pub(crate) store_keeps_parts: bool,
     pub(crate) pace: Pace,
-    pub(crate) inbox: VecDeque<Inbound>,
+    /// What is to be decoded by the consumer; newer than what is decoded.
+    pub(crate) inbox: Inbox,
+    /// Decoders for pollers, and the rows they have.
+    pub(crate) ahead: Ahead,
     pub(crate) gathering: Gathering,
     /// When the consumer looks again by itself; the end of time if it waits to be woken.
     pub(crate) consumer_looks: Mono,
@@ -119,6 +133,16 @@ impl State {
         self.idle_floor = self.idle_floor.max(now + known_lease(self.lease));
     }
 
+    /// Whether there is something for the consumer.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.ahead.has_some() || !self.inbox.is_empty()
+    }
+
+    /// Whether everything that was received is handed out: nothing waits, is being decoded, or is on its way into a log or out of it.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.ledger.counts().buffered == 0 && self.ledger.log_counts().waiting == 0
+    }
+
     /// Forgets what cannot come back any more; says how many ids that were.
     pub(crate) fn tick(&mut self, now: Mono) -> u64 {
         self.ledger.tick(now, self.server_clock.certain(now))
@@ -155,6 +179,7 @@ impl Shared {
         ledger: Ledger,
         lease: Option<Duration>,
         leases: Leases,
+        keep: Keep,
     ) -> Self {
         let queue_name: Arc<str> = Arc::from(queue.identity().name);
         let meter = Meter::new(&config.job, &config.table, &queue_name);
@@ -163,7 +188,8 @@ impl Shared {
             ledger,
             store_keeps_parts: false,
             pace: Pace::new(&config),
-            inbox: VecDeque::new(),
+            inbox: Inbox::new(&config),
+            ahead: Ahead::new(&config, keep),
             gathering: Gathering::default(),
             consumer_looks: Mono::default(),
             gauges_set: clock.now(),
@@ -211,6 +237,13 @@ impl Shared {
     /// Locks the state. Never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while locked would have been a bug in the ledger; its counters are still consistent per call.
+        for _ in 0..LOOKS {
+            match self.state.try_lock() {
+                Ok(state) => return state,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
+            }
+        }
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -100,6 +100,7 @@ impl Options {
         config.batch_rows = one_of(random, &[1, 4, 8_192]);
         config.batch_bytes = one_of(random, &[1, 30, 1 << 20]);
         config.seed = random.draw();
+        config.decode_ahead = Some((config.seed % 3) as usize);
         config.earlier_run = one_of(random, &[EarlierRun::Unknown, EarlierRun::Unclean]);
         config
     }

@@ -136,7 +136,7 @@ impl Task {
             let (_, meta, body) = message.into_parts(key, &shared.queue_name, received);
             Inbound { meta, body, place: Some(Place { start: at(start), end: at(end) }) }
         });
-        let inbound: Vec<_> = inbound.collect();
+        let mut inbound: VecDeque<_> = inbound.collect();
         let weighed: Vec<(MessageKey, u64)> =
             inbound.iter().map(|inbound| (inbound.meta.key, inbound.log_bytes())).collect();
         let now = shared.clock.now();
@@ -146,7 +146,7 @@ impl Task {
         state.log.segments.insert(written.end.segment, written.end.offset);
         let used = state.log.used();
         state.ledger.log_durable(&weighed, used);
-        state.inbox.extend(inbound);
+        state.inbox.append(&mut inbound);
         state.last_activity = now;
         shared.meter.gauges(&mut state, now);
         drop(state);

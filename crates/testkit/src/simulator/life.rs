@@ -251,6 +251,8 @@ fn config(sim: &Sim, life: &Life, store: &LocalStore) -> SourceConfig {
     config.batch_bytes = job.batch_bytes;
     config.backoff_max = job.backoff_max;
     config.seed = job.seed;
+    // Decoded by the consumer, and up to one or two batches by pollers.
+    config.decode_ahead = Some((job.seed % 3) as usize);
     config.earlier_run = store.earlier_run();
     let world = sim.lock();
     if let Some(data) = &world.plan.data {
