@@ -8,42 +8,53 @@ use std::process::{Command, Stdio};
 use crate::bodies::{KINDS, Kind};
 use crate::connector::{self, Checkpoints};
 use crate::sample::{CONNECTIONS, Mark};
-use crate::{pin, serve};
+use crate::{runtime, serve};
 
 /// What has been read by the end of each stretch; the stretch begins at half of it. The first begins when connections are open.
 const STRETCHES: [u64; 5] = [2_000, 10_000, 100_000, 1_000_000, 10_000_000];
 /// Messages for each number of pollers; a first stretch of as many is not measured.
 const EACH: u64 = 200_000;
+/// `pollers` of a table that says nothing of it.
+const DEFAULT: usize = 4;
 
 /// Prints both tables.
 pub(crate) fn compare() -> Result<(), Box<dyn Error>> {
     let (small, large) = (KINDS[0].name, "json 48 KB");
     println!("CPU microseconds a message of 300 B, {CONNECTIONS} pollers, one process, by the messages before it:");
-    run(small, CONNECTIONS, STRETCHES[STRETCHES.len() - 1])?;
+    run(small, CONNECTIONS, STRETCHES[STRETCHES.len() - 1], 1)?;
     println!("\nThe same by pollers:");
     for pollers in [1, 2, 4, 8, 16, 32, 64] {
         print!("{pollers:>3} pollers, ");
-        run(small, pollers, 2 * EACH)?;
+        run(small, pollers, 2 * EACH, 1)?;
     }
-    print!("\n{large}, bodies of 64 KB on the wire, {CONNECTIONS} pollers, ");
-    run(large, CONNECTIONS, EACH)
+    println!();
+    for (pollers, cores) in [(CONNECTIONS, 1), (DEFAULT, 2), (CONNECTIONS, 2)] {
+        print!("{large}, bodies of 64 KB on the wire, {pollers} pollers on {cores} cores, ");
+        run(large, pollers, EACH, cores)?;
+    }
+    Ok(())
 }
 
 /// One process that reads so many messages, and says what they cost.
-fn run(kind: &str, pollers: usize, messages: u64) -> Result<(), Box<dyn Error>> {
-    let server = serve(&Kind::find(kind).ok_or("no such kind")?, 1)?;
+fn run(kind: &str, pollers: usize, messages: u64, cores: usize) -> Result<(), Box<dyn Error>> {
+    let server = serve(&Kind::find(kind).ok_or("no such kind")?, cores)?;
     let mut client = Command::new(std::env::current_exe()?);
-    client.args(["--read", server.address(), kind, &pollers.to_string(), &messages.to_string()]);
+    client.args(["--read", server.address(), kind, &pollers.to_string(), &messages.to_string(), &cores.to_string()]);
     let out = client.stderr(Stdio::inherit()).output()?;
     print!("{}", String::from_utf8(out.stdout)?);
     if out.status.success() { Ok(()) } else { Err("the client failed".into()) }
 }
 
-/// The client: reads so many messages on one core.
-pub(crate) fn read(address: &str, kind: &str, pollers: usize, messages: u64) -> Result<(), Box<dyn Error>> {
-    pin(1)?;
+/// The client: reads so many messages on one core or more.
+pub(crate) fn read(
+    address: &str,
+    kind: &str,
+    pollers: usize,
+    messages: u64,
+    cores: usize,
+) -> Result<(), Box<dyn Error>> {
     let kind = Kind::find(kind).ok_or("no such kind")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime(cores)?;
     let ends: Vec<u64> = STRETCHES.iter().copied().filter(|end| *end < messages).chain([messages]).collect();
     let wanted: Vec<u64> = ends.iter().flat_map(|end| [end / 2, *end]).collect();
     let marks: RefCell<Vec<(Mark, u64)>> = RefCell::new(Vec::new());
