@@ -6,12 +6,12 @@
 
 use crate::bucket::{Bucket, take};
 
-/// Rows a bucket holds on average when the table grows. 48: a search reads about a kilobyte in sequence, and what a bucket
-/// costs by itself (its vector of 24 bytes) is half a byte a row.
-const FULL: usize = 48;
+/// Rows a bucket holds on average when the table grows. 64: a search reads about a kilobyte in sequence, and what a bucket
+/// costs by itself (its vector of 24 bytes) is less than half a byte a row.
+const FULL: usize = 64;
 
-/// Rows a bucket holds on average when the table shrinks. 32, two thirds of `FULL`, so that growing and shrinking do not alternate.
-const SPARSE: usize = 32;
+/// Rows a bucket holds on average when the table shrinks. 42, two thirds of `FULL`, so that growing and shrinking do not alternate.
+const SPARSE: usize = 42;
 
 /// Buckets listed together. 512, or 12 KiB: the list of buckets does not double either.
 const BLOCK: usize = 512;

@@ -260,6 +260,8 @@ impl Ledger {
     /// received (G2). In release builds such an id keeps the stage it has.
     pub fn hand_out(&mut self, keys: &[MessageKey]) {
         let mut pressing = Pressing::new(self.limits.pressure());
+        self.open.reserve(keys.len());
+        self.changed.reserve(keys.len());
         for &key in keys {
             let found = self.entries.find(key).and_then(|slot| Some((slot, self.entries.at_mut(slot)?.1)));
             let buffered = found.filter(|(_, entry)| entry.stage == Stage::Buffered);
