@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "not every test needs all of it")]
 mod files;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -39,6 +40,12 @@ fn file_with(batches: &[RecordBatch], compression: Option<CompressionType>) -> V
     }
     writer.close().expect("a file");
     file
+}
+
+/// The file, unless the library's writer cannot write it: with some timestamps that are far apart it subtracts more than there is
+/// (orc-rust 0.9.0, `patched_base.rs`).
+fn file_if_written(batch: &RecordBatch) -> Option<Vec<u8>> {
+    catch_unwind(AssertUnwindSafe(|| file_with(std::slice::from_ref(batch), None))).ok()
 }
 
 fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
@@ -213,14 +220,17 @@ const LEAVES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // What the writer cannot write is rare, and must stay so.
+    #![proptest_config(ProptestConfig { cases: 64, max_global_rejects: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_written_is_read((columns, rows) in files::tables::tables(false, LEAVES)) {
         let mut json = Format::json().factory(&columns).expect("a good format").decoder();
         json.decode(rows.to_string().as_bytes(), OnBadRow::Fail).expect("good rows");
         let batch = json.flush();
-        let file = file_with(std::slice::from_ref(&batch), None);
+        let Some(file) = file_if_written(&batch) else {
+            return Err(TestCaseError::reject("the library's writer cannot write it"));
+        };
         let mut decoder = Format::named("orc").factory(&columns).expect("a good format").decoder();
         // Two messages with one flush are one batch.
         for _ in 0..2 {
